@@ -1,0 +1,182 @@
+"""Sliding windows over the last dimensions of an array, and loops shared among threads.
+
+Convolution, pooling, `unfold` and `fold` all see an image through the same view: the kernel's
+taps for every output position. The view costs nothing; what is done with it decides what is
+copied.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import math
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Pads = tuple[tuple[int, int], ...]
+
+
+def window_count(size: int, kernel: int, stride: int, dilation: int) -> int:
+    """Windows of `kernel` taps, `dilation` apart, every `stride` elements in `size`: at least 0."""
+    return max(0, (size - dilation * (kernel - 1) - 1) // stride + 1)
+
+
+def pad(x: np.ndarray, pads: Pads, value: float = 0) -> np.ndarray:
+    """`x` with (before, after) elements of `value` around its last dimensions; negative crops.
+
+    `x` itself, not a copy, when there is nothing to do.
+    """
+    if not any(before or after for before, after in pads):
+        return x
+    lead = x.ndim - len(pads)
+    sizes = x.shape[:lead] + tuple(
+        n + a + b for n, (a, b) in zip(x.shape[lead:], pads, strict=True)
+    )
+    out = np.empty(sizes, x.dtype)
+    out.fill(value)
+    place_inside(out, x, pads)
+    return out
+
+
+def place_inside(out: np.ndarray, x: np.ndarray, pads: Pads) -> None:
+    """Write `x` into `out`, which is larger by `pads` over the last dimensions (negative crops)."""
+    into, source = inner_boxes(x.shape[x.ndim - len(pads) :], pads)
+    out[into] = x[source]
+
+
+def inner_boxes(sizes: Sequence[int], pads: Pads) -> tuple[tuple, tuple]:
+    """Indices of what is common to an image and its padded form: (in the padded, in the image)."""
+    padded = tuple(
+        slice(max(a, 0), max(a, 0) + n + min(a, 0) + min(b, 0))
+        for n, (a, b) in zip(sizes, pads, strict=True)
+    )
+    image = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(sizes, pads, strict=True))
+    return (..., *padded), (..., *image)
+
+
+def windows(
+    x: np.ndarray, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> np.ndarray:
+    """View of `x` (*lead, *sizes) as (*lead, *kernel, *out): element [..., i, o] is
+    x[..., o * stride + i * dilation]. A window that would leave the array is not there."""
+    lead = x.ndim - len(kernel)
+    out = tuple(map(window_count, x.shape[lead:], kernel, stride, dilation))
+    steps = x.strides[lead:]
+    return as_strided(
+        x,
+        (*x.shape[:lead], *kernel, *out),
+        (
+            *x.strides[:lead],
+            *(s * d for s, d in zip(steps, dilation, strict=True)),
+            *(s * d for s, d in zip(steps, stride, strict=True)),
+        ),
+    )
+
+
+def blocks(batch: int, out: Sequence[int], positions: int) -> list[tuple[slice, tuple, slice]]:
+    """Cut `batch` images of `out` positions into blocks of about `positions` of them.
+
+    Each is (images, box, span): a range of images; an index of the positions of each, and the
+    same positions in the flattened image, where they are contiguous. A block has several images
+    only if it has them whole.
+    """
+    size = math.prod(out)
+    if batch == 0 or size == 0:
+        return []
+    if 2 * size <= 3 * positions:
+        box = (slice(None),) * len(out)
+        return [(images, box, slice(0, size)) for images in _even(batch, max(1, positions // size))]
+    axis, inner = 0, size // out[0]
+    while inner > positions and axis + 1 < len(out):
+        axis += 1
+        inner //= out[axis]
+    rows = _even(out[axis], max(1, positions // inner))
+    rest = (slice(None),) * (len(out) - axis - 1)
+    cuts = []
+    for index, outer in enumerate(np.ndindex(*out[:axis])):
+        for run in rows:
+            first = index * out[axis]
+            span = slice((first + run.start) * inner, (first + run.stop) * inner)
+            cuts.append(((*(slice(i, i + 1) for i in outer), run, *rest), span))
+    return [(slice(n, n + 1), box, span) for n in range(batch) for box, span in cuts]
+
+
+def _even(count: int, step: int) -> list[slice]:
+    """range(count) in consecutive slices of nearly equal length, at most about `step` each."""
+    pieces = -(-count // step)
+    return [slice(i * count // pieces, (i + 1) * count // pieces) for i in range(pieces)]
+
+
+class _Blas:
+    """OpenBLAS's thread count, and how many callers want it to be one just now."""
+
+    lock = threading.Lock()
+    users = 0
+    found: tuple | None = None
+
+    @classmethod
+    def controls(cls) -> tuple:
+        """(get, set) of the number of threads of NumPy's OpenBLAS, or () where it is another."""
+        if cls.found is None:
+            cls.found = ()
+            here = os.path.dirname(np.__file__)
+            for path in glob.glob(os.path.join(here, "..", "numpy.libs", "libscipy_openblas64_*")):
+                library = ctypes.CDLL(path)
+                cls.found = (
+                    library.scipy_openblas_get_num_threads64_,
+                    library.scipy_openblas_set_num_threads64_,
+                )
+        return cls.found
+
+
+def share(work: Callable[[int, int], None], count: int) -> None:
+    """Run work(start, stop) over range(count), in one consecutive part per BLAS thread.
+
+    While it runs, BLAS itself uses one thread: products too small to be split well inside run
+    side by side, and what is copied for them stays in the cache of the core that uses it.
+    Where BLAS's threads cannot be counted, the caller's thread does everything.
+    """
+    controls = _Blas.controls()
+    if count < 2 or not controls:
+        work(0, count)
+        return
+    get, put = controls
+    with _Blas.lock:
+        if _Blas.users == 0:
+            _Blas.threads = get()
+        threads = min(_Blas.threads, count)
+        if threads > 1:
+            _Blas.users += 1
+            put(1)
+    if threads == 1:
+        work(0, count)
+        return
+    failures: list[BaseException] = []
+
+    def part(index: int) -> None:
+        try:
+            work(index * count // threads, (index + 1) * count // threads)
+        except BaseException as error:  # raised again below, in the caller
+            failures.append(error)
+
+    helpers = [threading.Thread(target=part, args=(i,)) for i in range(1, threads)]
+    try:
+        for helper in helpers:
+            helper.start()
+        part(0)
+        for helper in helpers:
+            helper.join()
+    finally:
+        with _Blas.lock:
+            _Blas.users -= 1
+            if _Blas.users == 0:
+                put(_Blas.threads)
+    if failures:
+        raise failures[0]
