@@ -1,0 +1,1 @@
+"""The same workload under PyTorch and under flambeau, in turn: `python -m benchmarks`."""

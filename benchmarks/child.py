@@ -1,0 +1,84 @@
+"""One side of one workload, in a process of its own: prints one line of JSON.
+
+Run by file, `python child.py LIBRARY WORKLOAD`, so that nothing but the library is on its path.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+SAMPLE = 0.3  # seconds that a sample should last, so that the clock and one pause do not matter
+SAMPLES = 3
+STEPS = 4  # steps of a memory workload: the second already holds the optimizer's state
+
+
+def seconds_per_unit(unit: Callable[[], Any]) -> float:
+    """The median over the samples of a unit's time in seconds, its count found by doubling."""
+    count, spent = 1, 0.0
+    while True:
+        spent = _time(unit, count)
+        if spent >= SAMPLE / 4:
+            break
+        count *= 2
+    count = max(1, round(count * SAMPLE / spent))
+    return statistics.median(_time(unit, count) / count for _ in range(SAMPLES))
+
+
+def _time(unit: Callable[[], Any], count: int) -> float:
+    start = time.perf_counter()
+    for _ in range(count):
+        unit()
+    return time.perf_counter() - start
+
+
+def peak_memory() -> int:
+    """The most memory this process has held so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def time_import(library: str) -> dict[str, float]:
+    """Seconds that importing NumPy takes, and then the library."""
+    marks = [time.perf_counter()]
+    modules = []
+    for name in ("numpy", library):
+        importlib.import_module(name)
+        marks.append(time.perf_counter())
+        modules.append(len(sys.modules))
+    return {
+        "value": marks[2] - marks[0],
+        "numpy": marks[1] - marks[0],
+        "modules": modules[1] - modules[0],
+    }
+
+
+def main(library: str, name: str) -> dict[str, float]:
+    """Measure workload `name` under `library`: its value, and a sum that both sides must share."""
+    if name == "import_time":
+        return time_import(library)
+    from workloads import WORKLOADS
+
+    torch = importlib.import_module(library)
+    workload = WORKLOADS[name]
+    torch.manual_seed(42)
+    if workload.measures == "memory":
+        (torch.randn(8, 8, requires_grad=True) @ torch.randn(8, 8)).sum().backward()
+        before = peak_memory()
+        unit = workload.build(torch)
+        for _ in range(STEPS):
+            result = unit()
+        return {"value": peak_memory() - before, "sum": float(result.detach().double().sum())}
+    unit = workload.build(torch)
+    total = float(unit().detach().double().sum())
+    return {"value": seconds_per_unit(unit), "sum": total}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:])))

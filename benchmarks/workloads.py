@@ -1,0 +1,257 @@
+"""What is timed: one function for each workload, written in PyTorch's API alone.
+
+A workload takes the library's module (PyTorch's or flambeau's), builds its inputs, and returns a
+function that does one unit of the work and returns a tensor. Whoever runs it seeds the generator
+first, so that both libraries get the same inputs, and compares the sums of the first results, so
+that neither can be fast by doing something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Torch = Any  # the module, PyTorch's or flambeau's
+Unit = Callable[[], Any]
+
+AMD, INTEL = "AuthenticAMD", "GenuineIntel"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One line of the table.
+
+    `mark` is the most that flambeau's figure over PyTorch's may be, one number or one for each
+    maker of processors; None where no mark was set. `measures` is "time", "memory" or "import".
+    """
+
+    name: str
+    title: str
+    unit: str
+    build: Callable[[Torch], Unit] | None  # None for an import, which child.py does itself
+    mark: float | Mapping[str, float] | None
+    measures: str
+
+
+WORKLOADS: dict[str, Workload] = {}
+
+
+def workload(
+    title: str,
+    unit: str,
+    mark: float | Mapping[str, float] | None = None,
+    measures: str = "time",
+) -> Callable[[Callable[[Torch], Unit]], Callable[[Torch], Unit]]:
+    """Enter the decorated builder into `WORKLOADS` under its own name."""
+
+    def enter(build: Callable[[Torch], Unit]) -> Callable[[Torch], Unit]:
+        name = build.__name__
+        WORKLOADS[name] = Workload(name, title, unit, build, mark, measures)
+        return build
+
+    return enter
+
+
+# Small tensors: the cost of a call.
+
+
+@workload("scalar neuron, forward and backward", "neuron", mark=1.0)
+def neuron(torch: Torch) -> Unit:
+    """tanh(x1*w1 + x2*w2 + b) on 0-dim float64 tensors, and the gradient of all five."""
+    values = [2.0, 0.0, -3.0, 1.0, 6.8813735870195432]
+    x1, x2, w1, w2, b = (
+        torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in values
+    )
+
+    def unit() -> Any:
+        for leaf in (x1, x2, w1, w2, b):
+            leaf.grad = None
+        torch.tanh(x1 * w1 + x2 * w2 + b).backward()
+        return x1.grad
+
+    return unit
+
+
+@workload("add 32x32, recorded for the gradient", "add", mark=1.0)
+def add(torch: Torch) -> Unit:
+    """One addition of two leaves that require a gradient."""
+    a = torch.randn(32, 32, requires_grad=True)
+    b = torch.randn(32, 32, requires_grad=True)
+    return lambda: a + b
+
+
+@workload("add 32x32, forward and backward", "add", mark=1.0)
+def add_backward(torch: Torch) -> Unit:
+    """One addition, then its backward pass from a gradient of ones."""
+    a = torch.randn(32, 32, requires_grad=True)
+    b = torch.randn(32, 32, requires_grad=True)
+    ones = torch.ones(32, 32)
+
+    def unit() -> Any:
+        a.grad = b.grad = None
+        (a + b).backward(ones)
+        return a.grad
+
+    return unit
+
+
+@workload("char-MLP step, batch 32, plain tensors", "step", mark=0.9)
+def char_mlp(torch: Torch) -> Unit:
+    """Bengio et al. 2003 as plain tensors: forward, cross entropy, backward, gradient descent."""
+    functional = torch.nn.functional
+    contexts = torch.randint(0, 27, (20_000, 3))
+    targets = torch.randint(0, 27, (20_000,))
+    C = torch.randn(27, 10)
+    W1 = torch.randn(30, 200) * 0.3
+    b1 = torch.zeros(200)
+    W2 = torch.randn(200, 27) * 0.01
+    b2 = torch.zeros(27)
+    parameters = [C, W1, b1, W2, b2]
+    for p in parameters:
+        p.requires_grad = True
+
+    def unit() -> Any:
+        rows = torch.randint(0, 20_000, (32,))
+        h = torch.tanh(C[contexts[rows]].view(-1, 30) @ W1 + b1)
+        loss = functional.cross_entropy(h @ W2 + b2, targets[rows])
+        for p in parameters:
+            p.grad = None
+        loss.backward()
+        for p in parameters:
+            p.data += -0.1 * p.grad
+        return loss
+
+    return unit
+
+
+@workload("Linear-ReLU-Linear step, batch 64, Adam", "step", mark=1.0)
+def mlp_adam(torch: Torch) -> Unit:
+    """784 -> 128 -> 10, as for MNIST, with `nn` and `optim.Adam`."""
+    nn = torch.nn
+    model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    images = torch.randn(64, 784)
+    labels = torch.randint(0, 10, (64,))
+
+    def unit() -> Any:
+        loss = nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return unit
+
+
+# Large tensors: the speed of the kernels.
+
+
+@workload("chain of 12 elementwise operations, 4 M floats", "chain", mark=0.7)
+def chain(torch: Torch) -> Unit:
+    """tanh(x*y+0.5)*sigmoid(x-y)+exp(-x*x)/(1+y*y)."""
+    x = torch.randn(4_000_000)
+    y = torch.randn(4_000_000)
+    return lambda: torch.tanh(x * y + 0.5) * torch.sigmoid(x - y) + torch.exp(-x * x) / (1 + y * y)
+
+
+@workload("softmax of 2048x2048 over the last dimension", "softmax", mark=1.0)
+def softmax(torch: Torch) -> Unit:
+    """Rows of 2048 float32."""
+    x = torch.randn(2048, 2048)
+    return lambda: torch.softmax(x, dim=1)
+
+
+def _reduction(name: str, over_rows: bool) -> Callable[[Torch], Unit]:
+    def build(torch: Torch) -> Unit:
+        x = torch.randn(4096, 1024)
+        reduce = getattr(x, name)
+        return (lambda: reduce(1)) if over_rows else reduce
+
+    where = "rows" if over_rows else "all"
+    build.__name__ = f"{name}_{where}"
+    build.__doc__ = f"{name} of 4096x1024 float32 over {where}."
+    return build
+
+
+for _name in ("sum", "mean", "var"):
+    workload(f"{_name} of 4096x1024 over dimension 1", _name, mark=1.0)(_reduction(_name, True))
+    workload(f"{_name} of 4096x1024 over everything", _name, mark=1.0)(_reduction(_name, False))
+
+
+@workload("gather of 100,000 rows of 64", "gather", mark=1.0)
+def gather(torch: Torch) -> Unit:
+    """Rows of a table of 100,000 by an index tensor, as an embedding does."""
+    table = torch.randn(100_000, 64)
+    rows = torch.randint(0, 100_000, (100_000,))
+    return lambda: table[rows]
+
+
+@workload("sort of 1 M floats", "sort", mark=1.0)
+def sort(torch: Torch) -> Unit:
+    """Values and indices, ascending."""
+    x = torch.randn(1_000_000)
+    return lambda: torch.sort(x)[0]
+
+
+@workload("product of 1536x1536, float32", "product", mark={AMD: 0.55, INTEL: 1.05})
+def matmul(torch: Torch) -> Unit:
+    """7.2 GFLOP."""
+    a = torch.randn(1536, 1536)
+    b = torch.randn(1536, 1536)
+    return lambda: a @ b
+
+
+@workload("convolution 3x3, 64 to 64 channels, 56x56, batch 8", "convolution", mark=1.5)
+def conv(torch: Torch) -> Unit:
+    """1.85 GFLOP: the middle of a residual network."""
+    x = torch.randn(8, 64, 56, 56)
+    w = torch.randn(64, 64, 3, 3) / 24
+    return lambda: torch.nn.functional.conv2d(x, w, padding=1)
+
+
+# Memory: the most that training steps add to what the process held before its inputs were made.
+
+
+@workload("peak memory of an MLP's steps", "step", mark=1.0, measures="memory")
+def memory_mlp(torch: Torch) -> Unit:
+    """512 -> 2048 -> 2048 -> 10 on a batch of 4096, Adam."""
+    nn = torch.nn
+    model = nn.Sequential(
+        nn.Linear(512, 2048), nn.ReLU(), nn.Linear(2048, 2048), nn.Tanh(), nn.Linear(2048, 10)
+    )
+    return _training(torch, model, torch.randn(4096, 512), 10)
+
+
+@workload("peak memory of a convolutional net's steps", "step", mark=1.0, measures="memory")
+def memory_conv(torch: Torch) -> Unit:
+    """Two 3x3 convolutions of 32 channels on 3x64x64 images, batch 32, Adam."""
+    nn = torch.nn
+    model = nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32 * 64 * 64, 10),
+    )
+    return _training(torch, model, torch.randn(32, 3, 64, 64), 10)
+
+
+WORKLOADS["import_time"] = Workload(
+    "import_time", "import, NumPy's own included", "import", None, 1.0, "import"
+)
+
+
+def _training(torch: Torch, model: Any, inputs: Any, classes: int) -> Unit:
+    labels = torch.randint(0, classes, (len(inputs),))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def unit() -> Any:
+        loss = torch.nn.functional.cross_entropy(model(inputs), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return unit

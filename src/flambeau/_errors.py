@@ -1,0 +1,16 @@
+"""Errors that users of flambeau meet, beside Python's own."""
+
+from __future__ import annotations
+
+
+class OutOfMemoryError(RuntimeError):
+    """There is not enough memory for a tensor."""
+
+
+class LinAlgError(RuntimeError):
+    """A matrix does not allow the factorisation or solution that was asked for."""
+
+
+def type_name(value: object) -> str:
+    """The name of a value's type as PyTorch's messages spell it."""
+    return "NoneType" if value is None else type(value).__name__

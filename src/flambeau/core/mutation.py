@@ -1,0 +1,212 @@
+"""Writing into a tensor that exists: in-place operations and ``out=``, and what autograd owes them.
+
+An in-place operation computes its result as a new tensor, copies it into the old memory, and moves
+the old tensor to the new place in the graph. If the tensor is a view, its base has changed too:
+the base gets a CopySlices node (the old base with a piece replaced), and every living view of it
+is made again as a piece of the new base.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import _dtypes
+from .modes import state
+from .tape import Leaf, Node, watch
+from .value import Value, ticks
+
+
+class _Piece(Node):
+    """A gradient of a piece of a base's memory. ``saved`` is None: geometry costs no arrays."""
+
+    __slots__ = ("geometry", "order")
+
+    def __init__(self, base: Value, view: Value, edges: tuple[Node | None, ...]) -> None:
+        array, piece = base._array, view._array
+        size = array.itemsize
+        self.geometry = (
+            piece.shape,
+            tuple(s // size for s in piece.strides),
+            (piece.__array_interface__["data"][0] - array.__array_interface__["data"][0]) // size,
+        )
+        order = sorted(range(array.ndim), key=lambda d: -abs(array.strides[d]))
+        self.order = None if order == sorted(order) else order
+        self.edges = edges
+        self.saved = None
+        self.watch = None
+        self.tick = ticks()
+
+    def laid_out(self, grad: Value) -> Value:
+        """``grad`` (of the base's shape) in the base's own memory order."""
+        if self.order is not None:
+            grad = grad.permute(self.order)
+        return grad.contiguous()
+
+    def restored(self, grad: Value) -> Value:
+        """``grad`` with its dimensions back in the order of the base's shape."""
+        if self.order is None:
+            return grad
+        back = [self.order.index(d) for d in range(len(self.order))]
+        return grad.permute(back)
+
+
+class CopySlices(_Piece):
+    """A base after a write through one of its views. Edges: the old base, the values written."""
+
+    __slots__ = ()
+
+    def backward(self, grad: Value) -> Sequence[Value | None]:
+        shape, strides, offset = self.geometry
+        laid = self.laid_out(grad)
+        old, written = self.edges
+        piece = laid.as_strided(shape, strides, offset)
+        to_base = None
+        if old is not None:
+            hole = piece.new_zeros(shape)
+            to_base = self.restored(laid.as_strided_scatter(hole, shape, strides, offset))
+        return to_base, None if written is None else piece.clone()
+
+
+class AsStridedBackward0(_Piece):
+    """A view made again after its base was written to. Edge: the base."""
+
+    __slots__ = ("base_shape",)
+
+    def backward(self, grad: Value) -> Sequence[Value | None]:
+        shape, strides, offset = self.geometry
+        laid = grad.new_zeros([self.base_shape[d] for d in self.order or range(len(self.base_shape))])
+        return (self.restored(laid.as_strided_scatter(grad, shape, strides, offset)),)
+
+
+def check_writable(x: Value, name: str, records: bool) -> None:
+    """RuntimeError if autograd cannot allow a write into ``x`` by the operation ``name``."""
+    if x._inference and not state.inference:
+        if state.grad or x._edge is not None:
+            raise RuntimeError(
+                "Inplace update to inference tensor outside InferenceMode is not allowed. You can "
+                "make a clone to get a normal tensor before doing inplace update."
+            )
+    if not (state.grad and records):
+        return
+    if type(x._edge) is Leaf and x._base is None:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation.\n"
+            f"  {name} would change a tensor whose own gradient is wanted; "
+            "do it under torch.no_grad(), or on x.detach() or x.clone()"
+        )
+    base = x._base
+    if base is None:
+        return
+    if type(base._edge) is Leaf:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation.\n"
+            f"  {name} would change a tensor whose own gradient is wanted; "
+            "do it under torch.no_grad(), or on a .clone()"
+        )
+    if x._view_kind == "multiple":
+        maker = x._edge.name() if x._edge is not None else "a function"
+        raise RuntimeError(
+            f"Output 0 of {maker} is a view and is being modified inplace. This view is the output "
+            "of a function that returns multiple views. Such functions do not allow the output "
+            "views to be modified inplace. You should replace the inplace operation by an "
+            "out-of-place one."
+        )
+    if x._view_kind == "no_grad":
+        raise RuntimeError(
+            "A view was created in no_grad mode and is being modified inplace with grad mode "
+            "enabled. Given that this use case is ambiguous and error-prone, it is forbidden. "
+            "You can clarify your code by moving both the view and the inplace either both inside "
+            "the no_grad block (if you don't want the inplace to be tracked) or both outside "
+            "(if you want the inplace to be tracked)."
+        )
+
+
+def check_cast(result: np.dtype, target: np.dtype) -> None:
+    """RuntimeError if values of dtype ``result`` may not be written into ``target``."""
+    if result == target:
+        return
+    a, b = _dtypes.from_numpy(result), _dtypes.from_numpy(target)
+    if not _dtypes.can_cast(a, b):
+        raise RuntimeError(
+            f"result type {a.legacy_name} can't be cast to the desired output type {b.legacy_name}"
+        )
+
+
+def write(x: Value, result: Value, name: str) -> Value:
+    """Copy ``result``, which the operation ``name`` computed, into ``x``; returns ``x``."""
+    records = result._edge is not None or x._edge is not None
+    check_writable(x, name, records)
+    target, array = x._array, result._array
+    if target.shape != array.shape:
+        raise RuntimeError(
+            f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+            f"{list(array.shape)}\n  {name} writes into its first operand, which cannot grow; "
+            f"use {name.removesuffix('_')} instead"
+        )
+    check_cast(array.dtype, target.dtype)
+    if state.grad and records and array.dtype != target.dtype:
+        result = result.to(x.dtype)
+    np.copyto(target, array, casting="unsafe")
+    x.counter().bump(name)
+    if state.grad and records:
+        rebase(x, result._edge)
+    return x
+
+
+def written(x: Value, name: str) -> Value:
+    """Note that the array of ``x`` was filled with values that depend on no tensor; returns it."""
+    x.counter().bump(name)
+    if state.grad and x._edge is not None:
+        rebase(x, None)
+    return x
+
+
+def rebase(x: Value, edge: Node | None) -> None:
+    """Give ``x`` the new place ``edge`` in the graph, and its base and their views with it."""
+    base = x._base
+    if base is None:
+        x._edge = edge
+        base = x
+    else:
+        base._edge = CopySlices(base, x, (base._edge, edge))
+    if base._views:
+        for reference in base._views:
+            view = reference()
+            if view is not None and base._edge is not None:
+                node = AsStridedBackward0(base, view, (base._edge,))
+                node.base_shape = base._array.shape
+                view._edge = node
+            elif view is not None:
+                view._edge = None
+    if x._retains_grad and x._edge is not None:
+        watch(x._edge).retain.append(weakref.ref(x))
+
+
+def write_out(out: Value, result: Value, name: str) -> Value:
+    """Put ``result`` into the tensor given as ``out=``, resizing it if need be; returns ``out``."""
+    if not isinstance(out, Value):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if state.grad and (result._edge is not None or out._edge is not None):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, "
+            "but one of the arguments requires grad."
+        )
+    array = result._array
+    check_cast(array.dtype, out._array.dtype)
+    if out._array.shape != array.shape:
+        if out._array.size:
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape "
+                f"{list(out._array.shape)}, which does not match the required output shape "
+                f"{list(array.shape)}.",
+                UserWarning,
+                stacklevel=3,
+            )
+        out.resize_(array.shape)
+    np.copyto(out._array, array, casting="unsafe")
+    out.counter().bump(name)
+    return out

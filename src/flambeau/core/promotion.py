@@ -1,0 +1,45 @@
+"""Which dtype an operation computes in, and the operands brought to it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import _dtypes
+from .._dtypes import dtype
+from .value import Value
+
+Number = bool | int | float | complex
+_NUMBERS = (int, float, complex, np.generic)
+
+
+def is_number(value: object) -> bool:
+    """Whether ``value`` is a Python (or NumPy) number, which mixes with tensors weakly."""
+    return isinstance(value, _NUMBERS)
+
+
+def result_type(*operands: Value | Number) -> dtype:
+    """The dtype that ``operands`` promote to: tensors with dimensions first, then 0-dim ones,
+    then numbers; a weaker kind counts only where its category is higher.
+
+    TypeError for anything that is neither a tensor nor a number.
+    """
+    dimensioned = zero_dim = number = None
+    for operand in operands:
+        if isinstance(operand, Value):
+            own = _dtypes.from_numpy(operand._array.dtype)
+            if operand._array.ndim:
+                dimensioned = own if dimensioned is None else _dtypes.promote_types(dimensioned, own)
+            else:
+                zero_dim = own if zero_dim is None else _dtypes.promote_types(zero_dim, own)
+        elif isinstance(operand, _NUMBERS):
+            value = operand.item() if isinstance(operand, np.generic) else operand
+            own = _dtypes.of_number(value)
+            number = own if number is None else _dtypes.promote_types(number, own)
+        else:
+            raise TypeError(f"expected a Tensor or a number, got {type(operand).__name__}")
+    return _dtypes.mixed(dimensioned, zero_dim, number)
+
+
+def compute_type(d: dtype) -> np.dtype:
+    """The NumPy dtype that arithmetic in ``d`` is done in: float32 for the 16-bit floats."""
+    return np.dtype(np.float32) if d in _dtypes.REDUCED else d.numpy

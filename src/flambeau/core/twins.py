@@ -1,0 +1,59 @@
+"""The two twins PyTorch gives to most functions: ``f_`` writes into its first operand, ``out=``
+into a tensor that the caller gives."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TypeVar
+
+from .modes import state
+from .mutation import write, write_out
+from .value import Value, wrap
+
+F = TypeVar("F", bound=Callable)
+
+
+def inplace(function: Callable[..., Value], name: str | None = None) -> Callable[..., Value]:
+    """The method ``name`` (default: the function's with ``_``) that writes ``function(self, ...)``
+    into ``self`` and returns it."""
+    name = name or function.__name__ + "_"
+
+    def method(self: Value, *args: object, **kwargs: object) -> Value:
+        source = self
+        if state.grad and (
+            self._edge is not None
+            or any(isinstance(a, Value) and a._edge is not None for a in args)
+            or any(isinstance(a, Value) and a._edge is not None for a in kwargs.values())
+        ):
+            # The gradient may need the old values, which the write is about to replace.
+            source = wrap(self._array.copy(), self._edge)
+        return write(self, function(source, *args, **kwargs), name)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"In-place version of ``{function.__name__}``: writes into this tensor."
+    return method
+
+
+def accepts_out(function: F) -> F:
+    """``function`` with the keyword ``out``: a tensor (or a tuple of them, for several results)
+    that takes the result."""
+
+    @functools.wraps(function)
+    def with_out(*args: object, out: object = None, **kwargs: object) -> object:
+        result = function(*args, **kwargs)
+        if out is None:
+            return result
+        if isinstance(result, tuple):
+            if not isinstance(out, (tuple, list)) or len(out) != len(result):
+                raise TypeError(
+                    f"{function.__name__}(): argument 'out' must be a tuple of "
+                    f"{len(result)} Tensors"
+                )
+            parts = [
+                write_out(o, r, function.__name__) for o, r in zip(out, result, strict=True)
+            ]
+            return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
+        return write_out(out, result, function.__name__)
+
+    return with_out

@@ -1,0 +1,127 @@
+"""What a tensor is made of: an array, and an edge into the graph that made it.
+
+``Value`` is the machine's view of a tensor. The class that users see, ``Tensor``, derives from
+it in a later layer and is announced here with ``use``; ``wrap`` makes one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import _dtypes
+from .modes import state
+
+ticks = itertools.count(1).__next__  # one clock for nodes and for writes: who came first
+new = object.__new__
+
+
+class Version:
+    """Counts the writes into memory that tensors share, and remembers when the last ones were."""
+
+    count = 0
+    writes: tuple[tuple[int, str], ...] = ()
+
+    def bump(self, writer: str) -> None:
+        """Note one write by the operation ``writer``."""
+        self.count += 1
+        self.writes = (*self.writes[-7:], (ticks(), writer))
+
+    def writes_after(self, tick: int) -> list[str]:
+        """Names of the operations that wrote later than ``tick``, the last eight at most."""
+        return [name for when, name in self.writes if when > tick]
+
+
+class Value:
+    """An array with its place in the autograd graph.
+
+    ``_array``    the elements, a NumPy array; views share its memory
+    ``_edge``     where gradients go: the Node that made it, a Leaf, or None (no grad required)
+    ``_base``     the tensor this one is a differentiable view of
+    ``_shares``   the tensor whose version counter this one shares without being its view
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_array", "_edge")
+
+    _base: Value | None = None
+    _shares: Value | None = None
+    _version_cell: Version | None = None
+    _views: list | None = None  # weak references to views that autograd must keep up to date
+    _view_kind: str | None = None  # why a view may not be changed in place while recording
+    _inference = False
+    _grad: Value | None = None
+    _retains_grad = False
+
+    def counter(self) -> Version:
+        """The counter of writes into this tensor's memory, made when it is first asked for."""
+        owner = self
+        while True:
+            nxt = owner._shares if owner._shares is not None else owner._base
+            if nxt is None:
+                break
+            owner = nxt
+        cell = owner._version_cell
+        if cell is None:
+            cell = owner._version_cell = Version()
+        return cell
+
+
+class _Class:
+    """The class that ``wrap`` makes; a later layer puts its own here."""
+
+    tensor: type[Value] = Value
+
+
+def use(cls: type[Value]) -> None:
+    """Make ``cls`` the class of every tensor that operations return."""
+    _Class.tensor = cls
+
+
+def wrap(array: np.ndarray, edge: object = None) -> Value:
+    """A tensor over ``array`` (no copy), made by the graph node ``edge``."""
+    out = new(_Class.tensor)
+    out._array = array
+    out._edge = edge
+    if state.inference:
+        out._inference = True
+    return out
+
+
+def wrap_view(array: np.ndarray, base: Value, edge: object = None) -> Value:
+    """A tensor over ``array``, which is a view into the memory of ``base``."""
+    out = new(_Class.tensor)
+    out._array = array
+    out._edge = edge
+    root = base._base
+    if root is None:
+        root = base
+    out._base = root
+    if base._inference:
+        out._inference = True
+    if state.grad:
+        views = root._views
+        if views is None:
+            root._views = [weakref.ref(out)]
+        else:
+            views.append(weakref.ref(out))
+            if len(views) > 16 and not len(views) & (len(views) - 1):  # 32, 64, 128 ...
+                root._views = [r for r in views if r() is not None]
+    elif base._view_kind is None:
+        out._view_kind = "no_grad"
+    return out
+
+
+def as_array(value: object, dtype: _dtypes.dtype) -> np.ndarray:
+    """A number or array as an array of ``dtype``; integers wrap around as in PyTorch."""
+    if isinstance(value, int) and dtype.category == _dtypes.INTEGRAL:
+        bits = 8 * dtype.itemsize
+        value &= (1 << bits) - 1
+        if dtype.is_signed and value >> (bits - 1):
+            value -= 1 << bits
+    return np.asarray(value).astype(dtype.numpy, copy=False)
+
+
+Forward = Callable[..., "np.ndarray | tuple[np.ndarray, ...]"]

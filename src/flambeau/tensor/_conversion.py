@@ -1,0 +1,330 @@
+"""From a tensor to other dtypes, to Python and NumPy, and back to a plain description."""
+
+from __future__ import annotations
+
+import copy as _copy
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import _dtypes
+from .._dtypes import dtype
+from .._errors import type_name
+from ..core.tape import Leaf
+from ..core.value import Value, wrap
+from ..ops import memory
+from ..ops.memory import convert, laid_out, memory_format
+from . import _creation
+from ._device import device, here
+
+
+def _parse_to(args: tuple, kwargs: dict) -> tuple[dtype | None, bool, memory_format | None]:
+    """The dtype, ``copy`` and memory format that the forms of ``to`` ask for."""
+    d = kwargs.pop("dtype", None)
+    place = kwargs.pop("device", None)
+    copy = kwargs.pop("copy", False)
+    format = kwargs.pop("memory_format", None)
+    kwargs.pop("non_blocking", None)
+    other = kwargs.pop("other", None)
+    if kwargs:
+        raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
+    flags = []
+    for a in args:
+        if isinstance(a, dtype) or a in (float, int, bool, complex):
+            d = _dtypes.as_dtype(a)
+        elif isinstance(a, Value):
+            other = a
+        elif isinstance(a, bool):
+            flags.append(a)
+        elif isinstance(a, (str, device, int)):
+            place = a
+        elif isinstance(a, memory_format.__class__) and isinstance(a, type):
+            raise TypeError(f"to() received an invalid argument {a!r}")
+        elif a is not None:
+            raise TypeError(
+                f"to() received an invalid combination of arguments - got {type_name(a)}; "
+                "give a dtype, a device or a tensor"
+            )
+    if len(flags) > 1:
+        copy = flags[1]
+    if other is not None and d is None:
+        d = _dtypes.from_numpy(other._array.dtype)
+    if place is not None:
+        here(place)
+    return None if d is None else _dtypes.as_dtype(d), copy, format
+
+
+class ConversionMethods:
+    """Methods that convert a tensor."""
+
+    __slots__ = ()
+
+    def to(self, *args: object, **kwargs: object) -> Value:
+        """``to(dtype)``, ``to(device)``, ``to(other)``: this tensor where nothing has to change.
+
+        Keywords: dtype, device, copy, memory_format, non_blocking.
+        """
+        if len(args) == 1 and not kwargs and type(args[0]) is dtype:
+            return convert(self, args[0])
+        d, copy, format = _parse_to(args, kwargs)
+        own = _dtypes.from_numpy(self._array.dtype)
+        return convert(self, own if d is None else d, copy=copy, memory_format=format)
+
+    def type(self, dtype: object = None, non_blocking: bool = False) -> Value | str:
+        """The tensor as ``dtype``; without one, the legacy name such as 'torch.FloatTensor'."""
+        if dtype is None:
+            return f"torch.{self.dtype.legacy_name.replace('Complex', 'Complex')}Tensor"
+        if isinstance(dtype, str):
+            wanted = dtype.removeprefix("torch.").removesuffix("Tensor")
+            found = [d for d in _dtypes.ALL if d.legacy_name == wanted]
+            if not found:
+                raise ValueError(f"invalid type: '{dtype}'")
+            return convert(self, found[0])
+        if hasattr(dtype, "legacy_dtype"):
+            return convert(self, dtype.legacy_dtype)
+        return convert(self, _dtypes.as_dtype(dtype))
+
+    def type_as(self, other: Value) -> Value:
+        """This tensor with the dtype of ``other``."""
+        return convert(self, other.dtype)
+
+    def cpu(self, memory_format: memory_format | None = None) -> Value:
+        """This tensor on the CPU, where it is already."""
+        return self
+
+    def cuda(self, device: object = None, non_blocking: bool = False) -> Value:
+        """Refused: there is no CUDA device. RuntimeError."""
+        here("cuda")
+        return self
+
+    clone = memory.clone
+    contiguous = memory.contiguous
+    copy_ = memory.copy_
+
+    def is_contiguous(self, memory_format: memory_format = memory.contiguous_format) -> bool:
+        """Whether the elements lie in memory in the order of ``memory_format``, without gaps."""
+        if memory_format is memory.contiguous_format:
+            return self._array.flags.c_contiguous
+        return memory.is_laid_out(self._array, memory_format)
+
+    # ---- to Python -------------------------------------------------------------------------
+
+    def item(self) -> bool | int | float | complex:
+        """The only element as a Python number. RuntimeError unless there is exactly one."""
+        array = self._array
+        if array.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {array.size} elements cannot be converted to Scalar\n"
+                f"  its shape is {tuple(array.shape)}; index one element, or reduce it first"
+            )
+        if array.dtype.kind not in "biufc":
+            return float(array.reshape(()).astype(np.float32))
+        return array.item()
+
+    def tolist(self) -> list | bool | int | float | complex:
+        """The elements as nested lists of Python numbers; a number for a 0-dim tensor."""
+        array = self._array
+        if array.dtype.kind not in "biufc":
+            array = array.astype(np.float32)
+        return array.tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The NumPy array over the same memory. RuntimeError if grad is required (see force)."""
+        if self._edge is not None and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. "
+                "Use tensor.detach().numpy() instead."
+            )
+        array = self._array
+        if array.dtype.kind not in "biufc":
+            name = self.dtype.legacy_name
+            raise TypeError(
+                f"Got unsupported ScalarType {name}\n"
+                "  NumPy has no such type of its own; convert first, with .float().numpy()"
+            )
+        return array.view()
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is not None:
+            return array.astype(dtype, copy=False)
+        return array.copy() if copy else array
+
+    __array_priority__ = 1000
+
+    def __dlpack__(self, *, stream: object = None, **options: object) -> object:
+        if self._edge is not None:
+            raise BufferError(
+                "Can't export tensors that require gradient, use tensor.detach()"
+            )
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+    def __bool__(self) -> bool:
+        array = self._array
+        if array.size == 1:
+            return bool(array.reshape(()).astype(bool))
+        if array.size == 0:
+            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+        raise RuntimeError(
+            "Boolean value of Tensor with more than one value is ambiguous\n"
+            f"  its shape is {tuple(array.shape)}; use .any() or .all(), and & | ~ for and, or, not"
+        )
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        array = self._array
+        if array.size != 1 or array.dtype.kind not in "iub":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(array.item())
+
+    def __len__(self) -> int:
+        if not self._array.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self._array.shape[0]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __contains__(self, element: object) -> bool:
+        if isinstance(element, (Value, int, float, complex)):
+            return bool((self == element).any())
+        raise RuntimeError(
+            "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+            f"{type(element)}."
+        )
+
+    # ---- copying and pickling --------------------------------------------------------------
+
+    def __deepcopy__(self, memo: dict) -> Value:
+        if id(self) in memo:
+            return memo[id(self)]
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment.  If you were attempting to deepcopy a module, this may be "
+                "because of a torch.nn.utils.weight_norm usage, see "
+                "https://github.com/pytorch/pytorch/pull/103001"
+            )
+        out = wrap(laid_out(self._array, None))
+        if type(self) is not type(out):
+            out = out.as_subclass(type(self))
+        memo[id(self)] = out
+        if self._edge is not None:
+            out._edge = Leaf(out)
+        if self._grad is not None:
+            out._grad = _copy.deepcopy(self._grad, memo)
+        for name, value in self.__dict__.items():
+            if not name.startswith("_"):
+                out.__dict__[name] = _copy.deepcopy(value, memo)
+        return out
+
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "a tensor that an operation made cannot be pickled with its graph; "
+                "pickle .detach() of it"
+            )
+        array = self._array if self._array.flags.c_contiguous else self._array.copy()
+        described = (array.tobytes(), self.dtype.name, tuple(array.shape), self._edge is not None)
+        return _rebuild, (type(self), *described)
+
+    # ---- new tensors like this one ---------------------------------------------------------
+
+    def new_tensor(
+        self,
+        data: object,
+        *,
+        dtype: dtype | None = None,
+        device: object = None,
+        requires_grad: bool = False,
+    ) -> Value:
+        """A new tensor of ``data`` with this one's dtype."""
+        return _creation.tensor(data, dtype=dtype or self.dtype, device=device,
+                                requires_grad=requires_grad)  # fmt: skip
+
+    def new_zeros(self, *size: int | Sequence[int], **kwargs: object) -> Value:
+        """Zeros with this tensor's dtype."""
+        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        return _creation.zeros(*size, **kwargs)
+
+    def new_ones(self, *size: int | Sequence[int], **kwargs: object) -> Value:
+        """Ones with this tensor's dtype."""
+        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        return _creation.ones(*size, **kwargs)
+
+    def new_empty(self, *size: int | Sequence[int], **kwargs: object) -> Value:
+        """Unfilled memory with this tensor's dtype."""
+        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        return _creation.empty(*size, **kwargs)
+
+    def new_full(self, size: Sequence[int], fill_value: float, **kwargs: object) -> Value:
+        """``fill_value`` everywhere, with this tensor's dtype."""
+        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        return _creation.full(size, fill_value, **kwargs)
+
+    def new_empty_strided(
+        self, size: Sequence[int], stride: Sequence[int], **kwargs: object
+    ) -> Value:
+        """Unfilled memory with the given strides and this tensor's dtype."""
+        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        return _creation.empty_strided(size, stride, **kwargs)
+
+    def new(self, *args: object) -> Value:
+        """A tensor of this dtype from sizes or data, as the legacy constructors make it."""
+        if len(args) == 1 and not isinstance(args[0], int):
+            if isinstance(args[0], tuple) and all(isinstance(n, int) for n in args[0]):
+                return self.new_empty(args[0])
+            return self.new_tensor(args[0])
+        return self.new_empty(args)
+
+
+def _rebuild(
+    cls: type, data: bytes, dtype_name: str, shape: tuple[int, ...], requires_grad: bool
+) -> Value:
+    """A tensor from what ``Tensor.__reduce_ex__`` wrote."""
+    d = _dtypes.BY_NAME[dtype_name]
+    out = wrap(np.frombuffer(bytearray(data), d.numpy).reshape(shape))
+    if type(out) is not cls:
+        out = out.as_subclass(cls)
+    if requires_grad:
+        out._edge = Leaf(out)
+    return out
+
+
+def _named_conversion(d: dtype) -> object:
+    def method(self: Value, memory_format: memory_format | None = None) -> Value:
+        return convert(self, d, memory_format=memory_format)
+
+    method.__name__ = method.__qualname__ = d.name
+    method.__doc__ = f"This tensor as {d.name}."
+    return method
+
+
+class DtypeMethods:
+    """``x.float()``, ``x.long()`` and the others."""
+
+    __slots__ = ()
+
+    double = _named_conversion(_dtypes.float64)
+    float = _named_conversion(_dtypes.float32)
+    half = _named_conversion(_dtypes.float16)
+    bfloat16 = _named_conversion(_dtypes.bfloat16)
+    cfloat = _named_conversion(_dtypes.complex64)
+    cdouble = _named_conversion(_dtypes.complex128)
+    byte = _named_conversion(_dtypes.uint8)
+    char = _named_conversion(_dtypes.int8)
+    short = _named_conversion(_dtypes.int16)
+    int = _named_conversion(_dtypes.int32)
+    long = _named_conversion(_dtypes.int64)
+    bool = _named_conversion(_dtypes.bool_)

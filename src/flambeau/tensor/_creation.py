@@ -1,0 +1,700 @@
+"""Making tensors: from Python and NumPy values, and filled by a rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import _dtypes
+from .._dtypes import dtype
+from .._errors import type_name
+from ..core.promotion import is_number
+from ..core.tape import Leaf
+from ..core.value import Value, as_array, wrap
+from ..ops.memory import convert, laid_out, memory_format
+from ._device import device, here, layout, strided
+
+DeviceLike = device | str | int | None
+
+
+def finished(
+    array: np.ndarray,
+    requires_grad: bool = False,
+    device: DeviceLike = None,
+    layout: layout | None = None,
+    pin_memory: bool = False,
+) -> Value:
+    """A tensor over ``array`` after the arguments that every factory takes have been checked."""
+    if device is not None:
+        here(device)
+    if layout is not None and layout is not strided:
+        raise NotImplementedError(f"flambeau has no tensors of layout {layout!r}; use strided")
+    t = wrap(array)
+    if requires_grad:
+        t.requires_grad_(True)
+    return t
+
+
+# ---- from values ---------------------------------------------------------------------------
+
+
+def _number_dtype(data: object, found: dtype | None) -> dtype:
+    """The dtype of nested sequences of numbers: the strongest category among them."""
+    if isinstance(data, Value):
+        own = _dtypes.from_numpy(data._array.dtype)
+    elif isinstance(data, (np.ndarray, np.generic)):
+        own = _dtypes.from_numpy(data.dtype)
+    elif isinstance(data, (list, tuple, range)):
+        for item in data:
+            found = _number_dtype(item, found)
+        return found
+    else:
+        own = _dtypes.of_number(data)
+    if found is None or own.category > found.category:
+        return own
+    return _dtypes.promote_types(found, own) if own.category == found.category else found
+
+
+def _check_rectangular(data: Sequence, dim: int = 0) -> None:
+    sizes = {len(d) if isinstance(d, (list, tuple)) else None for d in data}
+    if len(sizes) > 1:
+        first = len(data[0]) if isinstance(data[0], (list, tuple)) else None
+        for i, item in enumerate(data):
+            n = len(item) if isinstance(item, (list, tuple)) else None
+            if n != first:
+                if first is None or n is None:
+                    raise TypeError(
+                        f"not a sequence: item {i} at dim {dim + 1} is "
+                        f"{type_name(item if first is not None else data[0])}, others are not"
+                    )
+                raise ValueError(
+                    f"expected sequence of length {first} at dim {dim + 1} (got {n})\n"
+                    f"  item {i} at dim {dim} has {n} elements, item 0 has {first}; "
+                    "pad them to one length"
+                )
+    if None not in sizes:
+        for item in data:
+            _check_rectangular(item, dim + 1)
+
+
+def _plain(data: object) -> object:
+    """Nested sequences with the tensors in them as numbers or arrays."""
+    if isinstance(data, Value):
+        return data._array.item() if data._array.size == 1 and not data._array.ndim else data._array
+    if isinstance(data, (list, tuple)):
+        return [_plain(d) for d in data]
+    return data
+
+
+def _is_object(data: object) -> bool:
+    return not (isinstance(data, (list, tuple, range)) or is_number(data) or isinstance(data, bool))
+
+
+def array_of(data: object, d: dtype | None) -> np.ndarray:
+    """A new array of ``data``: numbers, nested sequences, arrays or tensors, as dtype ``d``."""
+    if isinstance(data, Value):
+        data = data._array
+    if isinstance(data, np.ndarray):
+        if d is None:
+            d = _dtypes.from_numpy(data.dtype)
+        return np.array(convert(wrap(data), d)._array, order="C")
+    if isinstance(data, np.generic):
+        data_dtype = _dtypes.from_numpy(data.dtype)
+        return np.asarray(data).astype((d or data_dtype).numpy)
+    if is_number(data):
+        return np.array(as_array(data, d) if d else as_array(data, _dtypes.of_number(data)))
+    if isinstance(data, (list, tuple, range)):
+        return _array_of_sequence(data, d)
+    if hasattr(data, "__array__") or hasattr(data, "__array_interface__"):
+        return array_of(np.asarray(data), d)
+    if hasattr(data, "__dlpack__"):
+        return array_of(np.from_dlpack(data), d)
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return array_of(np.frombuffer(data, np.uint8), d)
+    if isinstance(data, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if hasattr(data, "__len__") and hasattr(data, "__getitem__"):
+        return _array_of_sequence([data[i] for i in range(len(data))], d)
+    raise RuntimeError(f"Could not infer dtype of {type_name(data)}")
+
+
+def _array_of_sequence(data: Sequence, d: dtype | None) -> np.ndarray:
+    try:
+        found = d if d is not None else _number_dtype(data, None)
+    except TypeError:
+        bad = _first_bad(data)
+        if isinstance(bad, str):
+            raise ValueError("too many dimensions 'str'") from None
+        if hasattr(bad, "__array__"):
+            return _array_of_sequence([np.asarray(item) for item in data], d)
+        raise RuntimeError(f"Could not infer dtype of {type_name(bad)}") from None
+    if found is None:
+        found = d or _dtypes.get_default_dtype()
+    plain = _plain(data)
+    try:
+        if found.category == _dtypes.INTEGRAL:
+            array = np.array(plain)
+            if array.dtype.kind in "biuf":
+                array = convert(wrap(array), found)._array if array.size else array
+                return np.array(array, found.numpy)
+            return np.array(plain, object).astype(found.numpy)
+        if found.numpy.kind not in "fcb":  # bfloat16 and float8 convert from float32
+            return np.array(plain, np.float32).astype(found.numpy)
+        return np.array(plain, found.numpy)
+    except OverflowError:
+        raise RuntimeError("Overflow when unpacking long long") from None
+    except (ValueError, TypeError):
+        _check_rectangular(data)
+        raise
+
+
+def _first_bad(data: object) -> object:
+    if isinstance(data, (list, tuple)):
+        for item in data:
+            bad = _first_bad(item)
+            if bad is not None:
+                return bad
+        return None
+    if is_number(data) or isinstance(data, (bool, Value, np.ndarray, range)):
+        return None
+    return data if data is not None else type(None)
+
+
+def tensor(
+    data: object,
+    *,
+    dtype: dtype | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Value:
+    """A new tensor with a copy of ``data``: a number, nested sequences, an array or a tensor.
+
+    Without ``dtype``: bool, int64, the default float or its complex, by the strongest element; an
+    array keeps its own. ValueError for rows of different lengths.
+    """
+    array = array_of(data, None if dtype is None else _dtypes.as_dtype(dtype))
+    return finished(array, requires_grad, device)
+
+
+def as_tensor(data: object, dtype: dtype | None = None, device: DeviceLike = None) -> Value:
+    """``data`` as a tensor, sharing memory where it can: tensors and arrays of the right dtype."""
+    if device is not None:
+        here(device)
+    d = None if dtype is None else _dtypes.as_dtype(dtype)
+    if isinstance(data, Value):
+        return data if d is None else convert(data, d)
+    if isinstance(data, np.ndarray):
+        shared = from_numpy(data)
+        return shared if d is None else convert(shared, d)
+    return tensor(data, dtype=d)
+
+
+def asarray(
+    obj: object,
+    *,
+    dtype: dtype | None = None,
+    device: DeviceLike = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Value:
+    """``obj`` as a tensor; ``copy``: True always copies, False never (ValueError if it must)."""
+    shared = as_tensor(obj, device=device)
+    result = shared if dtype is None else convert(shared, _dtypes.as_dtype(dtype))
+    sharing = isinstance(obj, (Value, np.ndarray)) and result._array.base is shared._array.base
+    sharing = sharing and (dtype is None or result is shared)
+    if copy is False and not sharing:
+        raise ValueError("can't alias an arbitrary object; asarray(copy=False) needs a tensor "
+                         "or an array of the same dtype")  # fmt: skip
+    if copy and sharing:
+        result = wrap(laid_out(result._array, None))
+    if requires_grad and not result.requires_grad:
+        result = result.detach().requires_grad_(True)
+    return result
+
+
+def from_numpy(ndarray: np.ndarray) -> Value:
+    """A tensor over the memory of ``ndarray``: a change of one is a change of the other."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    _dtypes.from_numpy(ndarray.dtype)
+    if not ndarray.dtype.isnative:
+        raise ValueError("given numpy array has byte order different from the native byte order")
+    if any(s < 0 for s in ndarray.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not currently supported. (You can probably work around this by making a "
+            "copy of your array  with array.copy().)"
+        )
+    return wrap(ndarray)
+
+
+def from_dlpack(ext_tensor: object) -> Value:
+    """A tensor over the memory of an object with the DLPack protocol."""
+    return wrap(np.from_dlpack(ext_tensor))
+
+
+def frombuffer(
+    buffer: object,
+    *,
+    dtype: dtype,
+    count: int = -1,
+    offset: int = 0,
+    requires_grad: bool = False,
+) -> Value:
+    """A 1-dim tensor over the memory of ``buffer``, ``count`` elements from byte ``offset``."""
+    size = memoryview(buffer).nbytes
+    if size == 0 or count == 0:
+        raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
+    if not 0 <= offset < size:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
+            f"({size} bytes) minus 1"
+        )
+    if count < 0 and (size - offset) % dtype.itemsize:
+        raise ValueError(
+            f"buffer length ({size - offset} bytes) after offset ({offset} bytes) must be a "
+            f"multiple of element size ({dtype.itemsize})"
+        )
+    if count > 0 and offset + count * dtype.itemsize > size:
+        raise ValueError(
+            f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} "
+            f"bytes) must not be greater than actual buffer length ({size} bytes)"
+        )
+    return finished(np.frombuffer(buffer, dtype.numpy, count, offset), requires_grad)
+
+
+# ---- filled --------------------------------------------------------------------------------
+
+
+def size_of(name: str, size: tuple) -> tuple[int, ...]:
+    """The sizes given as ``f(2, 3)`` or ``f((2, 3))``, checked."""
+    if len(size) == 1 and isinstance(size[0], (tuple, list)):
+        size = tuple(size[0])
+    sizes = []
+    for i, n in enumerate(size):
+        if isinstance(n, Value) or not isinstance(n, int):
+            if not hasattr(n, "__index__"):
+                raise TypeError(
+                    f"{name}(): argument 'size' (position 1) must be tuple of ints, "
+                    f"but found element of type {type_name(n)} at pos {i}"
+                )
+            n = n.__index__()
+        if n < 0:
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {n}: {list(size)}"
+            )
+        sizes.append(int(n))
+    return tuple(sizes)
+
+
+def _float_type(d: dtype | None) -> np.dtype:
+    return (_dtypes.get_default_dtype() if d is None else _dtypes.as_dtype(d)).numpy
+
+
+def _into(out: Value, array: np.ndarray) -> Value:
+    if out._array.shape != array.shape:
+        out.resize_(array.shape)
+    out._array[...] = array
+    out.counter().bump("out")
+    return out
+
+
+def zeros(
+    *size: int | Sequence[int],
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    **named: Sequence[int],
+) -> Value:
+    """A tensor of zeros."""
+    shape = size_of("zeros", size or (named.pop("size", ()),))
+    _no_more("zeros", named)
+    if out is not None:
+        return _into(out, np.zeros(shape, out._array.dtype))
+    return finished(np.zeros(shape, _float_type(dtype)), requires_grad, device, layout)
+
+
+def ones(
+    *size: int | Sequence[int],
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    **named: Sequence[int],
+) -> Value:
+    """A tensor of ones."""
+    shape = size_of("ones", size or (named.pop("size", ()),))
+    _no_more("ones", named)
+    if out is not None:
+        return _into(out, np.ones(shape, out._array.dtype))
+    return finished(np.ones(shape, _float_type(dtype)), requires_grad, device, layout)
+
+
+def _no_more(name: str, named: dict) -> None:
+    if named:
+        raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
+
+
+def empty(
+    *size: int | Sequence[int],
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    memory_format: memory_format | None = None,
+    **named: Sequence[int],
+) -> Value:
+    """A tensor whose elements are whatever the memory held."""
+    shape = size_of("empty", size or (named.pop("size", ()),))
+    _no_more("empty", named)
+    if out is not None:
+        return out.resize_(shape)
+    array = np.empty(shape, _float_type(dtype))
+    if memory_format is not None:
+        array = laid_out(array, memory_format)
+    return finished(array, requires_grad, device, layout)
+
+
+def full(
+    size: Sequence[int],
+    fill_value: bool | int | float | complex,
+    *,
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Value:
+    """A tensor with every element ``fill_value``, whose kind decides the dtype if none is given."""
+    if isinstance(fill_value, Value):
+        fill_value = fill_value.item()
+    if isinstance(size, int):
+        raise TypeError(
+            "full(): argument 'size' (position 1) must be tuple of ints, not int"
+        )
+    shape = size_of("full", (tuple(size),))
+    if out is not None:
+        return _into(out, np.full(shape, fill_value, out._array.dtype))
+    d = _dtypes.of_number(fill_value) if dtype is None else _dtypes.as_dtype(dtype)
+    array = np.full(shape, as_array(fill_value, d))
+    return finished(array, requires_grad, device, layout)
+
+
+def _like(
+    input: Value,
+    filler: object,
+    dtype: dtype | None,
+    layout: layout | None,
+    device: DeviceLike,
+    requires_grad: bool,
+    format: memory_format | None,
+) -> Value:
+    d = input._array.dtype if dtype is None else _dtypes.as_dtype(dtype).numpy
+    array = np.empty_like(input._array, d) if 0 not in input._array.strides else np.empty(
+        input._array.shape, d
+    )
+    if format is not None and format.name != "preserve_format":
+        array = laid_out(array, format)
+    if filler is not None:
+        array[...] = as_array(filler, _dtypes.from_numpy(d))
+    return finished(array, requires_grad, device, layout)
+
+
+def zeros_like(
+    input: Value,
+    *,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    memory_format: memory_format | None = None,
+) -> Value:
+    """Zeros of the shape, dtype and memory order of ``input``."""
+    return _like(input, 0, dtype, layout, device, requires_grad, memory_format)
+
+
+def ones_like(
+    input: Value,
+    *,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    memory_format: memory_format | None = None,
+) -> Value:
+    """Ones of the shape, dtype and memory order of ``input``."""
+    return _like(input, 1, dtype, layout, device, requires_grad, memory_format)
+
+
+def empty_like(
+    input: Value,
+    *,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    memory_format: memory_format | None = None,
+) -> Value:
+    """Unfilled memory of the shape, dtype and memory order of ``input``."""
+    return _like(input, None, dtype, layout, device, requires_grad, memory_format)
+
+
+def full_like(
+    input: Value,
+    fill_value: bool | int | float | complex,
+    *,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    memory_format: memory_format | None = None,
+) -> Value:
+    """A tensor like ``input`` with every element ``fill_value``."""
+    if isinstance(fill_value, Value):
+        fill_value = fill_value.item()
+    return _like(input, fill_value, dtype, layout, device, requires_grad, memory_format)
+
+
+def empty_strided(
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Value:
+    """Unfilled memory with the given strides (in elements)."""
+    size, stride = tuple(size), tuple(stride)
+    if len(size) != len(stride):
+        raise RuntimeError(
+            f"mismatch in length of strides and shape: {len(stride)} strides for {len(size)} sizes"
+        )
+    span = 1 + sum((n - 1) * s for n, s in zip(size, stride)) if 0 not in size else 0
+    store = np.empty(max(span, 0), _float_type(dtype))
+    step = store.itemsize
+    array = np.lib.stride_tricks.as_strided(store, size, tuple(s * step for s in stride))
+    return finished(array, requires_grad, device, layout)
+
+
+def empty_permuted(
+    size: Sequence[int],
+    physical_layout: Sequence[int],
+    *,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Value:
+    """Unfilled memory whose dimensions lie in the order ``physical_layout``, outermost first."""
+    order = tuple(physical_layout)
+    if sorted(order) != list(range(len(size))):
+        raise RuntimeError(
+            f"Number of dimensions in size ({len(size)}) and physical_layout {order} must agree, "
+            "and each dimension must occur once"
+        )
+    array = np.empty([size[d] for d in order], _float_type(dtype)).transpose(np.argsort(order))
+    return finished(array, requires_grad, device, layout)
+
+
+def arange(
+    start: float,
+    end: float | None = None,
+    step: float = 1,
+    *,
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Value:
+    """``start, start + step, ...`` up to but without ``end``; length ceil((end - start) / step)."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, (Value, np.generic)) else v for v in (start, end, step))
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if any(isinstance(v, float) and not math.isfinite(v) for v in (start, end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if dtype is not None:
+        d = _dtypes.as_dtype(dtype)
+    elif out is not None:
+        d = _dtypes.from_numpy(out._array.dtype)
+    elif all(isinstance(v, int) for v in (start, end, step)):
+        d = _dtypes.int64
+    else:
+        d = _dtypes.get_default_dtype()
+    if d.category == _dtypes.INTEGRAL:
+        start, end, step = int(start), int(end), int(step)
+        count = max(0, -(-(end - start) // step))
+        array = (start + step * np.arange(count, dtype=np.int64)).astype(d.numpy)
+    else:
+        count = max(0, math.ceil((end - start) / step))
+        wide = np.float64 if d.numpy.itemsize > 2 or d is _dtypes.float64 else np.float32
+        array = (start + step * np.arange(count, dtype=wide)).astype(d.numpy)
+    return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
+
+
+def range_(
+    start: float, end: float, step: float = 1, *, dtype: dtype | None = None
+) -> Value:
+    """``start, start + step, ...`` up to and with ``end`` (deprecated in PyTorch: use arange)."""
+    d = _dtypes.get_default_dtype() if dtype is None else _dtypes.as_dtype(dtype)
+    count = math.floor((end - start) / step) + 1
+    return wrap((start + step * np.arange(count, dtype=np.float64)).astype(d.numpy))
+
+
+def _steps(name: str, steps: object) -> int:
+    if isinstance(steps, Value):
+        steps = steps.item()
+    if not isinstance(steps, int):
+        raise TypeError(f"{name}(): argument 'steps' must be int, not {type_name(steps)}")
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    return steps
+
+
+def _space_type(start: object, end: object, d: dtype | None, out: Value | None) -> dtype:
+    if d is not None:
+        return _dtypes.as_dtype(d)
+    if out is not None:
+        return _dtypes.from_numpy(out._array.dtype)
+    default = _dtypes.get_default_dtype()
+    return default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else default
+
+
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Value:
+    """``steps`` values from ``start`` to ``end``, both included, evenly spaced."""
+    start, end = (v.item() if isinstance(v, Value) else v for v in (start, end))
+    steps = _steps("linspace", steps)
+    d = _space_type(start, end, dtype, out)
+    if d.category == _dtypes.INTEGRAL:
+        start, end = int(start), int(end)
+        step = np.float32(end - start) / np.float32(max(steps - 1, 1))
+        i = np.arange(steps)
+        half = steps // 2
+        up = start + (step * i.astype(np.float32)).astype(np.float32)
+        down = end - (step * (steps - 1 - i).astype(np.float32)).astype(np.float32)
+        array = np.trunc(np.where(i < half, up, down)).astype(d.numpy)
+    else:
+        wide = np.complex128 if d.is_complex else np.float64
+        array = np.linspace(start, end, steps, dtype=wide).astype(d.numpy)
+    return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
+
+
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Value:
+    """``base ** e`` for ``steps`` exponents from ``start`` to ``end``, evenly spaced."""
+    start, end = (v.item() if isinstance(v, Value) else v for v in (start, end))
+    steps = _steps("logspace", steps)
+    d = _space_type(start, end, dtype, out)
+    wide = np.complex128 if d.is_complex else np.float64
+    with np.errstate(all="ignore"):
+        array = (wide(base) ** np.linspace(start, end, steps, dtype=wide)).astype(d.numpy)
+    return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Value:
+    """The n x m matrix with ones on its diagonal."""
+    for name, v in (("n", n), ("m", m)):
+        if v is not None and v < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {v}")
+    array = np.eye(n, m, dtype=_float_type(dtype) if out is None else out._array.dtype)
+    return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
+
+
+def scalar_tensor(
+    s: float,
+    *,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Value:
+    """A 0-dim tensor holding the number ``s``, of the default dtype if none is given."""
+    return full((), s, dtype=dtype or _dtypes.get_default_dtype(), requires_grad=requires_grad)
+
+
+def complex(real: Value, imag: Value, *, out: Value | None = None) -> Value:
+    """real + i imag. RuntimeError unless both have the same floating dtype."""
+    for v in (real, imag):
+        if v._array.dtype.kind != "f":
+            raise RuntimeError(
+                "Expected both inputs to be Half, Float or Double tensors but got "
+                f"{real.dtype.legacy_name} and {imag.dtype.legacy_name}"
+            )
+    if real._array.dtype != imag._array.dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {real.dtype.legacy_name} but got scalar type "
+            f"{imag.dtype.legacy_name} for second argument"
+        )
+    from_parts = real.to(real.dtype.to_complex()) + imag.to(real.dtype.to_complex()) * 1j
+    return from_parts if out is None else out.copy_(from_parts)
+
+
+def leaf(array: np.ndarray, requires_grad: bool) -> Value:
+    """A leaf over ``array``."""
+    t = wrap(array)
+    if requires_grad:
+        t._edge = Leaf(t)
+    return t
+
+
+__all__ = [
+    "arange", "as_tensor", "asarray", "complex", "empty", "empty_like", "empty_permuted",
+    "empty_strided", "eye", "from_dlpack", "from_numpy", "frombuffer", "full", "full_like",
+    "linspace", "logspace", "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
+]  # fmt: skip

@@ -1,0 +1,9 @@
+"""Methods of tensors: indexing."""
+
+from __future__ import annotations
+
+
+class IndexingMethods:
+    """Methods of tensors: indexing."""
+
+    __slots__ = ()

@@ -1,0 +1,9 @@
+"""Methods of tensors: random."""
+
+from __future__ import annotations
+
+
+class RandomMethods:
+    """Methods of tensors: random."""
+
+    __slots__ = ()

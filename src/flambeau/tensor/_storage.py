@@ -1,0 +1,239 @@
+"""A tensor's place in memory: storage, strides, offset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .. import _dtypes, _shapes
+from ..core.value import Value
+from ._device import CPU, device
+
+
+def owner_of(array: np.ndarray) -> np.ndarray:
+    """The array that owns the memory ``array`` looks into."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def address(array: np.ndarray) -> int:
+    """The address of the first element."""
+    return array.__array_interface__["data"][0]
+
+
+class UntypedStorage:
+    """The bytes that one or more tensors look into."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: np.ndarray) -> None:
+        self._owner = owner
+
+    def data_ptr(self) -> int:
+        """The address of the first byte."""
+        return address(self._owner) if self._owner.size else 0
+
+    def nbytes(self) -> int:
+        """The number of bytes."""
+        return self._owner.nbytes
+
+    size = __len__ = nbytes
+
+    @property
+    def device(self) -> device:
+        """Where the bytes are."""
+        return CPU
+
+    def _bytes(self) -> np.ndarray:
+        return self._owner.reshape(-1, order="A").view(np.uint8)
+
+    def tolist(self) -> list[int]:
+        """The bytes as integers."""
+        return self._bytes().tolist()
+
+    def __getitem__(self, index: int) -> int:
+        return int(self._bytes()[index])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UntypedStorage) and self.data_ptr() == other.data_ptr()
+
+    def __hash__(self) -> int:
+        return self.data_ptr()
+
+    @property
+    def _cdata(self) -> int:
+        return self.data_ptr()
+
+
+class TypedStorage(UntypedStorage):
+    """A storage seen as elements of one dtype."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, owner: np.ndarray, dtype: _dtypes.dtype) -> None:
+        super().__init__(owner)
+        self.dtype = dtype
+
+    def _elements(self) -> np.ndarray:
+        return self._bytes().view(self.dtype.numpy)
+
+    def size(self) -> int:
+        """The number of elements."""
+        return self._owner.nbytes // self.dtype.itemsize
+
+    __len__ = size
+
+    def untyped(self) -> UntypedStorage:
+        """The same bytes without a dtype."""
+        return UntypedStorage(self._owner)
+
+    def tolist(self) -> list:
+        """The elements as Python numbers."""
+        return self._elements().tolist()
+
+    def __getitem__(self, index: int) -> float:
+        return self._elements()[index].item()
+
+    def __setitem__(self, index: int, value: float) -> None:
+        self._elements()[index] = value
+
+    def __repr__(self) -> str:
+        lines = "".join(f" {v}\n" for v in self.tolist())
+        name = f"torch.storage.TypedStorage(dtype={self.dtype!r}, device=cpu)"
+        return f"{lines}[{name} of size {len(self)}]"
+
+
+class StorageMethods:
+    """Methods that tell where a tensor's elements are."""
+
+    __slots__ = ()
+
+    def untyped_storage(self) -> UntypedStorage:
+        """The bytes this tensor looks into; views share them."""
+        return UntypedStorage(owner_of(self._array))
+
+    def storage(self) -> TypedStorage:
+        """The elements this tensor looks into; views share them."""
+        return TypedStorage(owner_of(self._array), self.dtype)
+
+    _typed_storage = storage
+
+    def data_ptr(self) -> int:
+        """The address of the first element; 0 for a tensor without elements."""
+        return address(self._array) if self._array.size else 0
+
+    def storage_offset(self) -> int:
+        """Elements of the storage that lie before this tensor's first one."""
+        array = self._array
+        return (address(array) - address(owner_of(array))) // array.itemsize
+
+    def stride(self, dim: int | None = None) -> tuple[int, ...] | int:
+        """Elements between neighbours along ``dim``; without it, for every dimension."""
+        array = self._array
+        if array.size:
+            step = array.itemsize
+            strides = tuple(s // step for s in array.strides)
+        else:
+            strides = _shapes.contiguous_strides(array.shape)
+        return strides if dim is None else strides[_shapes.wrap_dim(dim, array.ndim, scalar_ok=False)]
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self._array.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self._array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self._array.nbytes
+
+    def is_set_to(self, tensor: Value) -> bool:
+        """Whether both look at the same memory in the same way."""
+        a, b = self._array, tensor._array
+        return address(a) == address(b) and a.shape == b.shape and a.strides == b.strides
+
+    def resize_(self, *sizes: int | Sequence[int], memory_format: object = None) -> Value:
+        """Give this tensor another shape; memory grows if it must, new elements are not filled."""
+        if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+            sizes = tuple(sizes[0])
+        if self._edge is not None:
+            raise RuntimeError("cannot resize variables that require grad")
+        for n in sizes:
+            if n < 0:
+                raise RuntimeError(f"requested resize to {list(sizes)} with a negative size")
+        array = self._array
+        count = _shapes.numel(sizes)
+        owner = owner_of(array)
+        offset = address(array) - address(owner)
+        if count * array.itemsize + offset <= owner.nbytes and (owner.flags.c_contiguous):
+            flat = owner.reshape(-1).view(np.uint8)[offset : offset + count * array.itemsize]
+            self._array = flat.view(array.dtype).reshape(sizes)
+        else:
+            grown = np.empty(count, array.dtype)
+            if array.flags.c_contiguous:
+                grown[: array.size] = array.reshape(-1)[:count]
+            self._array = grown.reshape(sizes)
+        return self
+
+    def resize_as_(self, the_template: Value, memory_format: object = None) -> Value:
+        """Resize to the shape of ``the_template``."""
+        return self.resize_(the_template._array.shape)
+
+    def set_(
+        self,
+        source: Value | UntypedStorage | None = None,
+        storage_offset: int = 0,
+        size: Sequence[int] | None = None,
+        stride: Sequence[int] | None = None,
+    ) -> Value:
+        """Look at the memory of ``source`` from now on."""
+        d = self._array.dtype
+        if source is None:
+            self._array = np.empty(0, d)
+        elif isinstance(source, Value):
+            if source._array.dtype != d:
+                raise RuntimeError(
+                    f"Could not set tensor of type {source.dtype!r} to a tensor of type {self.dtype!r}"
+                )
+            self._array = source._array
+        else:
+            self._array = source._bytes().view(d)
+        if size is not None:
+            flat = owner_of(self._array).reshape(-1, order="A").view(np.uint8).view(d)
+            stride = _shapes.contiguous_strides(tuple(size)) if stride is None else tuple(stride)
+            last = storage_offset + sum((n - 1) * s for n, s in zip(size, stride))
+            if _shapes.numel(size) and last >= flat.size:
+                raise RuntimeError(
+                    f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset "
+                    f"{storage_offset} require {last + 1} elements, which are out of bounds for "
+                    f"storage of size {flat.size}"
+                )
+            self._array = np.lib.stride_tricks.as_strided(
+                flat[storage_offset:], tuple(size), tuple(s * d.itemsize for s in stride)
+            )
+        return self
+
+    def share_memory_(self) -> Value:
+        """Refused: memory shared between processes is not supported yet. NotImplementedError."""
+        raise NotImplementedError("share_memory_() is not supported yet")
+
+    def is_shared(self) -> bool:
+        """Whether the memory is shared between processes."""
+        return False
+
+    def is_pinned(self) -> bool:
+        """Whether the memory is page-locked for a GPU: never."""
+        return False
+
+    def pin_memory(self) -> Value:
+        """This tensor: without a GPU there is nothing to lock pages for."""
+        return self
