@@ -7,15 +7,14 @@ copied.
 
 from __future__ import annotations
 
-import ctypes
-import glob
 import math
-import os
 import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
+
+from flambeau._system import blas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,26 +113,8 @@ def _even(count: int, step: int) -> list[slice]:
     return [slice(i * count // pieces, (i + 1) * count // pieces) for i in range(pieces)]
 
 
-class _Blas:
-    """OpenBLAS's thread count, and how many callers want it to be one just now."""
-
-    lock = threading.Lock()
-    users = 0
-    found: tuple | None = None
-
-    @classmethod
-    def controls(cls) -> tuple:
-        """(get, set) of the number of threads of NumPy's OpenBLAS, or () where it is another."""
-        if cls.found is None:
-            cls.found = ()
-            here = os.path.dirname(np.__file__)
-            for path in glob.glob(os.path.join(here, "..", "numpy.libs", "libscipy_openblas64_*")):
-                library = ctypes.CDLL(path)
-                cls.found = (
-                    library.scipy_openblas_get_num_threads64_,
-                    library.scipy_openblas_set_num_threads64_,
-                )
-        return cls.found
+_sharing = threading.Lock()
+_alone = [0, 0]  # calls of `share` in progress; BLAS's thread count before the first of them
 
 
 def share(work: Callable[[int, int], None], count: int) -> None:
@@ -141,21 +122,20 @@ def share(work: Callable[[int, int], None], count: int) -> None:
 
     While it runs, BLAS itself uses one thread: products too small to be split well inside run
     side by side, and what is copied for them stays in the cache of the core that uses it.
-    Where BLAS's threads cannot be counted, the caller's thread does everything.
+    Where BLAS's threads cannot be set, the caller's thread does everything.
     """
-    controls = _Blas.controls()
-    if count < 2 or not controls:
+    library = blas()
+    if count < 2 or library is None:
         work(0, count)
         return
-    get, put = controls
-    with _Blas.lock:
-        if _Blas.users == 0:
-            _Blas.threads = get()
-        threads = min(_Blas.threads, count)
+    with _sharing:
+        if _alone[0] == 0:
+            _alone[1] = library.get_num_threads()
+        threads = min(_alone[1], count)
         if threads > 1:
-            _Blas.users += 1
-            put(1)
-    if threads == 1:
+            _alone[0] += 1
+            library.set_num_threads(1)
+    if threads < 2:
         work(0, count)
         return
     failures: list[BaseException] = []
@@ -174,9 +154,9 @@ def share(work: Callable[[int, int], None], count: int) -> None:
         for helper in helpers:
             helper.join()
     finally:
-        with _Blas.lock:
-            _Blas.users -= 1
-            if _Blas.users == 0:
-                put(_Blas.threads)
+        with _sharing:
+            _alone[0] -= 1
+            if _alone[0] == 0:
+                library.set_num_threads(_alone[1])
     if failures:
         raise failures[0]
