@@ -92,8 +92,8 @@ PLENTY = "\n".join(NAMES).encode() + b"\n"
             "spaces, hyphens and apostrophes. Correct this line or delete it",
         ),
         (
-            b"an\tna\n",
-            "FILE, line 1: 'an\\tna' holds '\\t' (a control character); a name is made of letters,\n"
+            b"a\tb\n",
+            "FILE, line 1: 'a\\tb' holds '\\t' (a control character); a name is made of letters,\n"
             "spaces, hyphens and apostrophes. Correct this line or delete it",
         ),
         (
