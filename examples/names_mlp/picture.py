@@ -71,7 +71,9 @@ def _loss_curve(axes: Any, run: Run) -> None:
         textcoords="offset points",
         horizontalalignment="right",
     )
-    axes.annotate(f"{held_out[-1]:.3f}", (last, held_out[-1]), (6, -3), textcoords="offset points")
+    axes.annotate(
+        f"{held_out[-1]:.3f}", (steps[-1], held_out[-1]), (6, -3), textcoords="offset points"
+    )
     axes.set(title="Loss", xlabel="step", ylabel="cross entropy (nats per letter)")
     axes.set_xlim(0, last * 1.08)
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
@@ -96,7 +98,7 @@ def _bigram_table(axes: Any, run: Run) -> None:
             row,
             _short(int(counts[row, column])),
             color="white" if share[row, column] > 0.6 * BLACK else "black",
-            fontsize=6,
+            fontsize=min(6, 160 / len(letters)),
             horizontalalignment="center",
             verticalalignment="center",
         )
