@@ -1,0 +1,121 @@
+"""The name ``torch`` for flambeau: ``import torch.nn as nn`` gives flambeau's own module object.
+
+``install()`` puts a finder in front of all others; ``flambeau run`` calls it. Each module that
+is asked for as ``torch.x`` is imported as ``flambeau.x``, and both names stand for one object:
+``sys.modules["torch.nn"] is sys.modules["flambeau.nn"]``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from . import _missing
+
+ROOT = __name__.partition(".")[0]
+#: A folder whose torch.py calls ``install()``: on PYTHONPATH, it brings the alias to children.
+ALIAS_PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_alias")
+
+
+class TorchFinder:
+    """Finder and loader in one (PEP 302): resolves ``torch`` and ``torch.x`` to flambeau's."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of an alias; None for every name that is not torch's."""
+        if name != "torch" and not name.startswith("torch."):
+            return None
+        try:
+            self._resolve(name)
+        except ModuleNotFoundError as error:
+            # ``importlib.util.find_spec`` only asks, and is to be told None; an import is to fail.
+            if error.name == name and sys._getframe(2).f_code.co_name == "find_spec":
+                return None
+            raise
+        return ModuleSpec(name, self)
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let the import system make an empty module, which ``exec_module`` replaces."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Put flambeau's module in the place of the empty one, as an import may."""
+        sys.modules[module.__name__] = self._resolve(module.__name__)
+
+    def _resolve(self, name: str) -> ModuleType:
+        real = ROOT + name.removeprefix("torch")
+        try:
+            return importlib.import_module(real)
+        except ModuleNotFoundError as error:
+            if error.name != real:
+                raise
+        # A module may also be an attribute, made elsewhere: nn.functional, linalg, ...
+        parent, _, leaf = real.rpartition(".")
+        holder = importlib.import_module(parent)
+        found = vars(holder).get(leaf)
+        if isinstance(found, ModuleType):
+            return found
+        advice = _missing.advice(parent, leaf, vars(holder))
+        raise ModuleNotFoundError(f"No module named {name!r}\n{advice}", name=name)
+
+
+def install() -> None:
+    """Make ``import torch`` mean flambeau in this process. A second call does nothing.
+
+    Raises ImportError if PyTorch itself has been imported already.
+    """
+    present = sys.modules.get("torch")
+    if present is not None and present is not sys.modules.get(ROOT):
+        raise ImportError(
+            "flambeau.compat.install(): 'torch' is already imported, "
+            f"from {getattr(present, '__file__', 'elsewhere')}; install the alias before it",
+            name="torch",
+        )
+    if not any(isinstance(finder, TorchFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, TorchFinder())
+
+
+def uninstall() -> None:
+    """Undo ``install()``: later imports of torch look for PyTorch again."""
+    sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, TorchFinder)]
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "torch" and module.__name__.partition(".")[0] == ROOT:
+            del sys.modules[name]
+
+
+#: Classes whose missing attributes are worth a word, and what PyTorch calls them.
+_CLASSES = {
+    "Tensor": "Tensor",
+    "Generator": "Generator",
+    "Size": "Size",
+    "dtype": "dtype",
+    "device": "device",
+    "Module": "nn.Module",
+    "Optimizer": "optim.Optimizer",
+}
+
+
+def explain(error: BaseException) -> str | None:
+    """Advice on an uncaught error about a name that PyTorch may have, for those that the
+    language words: ``tensor.no_such`` and ``from torch import no_such``.
+
+    Returns indented lines, or None if the error is about something else.
+    """
+    if isinstance(error, AttributeError) and not isinstance(error, _missing.MissingName):
+        cls = error.obj if isinstance(error.obj, type) else type(error.obj)
+        for kind in cls.__mro__:
+            owner = _CLASSES.get(kind.__name__)
+            ours = owner and kind.__module__.partition(".")[0] == ROOT
+            if ours and error.name in _missing.torch_names()[f"torch.{owner}"]:
+                return _missing.advice(f"{ROOT}.{owner}", error.name, dir(cls))
+    elif isinstance(error, ImportError):
+        found = re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
+        holder = sys.modules.get(found[2]) if found else None
+        if holder is not None and holder.__name__.partition(".")[0] == ROOT:
+            return _missing.advice(holder.__name__, found[1], dir(holder))
+    return None
