@@ -1,6 +1,121 @@
-"""flambeau: a deep-learning framework with PyTorch's API, in Python on NumPy."""
+"""flambeau: a deep-learning framework with PyTorch's API, in Python on NumPy.
 
-from ._dtypes import *  # noqa: F403  (replaced by explicit names below)
+``import flambeau as torch`` runs a PyTorch program. Every name here is PyTorch's, and
+documented in docs/map.md by the room of the house it comes from.
+"""
+
+from __future__ import annotations
+
+import warnings as _warnings
+
+from . import autograd
+from ._dtypes import (
+    bfloat16,
+    can_cast,
+    cdouble,
+    cfloat,
+    complex64,
+    complex128,
+    double,
+    dtype,
+    finfo,
+    float8_e4m3fn,
+    float8_e4m3fnuz,
+    float8_e5m2,
+    float8_e5m2fnuz,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    half,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    promote_types,
+    set_default_dtype,
+    short,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from ._dtypes import bool_ as bool
+from ._dtypes import float_ as float
+from ._dtypes import int_ as int
+from ._missing import missing as _missing
+from .autograd import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .core.memory import keep_freed_memory as _keep_freed_memory
+from .core.modes import is_inference_mode_enabled
+from .core.promotion import result_type
+from .ops.memory import (
+    channels_last,
+    channels_last_3d,
+    clone,
+    contiguous_format,
+    memory_format,
+    preserve_format,
+)
 from .tensor._creation import *  # noqa: F403
-from .tensor._device import Size, device
-from .tensor._tensor import Tensor
+from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided
+from .tensor._tensor import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+    Tensor,
+)
+from .version import __version__
+
+# Dividing by zero and the like are values here, as in PyTorch, not warnings. The user's own
+# NumPy code keeps its warnings: only those raised from flambeau's lines are silenced.
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"flambeau\.")
+_keep_freed_memory()
+
+
+def is_tensor(obj: object) -> bool:
+    """Whether ``obj`` is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_storage(obj: object) -> bool:
+    """Whether ``obj`` is a tensor's storage."""
+    return hasattr(obj, "data_ptr") and hasattr(obj, "nbytes") and not is_tensor(obj)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype of ``input`` is a floating one."""
+    return input.is_floating_point()
+
+
+def is_complex(input: Tensor) -> bool:
+    """Whether the dtype of ``input`` is complex."""
+    return input.is_complex()
+
+
+def is_conj(input: Tensor) -> bool:
+    """Whether conjugation is still to be done: never, it is done at once."""
+    return False
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements of ``input``."""
+    return input.numel()
+
+
+def __getattr__(name: str) -> object:
+    raise _missing(__name__, name, globals())

@@ -1,0 +1,61 @@
+"""Automatic differentiation: gradients of tensors, by recording operations and walking back.
+
+Source: https://docs.pytorch.org/docs/stable/autograd.html
+"""
+
+from __future__ import annotations
+
+from ..core.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from ..core.value import Value
+from ..tensor._tensor import Tensor
+from . import function, functional, graph
+from ._anomaly import (
+    detect_anomaly,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_detect_anomaly,
+)
+from ._grad import backward, grad
+from ._gradcheck import GradcheckError, gradcheck, gradgradcheck
+from .function import Function
+
+
+class _VariableType(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, Tensor)
+
+
+class Variable(metaclass=_VariableType):
+    """The name tensors with gradients had before PyTorch 0.4: ``Variable(t)`` is ``t``."""
+
+    def __new__(cls, data: Value, requires_grad: bool = False) -> Value:
+        return data.detach().requires_grad_(True) if requires_grad else data
+
+
+__all__ = [
+    "Function",
+    "GradcheckError",
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "function",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "graph",
+    "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
+    "is_grad_enabled",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
