@@ -1,0 +1,201 @@
+"""Normal numbers from uniform ones (Box and Muller, 1958), with the roundings of PyTorch's CPU.
+
+PyTorch turns each 16 uniform numbers u into 16 normal ones: for j < 8
+
+    r = sqrt(-2 log(1 - u[j]))    t = 2 pi u[j + 8]    n[j] = r cos(t)    n[j + 8] = r sin(t)
+
+For float64 log, cos and sin are the C library's. For float32 they are the polynomials of Moshier's
+Cephes library (logf, sinf, cosf) in the order of operations of Pommier's avx_mathfun, with each
+product that feeds a sum fused into it. A fused product is exact in float64 (24 + 24 bits), so
+float64 arithmetic that is rounded to float32 after each sum gives the same bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .threads import run_parts
+
+BLOCK = 8192  # numbers made at a time: the dozen scratch arrays stay in the caches
+
+_F32, _F64, _I32 = np.float32, np.float64, np.int32
+
+
+def _coefficients(*values: float) -> list[float]:
+    """The values as float32 holds them, in float64."""
+    return [float(_F32(value)) for value in values]
+
+
+_LOG = _coefficients(
+    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
+    -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+)  # fmt: skip
+_LN2_HIGH, _LN2_LOW = _F32(0.693359375), _F32(-2.12194440e-4)
+_SQRT_HALF = _I32(np.array(0.707106781186547524, _F32).view(_I32))
+_COS = _coefficients(2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
+_SIN = _coefficients(-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+# pi/4 in three parts; k times the first two and their differences from an angle are exact in
+# float32, so that the three fused subtractions are one in float64.
+_QUARTER_PI = sum(_coefficients(0.78515625, 2.4187564849853515625e-4, 3.77489497744594108e-8))
+_TWO_PI, _FOUR_OVER_PI = _F32(2 * np.pi), _F32(1.27323954473516)
+
+
+def _on_grid(value: float) -> tuple[float, float]:
+    """(value + m, m), where adding m rounds a float64 near value as float32 would round it.
+
+    All of a Horner step's results must lie in value's binade, as those of sin and cos below do.
+    """
+    m = 1.5 * 2.0 ** (52 + np.frexp(value)[1] - 24)
+    return value + m, m
+
+
+_COS_STEPS = [_on_grid(value) for value in _COS[1:]]
+_SIN_STEPS = [_on_grid(value) for value in _SIN[1:]]
+
+
+def _log(u: np.ndarray) -> np.ndarray:
+    """log(u) of normal positive float32 numbers: u = 2^e (1 + x), sqrt(1/2) <= 1 + x < sqrt(2)."""
+    bits = u.view(_I32)
+    exponent = bits - _SQRT_HALF
+    exponent >>= 23
+    x = (bits - (exponent << 23)).view(_F32)
+    x -= _F32(1)
+    wide = x.astype(_F64)
+    y = wide * _LOG[0]
+    y += _LOG[1]
+    rounded = y.astype(_F32)
+    for coefficient in _LOG[2:]:
+        y[...] = rounded
+        y *= wide
+        y += coefficient
+        rounded[...] = y
+    rounded *= x
+    squared = x * x
+    e = exponent.astype(_F32)
+    np.multiply(rounded, squared, out=y, dtype=_F64)
+    y += e * _LN2_LOW
+    rounded[...] = y
+    squared *= _F32(0.5)
+    rounded -= squared
+    x += rounded
+    e *= _LN2_HIGH  # exact
+    x += e
+    return x
+
+
+def _sin_cos(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """sin and cos of float32 angles in [0, 2 pi]: k quarters of pi are taken off, k even."""
+    k = (angle * _FOUR_OVER_PI).astype(_I32)
+    k += 1
+    k &= -2
+    wide = k.astype(_F64)
+    wide *= _QUARTER_PI
+    np.subtract(angle, wide, out=wide)
+    x = wide.astype(_F32)
+    squared = x * x
+    z = squared.astype(_F64)
+
+    y = z * _COS[0]
+    for shifted, shift in _COS_STEPS:
+        y += shifted
+        y -= shift
+        y *= z
+    c = y.astype(_F32)
+    np.subtract(c, 0.5, out=y, dtype=_F64)
+    y *= z
+    c[...] = y
+    c += _F32(1)
+
+    np.multiply(z, _SIN[0], out=y)
+    for shifted, shift in _SIN_STEPS:
+        y += shifted
+        y -= shift
+        y *= z
+    s = y.astype(_F32)
+    np.add(s, 1.0, out=y, dtype=_F64)
+    y *= x
+    s[...] = y
+
+    # For odd k/2 the two change places; the signs are those of the quadrant.
+    s, c = s.view(_I32), c.view(_I32)
+    half = k >> 1
+    exchange = (half & 1) * _I32(-1)
+    exchange &= s ^ c
+    s ^= exchange
+    c ^= exchange
+    s ^= (k & 4) << 29
+    k -= 2
+    np.invert(k, out=k)
+    k &= 4
+    k <<= 29
+    c ^= k
+    return s.view(_F32), c.view(_F32)
+
+
+def _pairs32(u: np.ndarray, mean: float, std: float) -> None:
+    """The 16-blocks of u, float32 [n, 2, 8], in place."""
+    radius = _log(np.subtract(_F32(1), u[:, 0]).reshape(-1))
+    radius *= _F32(-2)
+    np.sqrt(radius, out=radius)
+    sine, cosine = _sin_cos(np.multiply(u[:, 1], _TWO_PI).reshape(-1))
+    mean, std = _F32(mean), _F32(std)
+    for row, factor in enumerate((cosine, sine)):
+        factor *= radius
+        if mean and std != 1:
+            wide = factor.astype(_F64)
+            wide *= _F64(std)
+            wide += _F64(mean)
+            factor[...] = wide
+        else:
+            factor *= std
+            factor += mean  # a 0 as well: -0 becomes 0
+        u[:, row] = factor.reshape(-1, 8)
+
+
+def _pairs64(u: np.ndarray, mean: float, std: float) -> None:
+    """The 16-blocks of u, float64 [n, 2, 8], in place."""
+    radius = np.subtract(1.0, u[:, 0])
+    np.log(radius, out=radius)
+    radius *= -2.0
+    np.sqrt(radius, out=radius)
+    angle = u[:, 1] * (2 * np.pi)
+    u[:, 0] = fused(radius * np.cos(angle), std, mean)
+    u[:, 1] = fused(radius * np.sin(angle), std, mean)
+
+
+def box_muller(u: np.ndarray, mean: float, std: float) -> None:
+    """Turn uniform numbers of [0, 1), 1-d float32 or float64, into normal ones, in place.
+
+    The length is a multiple of 16.
+    """
+    blocks = u.reshape(-1, 2, 8)
+    pairs = _pairs32 if u.dtype == _F32 else _pairs64
+
+    def part(start: int, stop: int) -> None:
+        for at in range(start, stop, BLOCK // 16):
+            pairs(blocks[at : min(at + BLOCK // 16, stop)], mean, std)
+
+    if u.size <= BLOCK:
+        pairs(blocks, mean, std)
+    else:
+        run_parts(part, len(blocks), BLOCK // 16)
+
+
+def fused(a: np.ndarray | float, b: float, c: float) -> np.ndarray | float:
+    """a b + c in float64, rounded once, as PyTorch's compiler fuses it (but for ties: 2^-53).
+
+    The product's error by Dekker's and the sum's by Knuth's error-free transformations.
+    """
+    if b == 1 or c == 0 or not (1e-200 < abs(b) < 1e200 and abs(c) < 1e200):
+        return a * b + c  # the product is exact, nothing is added, or the splits would overflow
+    product = a * b
+    a_high = a * 134217729.0
+    a_high = a_high - (a_high - a)
+    a_low = a - a_high
+    b_high = b * 134217729.0
+    b_high = b_high - (b_high - b)
+    b_low = b - b_high
+    error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    total = product + c
+    part = total - product
+    return total + ((product - (total - part)) + (c - part) + error)
