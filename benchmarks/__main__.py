@@ -27,6 +27,7 @@ from workloads import WORKLOADS, Workload  # noqa: E402
 
 # Someone who has set these has chosen kernels for OpenBLAS; what is measured is its own choice.
 UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SIDES = ("torch", "flambeau")
 IMPORT_SECONDS, IMPORT_MODULES = 0.050, 60  # the most that flambeau may add to NumPy's import
 TIME_UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
@@ -34,9 +35,11 @@ HEADER = ("workload", "PyTorch", "flambeau", "ratio", "mark", "")
 WIDTHS = (52, 9, 9, 5, 5, 7)
 
 
-def measure(python: str, library: str, name: str) -> dict[str, Any]:
+def measure(python: str, library: str, name: str, threads: int | None = None) -> dict[str, Any]:
     """Run one side of one workload in a process of its own; {"error": line} where it failed."""
     environment = {key: value for key, value in os.environ.items() if key not in UNSET}
+    if threads:
+        environment |= dict.fromkeys(THREADS, str(threads))
     source = HERE.parent / "src"
     if library == "flambeau" and source.is_dir():
         inherited = environment.get("PYTHONPATH")
@@ -53,13 +56,15 @@ def measure(python: str, library: str, name: str) -> dict[str, Any]:
     return json.loads(child.stdout.splitlines()[-1])
 
 
-def compare(workload: Workload, pythons: dict[str, str], rounds: int) -> dict[str, Any]:
+def compare(
+    workload: Workload, pythons: dict[str, str], rounds: int, threads: int | None = None
+) -> dict[str, Any]:
     """Both sides of a workload, `rounds` times in turn: medians, their ratio and a verdict."""
     samples: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     row: dict[str, Any] = {"name": workload.name, "unit": workload.unit, "samples": samples}
     for _ in range(rounds):
         for side in SIDES:
-            sample = measure(pythons[side], side, workload.name)
+            sample = measure(pythons[side], side, workload.name, threads)
             samples[side].append(sample)
             if "error" in sample:
                 return row | {"verdict": "failed", "error": f"{side}: {sample['error']}"}
@@ -151,12 +156,13 @@ def main(arguments: list[str]) -> int:
     print(f"{about['processor']}, {about['cores']} cores, {about['system']}, {about['date']}")
     if about["load"] and about["load"] > 0.5:
         print(f"the machine is busy (load {about['load']}): figures will be unsteady")
-    print(f"flambeau's figure over PyTorch's; medians of {options.rounds} rounds\n")
+    threads = f"{options.threads} threads" if options.threads else "default threads"
+    print(f"flambeau's figure over PyTorch's; medians of {options.rounds} rounds; {threads}\n")
     print(table_line(HEADER))
     print(table_line(tuple("-" * width for width in WIDTHS)))
     rows = []
     for name in options.only or WORKLOADS:
-        rows.append(compare(WORKLOADS[name], pythons, options.rounds))
+        rows.append(compare(WORKLOADS[name], pythons, options.rounds, options.threads))
         print(row_line(WORKLOADS[name], rows[-1]), flush=True)
     print()
     for row in rows:
@@ -194,6 +200,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help=f"these workloads: {', '.join(WORKLOADS)}",
     )
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
+    parser.add_argument("--threads", type=int, help="of both libraries (default: their own)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
     options = parser.parse_args(arguments)
     if options.torch_python is None:
@@ -202,8 +209,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             "  python -m venv reference && reference/bin/pip install torch==2.13.0 numpy\n"
             "  python -m benchmarks --torch-python reference/bin/python"
         )
-    if options.rounds < 1:
-        parser.error("--rounds must be at least 1")
+    if options.rounds < 1 or (options.threads is not None and options.threads < 1):
+        parser.error("--rounds and --threads must be at least 1")
     return options
 
 

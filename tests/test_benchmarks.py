@@ -66,7 +66,7 @@ def test_a_row_is_judged_by_its_mark_and_by_its_result(values, sums, verdict, mo
     runner = load("__main__")
     answers = dict(zip(runner.SIDES, zip(values, sums)))
 
-    def measure(python: str, library: str, name: str) -> dict[str, float]:
+    def measure(python: str, library: str, name: str, threads: int | None) -> dict[str, float]:
         return dict(zip(("value", "sum"), answers[library]))
 
     monkeypatch.setattr(runner, "measure", measure)
