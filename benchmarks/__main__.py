@@ -156,8 +156,8 @@ def main(arguments: list[str]) -> int:
     print(f"{about['processor']}, {about['cores']} cores, {about['system']}, {about['date']}")
     if about["load"] and about["load"] > 0.5:
         print(f"the machine is busy (load {about['load']}): figures will be unsteady")
-    threads = f"{options.threads} threads" if options.threads else "default threads"
-    print(f"flambeau's figure over PyTorch's; medians of {options.rounds} rounds; {threads}\n")
+    print(f"flambeau's figure over PyTorch's; medians; rounds: {options.rounds}; ", end="")
+    print(f"threads: {options.threads or 'as each library chooses'}\n")
     print(table_line(HEADER))
     print(table_line(tuple("-" * width for width in WIDTHS)))
     rows = []
