@@ -66,6 +66,7 @@ from .ops.memory import (
 )
 from .tensor._creation import *  # noqa: F403
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided
+from .tensor._printing import get_printoptions, set_printoptions
 from .tensor._tensor import (
     BFloat16Tensor,
     BoolTensor,

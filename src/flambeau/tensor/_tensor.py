@@ -13,6 +13,7 @@ from ._conversion import ConversionMethods, DtypeMethods
 from ._device import CPU, Size, device, layout, strided
 from ._elementwise import ElementwiseMethods
 from ._indexing import IndexingMethods
+from ._printing import text_of
 from ._products import ProductMethods
 from ._random import RandomMethods
 from ._reductions import ReductionMethods
@@ -156,6 +157,9 @@ class Tensor(
         if not self._array.ndim:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        return text_of(self)
 
     def __format__(self, spec: str) -> str:
         if not self._array.ndim and spec:
