@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Write src/flambeau/torch_names.txt: PyTorch's public names, for messages about missing ones.
 
-Run it with the PyTorch that flambeau follows: python .ci/torch_names.py > src/flambeau/torch_names.txt
+Run it with the PyTorch that flambeau follows:
+
+    python .ci/torch_names.py > src/flambeau/torch_names.txt
+
 One line for each module or class: its name, a colon, what it holds. Modules that are only listed
 as existing have nothing after the colon.
 """

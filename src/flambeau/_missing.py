@@ -20,7 +20,10 @@ from . import version
 
 
 class MissingName(AttributeError):
-    """A name that a module or class of the public API does not have (yet)."""
+    """A name that a module of the public API does not have (yet)."""
+
+    # A traceback is to say what a user catches: AttributeError.
+    __module__, __qualname__ = "builtins", "AttributeError"
 
     def __init__(self, owner: str, attribute: str, available: Iterable[str]) -> None:
         # Naming the attribute keeps the interpreter from adding a guess of its own.
