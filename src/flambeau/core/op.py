@@ -22,6 +22,7 @@ import numpy as np
 
 from .. import _dtypes, _shapes
 from .._dtypes import dtype
+from .._errors import type_name
 from . import threads
 from .modes import state
 from .mutation import write_out
@@ -32,6 +33,7 @@ from .value import Value, Version, _Class, as_array, new, ticks, wrap, wrap_view
 ndarray = np.ndarray
 F32 = np.dtype(np.float32)
 F64 = np.dtype(np.float64)
+BOOL = np.dtype(np.bool_)
 LARGE = threads.LARGE
 REGISTRY: dict[str, Op] = {}
 
@@ -39,10 +41,28 @@ REGISTRY: dict[str, Op] = {}
 class Op:
     """What one operation is. ``kind`` says which parameters it has: unary, binary or general."""
 
-    __slots__ = ("forward", "grad_name", "kind", "name", "params", "result", "takes", "vjp")
+    __slots__ = (
+        "check",
+        "forward",
+        "grad_name",
+        "kind",
+        "name",
+        "params",
+        "result",
+        "takes",
+        "vjp",
+    )
 
     def __init__(
-        self, name: str, kind: str, forward: Callable, vjp: object, result: str, takes: str
+        self,
+        name: str,
+        kind: str,
+        forward: Callable,
+        vjp: object,
+        result: str,
+        takes: str,
+        grad_name: str | None = None,
+        check: Callable | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -50,7 +70,10 @@ class Op:
         self.vjp = vjp
         self.result = result
         self.takes = takes
-        self.grad_name = "".join(p[:1].upper() + p[1:] for p in name.split("_")) + "Backward0"
+        self.check = check
+        self.grad_name = grad_name or (
+            "".join(p[:1].upper() + p[1:] for p in name.split("_")) + "Backward0"
+        )
         REGISTRY[name] = self
 
     def __repr__(self) -> str:
@@ -136,27 +159,37 @@ def unary(
     *,
     result: str = "float",
     takes: str = "biufc",
+    grad_name: str | None = None,
+    check: Callable[[Value], None] | None = None,
 ) -> Callable[..., Value]:
     """Define an elementwise operation of one operand.
 
     ``vjp(g, x, y)``: any of these parameters; None for one that has no gradient (a comparison).
     ``result``: "float" (integers become the default float), "same", or "bool".
     ``takes``: kinds of dtype accepted: b(ool) i(nt) u(int) f(loat) c(omplex).
+    ``grad_name``: the name of its node, where it does not follow from ``name``.
+    ``check(x)``: raises for operands, of dtypes other than float32 and float64, that it refuses.
     """
-    op = Op(name, "unary", forward, vjp, result, takes)
+    op = Op(name, "unary", forward, vjp, result, takes, grad_name, check)
     op.params = () if vjp is None else _parameters(vjp)
     keeps_x, keeps_y = "x" in op.params, "y" in op.params
-    quick = result != "bool"
+    bools = BOOL if result == "bool" else None
 
-    def call(x: Value, *, out: Value | None = None) -> Value:
+    def call(input: Value, *, out: Value | None = None) -> Value:
+        x = input
         if out is not None:
             return write_out(out, call(x), name)
-        a = x._array
+        try:
+            a = x._array
+        except AttributeError:
+            raise TypeError(
+                f"{name}(): argument 'input' (position 1) must be Tensor, not {type_name(x)}"
+            ) from None
         dt = a.dtype
-        if (dt is F32 or dt is F64) and quick:
-            r = forward(a) if a.size < LARGE else spread(forward, dt, a)
+        if dt is F32 or dt is F64:
+            r = forward(a) if a.size < LARGE else spread(forward, bools or dt, a)
             if r.__class__ is not ndarray:
-                r = np.asarray(r, dt)
+                r = np.asarray(r, bools or dt)
         else:
             r = _unary_slow(op, x)
         edge = x._edge
@@ -195,12 +228,12 @@ def spread(forward: Callable, dt: np.dtype, *arrays: ndarray) -> ndarray:
 
 def _unary_slow(op: Op, x: Value) -> ndarray:
     """Every dtype but float32 and float64."""
-    if not isinstance(x, Value):
-        raise TypeError(f"{op.name}(): argument 'input' must be Tensor, not {type(x).__name__}")
     a = x._array
     d = _dtypes.from_numpy(a.dtype)
+    if op.check is not None:
+        op.check(x)
     kind = "f" if d.is_floating_point else a.dtype.kind
-    if kind not in op.takes:
+    if kind not in op.takes or d in _dtypes.FLOAT8:
         raise unsupported(op.name, d)
     if op.result == "float" and d.category < _dtypes.FLOATING:
         d = _dtypes.get_default_dtype()
@@ -215,9 +248,9 @@ def _unary_slow(op: Op, x: Value) -> ndarray:
     return np.asarray(r, d.numpy)
 
 
-def unsupported(name: str, d: dtype) -> RuntimeError:
+def unsupported(name: str, d: dtype) -> NotImplementedError:
     """What PyTorch says of an operation that has no kernel for a dtype."""
-    return RuntimeError(f"\"{name}_cpu\" not implemented for '{d.legacy_name}'")
+    return NotImplementedError(f"\"{name}_cpu\" not implemented for '{d.legacy_name}'")
 
 
 # ---- elementwise, two operands -------------------------------------------------------------
@@ -269,22 +302,25 @@ def binary(
     *,
     result: str = "same",
     takes: str = "biufc",
+    grad_name: str | None = None,
+    check: Callable[[Value, Value | Number], None] | None = None,
 ) -> Callable[..., Value]:
     """Define an elementwise operation of two operands that broadcast.
 
     ``vjp``: the gradients to the first and to the second operand, each ``(g, a, b, y)`` or fewer;
     they need not undo the broadcast. None for an operation without gradient (a comparison).
     ``result``: "same" (the promoted dtype), "float" (integers become the default float) or "bool".
-    ``takes``: kinds of the promoted dtype accepted, as for ``unary``.
+    ``takes``: kinds of the promoted dtype accepted; ``grad_name`` and ``check(a, b)``: as for
+    ``unary``.
 
     The function it returns takes tensors and numbers; with two numbers or any other operand it
     raises TypeError. Its attribute ``operator`` is the same for an infix operator: it returns
     NotImplemented where Python should ask the other operand.
     """
-    op = Op(name, "binary", forward, vjp, result, takes)
+    op = Op(name, "binary", forward, vjp, result, takes, grad_name, check)
     op.params = () if vjp is None else tuple(_parameters(f) for f in vjp)
     pa, pb = op.params if vjp is not None else ((), ())
-    quick = result != "bool"
+    bools = BOOL if result == "bool" else None
     # What must be kept if only a, only b, or both need a gradient.
     a_keeps_a, a_keeps_b, a_keeps_y = "a" in pa, "b" in pa, "y" in pa
     b_keeps_a, b_keeps_b, b_keeps_y = "a" in pb, "b" in pb, "y" in pb
@@ -294,8 +330,8 @@ def binary(
         if cls is float or cls is int:
             x = a._array
             dt = x.dtype
-            if (dt is F32 or dt is F64) and quick:
-                r = forward(x, b) if x.size < LARGE else spread(_Bound(forward, b), dt, x)
+            if dt is F32 or dt is F64:
+                r = forward(x, b) if x.size < LARGE else spread(_Bound(forward, b), bools or dt, x)
             else:
                 a, b, r = _binary_slow(op, a, b)
             be = None
@@ -303,9 +339,9 @@ def binary(
             x = a._array
             y = b._array
             dt = x.dtype
-            if dt is y.dtype and (dt is F32 or dt is F64) and quick:
+            if dt is y.dtype and (dt is F32 or dt is F64):
                 try:
-                    r = forward(x, y) if x.size < LARGE else spread(forward, dt, x, y)
+                    r = forward(x, y) if x.size < LARGE else spread(forward, bools or dt, x, y)
                 except ValueError:
                     _shapes.broadcast(x.shape, y.shape)
                     raise
@@ -359,7 +395,8 @@ def binary(
         d = result_type(b, a)
         return operator(wrap(as_array(a, d)), b)
 
-    def call(a: Value | Number, b: Value | Number, *, out: Value | None = None) -> Value:
+    def call(input: Value | Number, other: Value | Number, *, out: Value | None = None) -> Value:
+        a, b = input, other
         if isinstance(a, Value):
             r = operator(a, b)
         elif is_number(a) and isinstance(b, Value):
@@ -368,9 +405,7 @@ def binary(
             r = NotImplemented
         if r is NotImplemented:
             place, bad = ("other", b) if isinstance(a, Value) else ("input", a)
-            raise TypeError(
-                f"{name}(): argument '{place}' must be Tensor, not {type(bad).__name__}"
-            )
+            raise TypeError(f"{name}(): argument '{place}' must be Tensor, not {type_name(bad)}")
         return r if out is None else write_out(out, r, name)
 
     for f in (operator, call):
@@ -396,8 +431,10 @@ class _Bound:
 def _binary_slow(op: Op, a: Value, b: Value | Number) -> tuple[Value, Value | Number, ndarray]:
     """The operands brought to one dtype (on the tape, if they are recorded), and the result."""
     d = result_type(a, b)
+    if op.check is not None:
+        op.check(a, b)
     kind = "f" if d.is_floating_point else d.numpy.kind
-    if kind not in op.takes:
+    if kind not in op.takes or d in _dtypes.FLOAT8:
         raise unsupported(op.name, d)
     if op.result == "float" and d.category < _dtypes.FLOATING:
         d = _dtypes.get_default_dtype()

@@ -95,14 +95,18 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
 
 
 def elementwise(
-    forward: Callable[..., np.ndarray], dtype: np.dtype, *arrays: np.ndarray
+    forward: Callable[..., np.ndarray],
+    dtype: np.dtype,
+    *operands: np.ndarray | float,
+    out: np.ndarray | None = None,
 ) -> np.ndarray | None:
-    """``forward(*arrays)`` by pieces on all threads; None if the layout does not allow it.
+    """``forward(*operands)`` by pieces on all threads; None if the layout does not allow it.
 
-    All arrays must have one shape and be contiguous in the same order. A ``forward`` of several
-    NumPy calls gains twice: the pieces stay in the cache between them.
+    All arrays must have one shape and be contiguous in the same order; numbers go to each piece.
+    A ``forward`` of several NumPy calls gains twice: the pieces stay in the cache between them.
+    ``out`` takes the result; it may be one of the operands, but not overlap with one otherwise.
     """
-    first = arrays[0]
+    first = operands[0]
     flags = first.flags
     if flags.c_contiguous:
         order = "C"
@@ -110,20 +114,25 @@ def elementwise(
         order = "F"
     else:
         return None
-    for a in arrays[1:]:
+    for a in operands[1:] if out is None else (*operands[1:], out):
+        if a.__class__ is not np.ndarray:
+            continue
         if a.shape != first.shape:
             return None
         if not (a.flags.c_contiguous if order == "C" else a.flags.f_contiguous):
             return None
-    out = np.empty(first.shape, dtype, order=order)
-    flat = [a.reshape(-1, order=order) for a in arrays]
+        if out is not None and a is not out and np.may_share_memory(a, out):
+            return None
+    if out is None:
+        out = np.empty(first.shape, dtype, order=order)
+    flat = [a.reshape(-1, order=order) if a.__class__ is np.ndarray else a for a in operands]
     flat_out = out.reshape(-1, order=order)
     is_ufunc = isinstance(forward, np.ufunc)
 
     def part(start: int, stop: int) -> None:
         for i in range(start, stop, BLOCK):
             j = min(i + BLOCK, stop)
-            pieces = [a[i:j] for a in flat]
+            pieces = [a[i:j] if a.__class__ is np.ndarray else a for a in flat]
             if is_ufunc:
                 forward(*pieces, out=flat_out[i:j])
             else:

@@ -7,9 +7,14 @@ import functools
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
+
+from . import threads
 from .modes import state
 from .mutation import write, write_out
 from .value import Value, wrap
+
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 F = TypeVar("F", bound=Callable)
 
@@ -35,6 +40,72 @@ def inplace(function: Callable[..., Value], name: str | None = None) -> Callable
     return method
 
 
+def inplace_unary(
+    function: Callable[..., Value], ufunc: np.ufunc, name: str | None = None
+) -> Callable[..., Value]:
+    """``inplace(function)``, but one call of ``ufunc`` where nothing is recorded."""
+    general = inplace(function, name)
+    name = general.__name__
+
+    def method(self: Value) -> Value:
+        a = self._array
+        dt = a.dtype
+        if (
+            (dt is not F32 and dt is not F64)
+            or (self._edge is not None and state.grad)
+            or self._inference
+        ):
+            return general(self)
+        if a.size < threads.LARGE or threads.elementwise(ufunc, dt, a, out=a) is None:
+            ufunc(a, a)
+        self.counter().bump(name)
+        return self
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = general.__doc__
+    return method
+
+
+def inplace_binary(
+    function: Callable[..., Value], ufunc: np.ufunc, name: str | None = None
+) -> Callable[..., Value]:
+    """``inplace(function)``, but one call of ``ufunc`` where nothing is recorded or converted."""
+    general = inplace(function, name)
+    name = general.__name__
+
+    def method(self: Value, other: Value | float) -> Value:
+        a = self._array
+        dt = a.dtype
+        if (
+            (dt is not F32 and dt is not F64)
+            or (self._edge is not None and state.grad)
+            or self._inference
+        ):
+            return general(self, other)
+        cls = other.__class__
+        if cls is float or cls is int:
+            b = other
+        elif (
+            isinstance(other, Value)
+            and other._array.dtype is dt
+            and (other._edge is None or not state.grad)
+        ):
+            b = other._array
+        else:
+            return general(self, other)
+        try:
+            if a.size < threads.LARGE or threads.elementwise(ufunc, dt, a, b, out=a) is None:
+                ufunc(a, b, a)
+        except ValueError:  # shapes that do not broadcast into this one
+            return general(self, other)
+        self.counter().bump(name)
+        return self
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = general.__doc__
+    return method
+
+
 def accepts_out(function: F) -> F:
     """``function`` with the keyword ``out``: a tensor (or a tuple of them, for several results)
     that takes the result."""
@@ -50,9 +121,7 @@ def accepts_out(function: F) -> F:
                     f"{function.__name__}(): argument 'out' must be a tuple of "
                     f"{len(result)} Tensors"
                 )
-            parts = [
-                write_out(o, r, function.__name__) for o, r in zip(out, result, strict=True)
-            ]
+            parts = [write_out(o, r, function.__name__) for o, r in zip(out, result, strict=True)]
             return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
         return write_out(out, result, function.__name__)
 

@@ -1,0 +1,349 @@
+"""Sums, differences, products, quotients and powers: the records behind the infix operators.
+
+Gradients follow PyTorch for complex numbers: that of a real loss L is dL/dRe + i dL/dIm, so a
+factor comes back conjugated. They keep what PyTorch's keep, so that the same in-place changes
+are allowed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._dtypes import BOOL, FLOATING, from_numpy
+from ..core.op import binary, unary
+from ..core.promotion import Number, is_number, result_type
+from ..core.twins import accepts_out
+from ..core.value import Value
+
+
+def conjugate(v: Value | Number) -> Value | Number:
+    """The complex conjugate; real tensors and numbers as they are."""
+    if isinstance(v, Value):
+        return v.conj() if v._array.dtype.kind == "c" else v
+    return v.conjugate()
+
+
+# ---- sums ----------------------------------------------------------------------------------
+
+
+def _no_bool(a: Value, b: Value | Number) -> None:
+    """PyTorch refuses ``-`` for bool operands, where ``^`` and ``~`` are meant."""
+    bools = [isinstance(v, Value) and v._array.dtype.kind == "b" for v in (a, b)]
+    if all(bools):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. "
+            "Use the `^` or `logical_xor()` operator instead."
+        )
+    if any(bools):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. "
+            "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+
+
+def _no_bool_negation(x: Value) -> None:
+    if x._array.dtype.kind == "b":
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. "
+            "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+
+
+add_op = binary("add", np.add, (lambda g: g, lambda g: g))
+sub_op = binary("sub", np.subtract, (lambda g: g, lambda g: -g), check=_no_bool)
+rsub_op = binary(
+    "rsub",
+    lambda a, b: np.subtract(b, a),
+    (lambda g: -g, lambda g: g),
+    grad_name="RsubBackward1",
+    check=_no_bool,
+)
+neg = unary("neg", np.negative, lambda g: -g, result="same", check=_no_bool_negation)
+
+
+def scaled(other: Value | Number, alpha: Number, input: Value | Number) -> Value | Number:
+    """``alpha * other``, with PyTorch's rules for the kind of ``alpha``."""
+    d = result_type(input, other)
+    if d.category < FLOATING and isinstance(alpha, (float, complex)):
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number."
+        )
+    if isinstance(alpha, bool) and d.category != BOOL:
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, complex) and not d.is_complex:
+        raise RuntimeError(
+            "For non-complex input tensors, argument alpha must not be a complex number."
+        )
+    if d.category == BOOL:
+        alpha = bool(alpha)
+    return mul_op.operator(other, alpha) if isinstance(other, Value) else other * alpha
+
+
+def add(
+    input: Value | Number, other: Value | Number, *, alpha: Number = 1, out: Value | None = None
+) -> Value:
+    """``input + alpha * other``, elementwise, broadcast."""
+    if alpha != 1 or alpha is True:
+        other = scaled(other, alpha, input)
+    return add_op(input, other, out=out)
+
+
+def sub(
+    input: Value | Number, other: Value | Number, *, alpha: Number = 1, out: Value | None = None
+) -> Value:
+    """``input - alpha * other``, elementwise, broadcast. RuntimeError for bool tensors."""
+    if alpha != 1 or alpha is True:
+        other = scaled(other, alpha, input)
+    return sub_op(input, other, out=out)
+
+
+def rsub(input: Value, other: Value | Number, *, alpha: Number = 1) -> Value:
+    """``other - alpha * input``, elementwise, broadcast. RuntimeError for bool tensors."""
+    if alpha != 1 or alpha is True:
+        _no_bool(input, other)
+        input = scaled(input, alpha, other)
+    return rsub_op(input, other)
+
+
+subtract = sub
+negative = neg
+
+
+def positive(input: Value) -> Value:
+    """``input`` itself. RuntimeError for bool tensors."""
+    if input._array.dtype.kind == "b":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+# ---- products ------------------------------------------------------------------------------
+
+mul_op = binary("mul", np.multiply, (lambda g, b: g * conjugate(b), lambda g, a: g * conjugate(a)))
+div_op = binary(
+    "div",
+    np.true_divide,
+    (lambda g, b: g / conjugate(b), lambda g, a, b: -g * conjugate((a / b) / b)),
+    result="float",
+)
+mul = multiply = mul_op
+
+_reciprocal = unary("reciprocal", np.reciprocal, lambda g, y: -g * conjugate(y * y))
+reciprocal = _reciprocal
+
+
+def _no_zero(b: np.ndarray) -> None:
+    if b.dtype.kind in "iub" and not np.all(b):
+        raise RuntimeError(
+            "ZeroDivisionError\n  an integer is divided by 0; floating tensors would give inf or nan"
+        )
+
+
+def _floor_divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.dtype.kind in "iu":
+        _no_zero(b)
+        return np.floor_divide(a, b)
+    # NumPy gives nan for a quotient of infinite size, and PyTorch inf.
+    q = np.floor_divide(a, b)
+    zero = np.equal(b, 0)
+    return np.where(zero, np.true_divide(a, b), q).astype(a.dtype) if np.any(zero) else q
+
+
+def _trunc_divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.dtype.kind in "iu":
+        _no_zero(b)
+        if a.dtype.kind == "u":
+            return np.floor_divide(a, b)
+        q = np.floor_divide(a, b)
+        return q + ((q < 0) & (q * b != a))
+    return np.trunc(np.true_divide(a, b))
+
+
+def _no_gradient(g: Value) -> Value:
+    raise RuntimeError("derivative for aten::floor_divide is not implemented")
+
+
+div_floor = binary(
+    "div_floor",
+    _floor_divide,
+    (lambda g: g * 0, lambda g: g * 0),
+    takes="iuf",
+    grad_name="DivBackward2",
+)
+div_trunc = binary(
+    "div_trunc",
+    _trunc_divide,
+    (lambda g: g * 0, lambda g: g * 0),
+    takes="iuf",
+    grad_name="DivBackward2",
+)
+_floor_divide_op = binary("floor_divide", _floor_divide, (_no_gradient, _no_gradient), takes="iuf")
+
+
+def reversed_div(self: Value, other: Number) -> Value:
+    """``other / self`` as an infix operator."""
+    if not is_number(other):
+        return NotImplemented
+    return mul_op.operator(_reciprocal(self), other)
+
+
+def reversed_floor_divide(self: Value, other: Number) -> Value:
+    """``other // self`` as an infix operator."""
+    return floor_divide(other, self) if is_number(other) else NotImplemented
+
+
+def reversed_remainder(self: Value, other: Number) -> Value:
+    """``other % self`` as an infix operator."""
+    return remainder(other, self) if is_number(other) else NotImplemented
+
+
+def div(
+    input: Value,
+    other: Value | Number,
+    *,
+    rounding_mode: str | None = None,
+    out: Value | None = None,
+) -> Value:
+    """``input / other``, elementwise, broadcast.
+
+    ``rounding_mode``: None (integers become floating), "trunc" (towards 0) or "floor".
+    """
+    if rounding_mode is None:
+        return div_op(input, other, out=out)
+    if rounding_mode == "floor":
+        return div_floor(input, other, out=out)
+    if rounding_mode == "trunc":
+        return div_trunc(input, other, out=out)
+    raise RuntimeError(
+        "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+        f"'{rounding_mode}'"
+    )
+
+
+divide = div
+
+
+def true_divide(input: Value, other: Value | Number, *, out: Value | None = None) -> Value:
+    """``input / other``, elementwise, broadcast; integers become floating."""
+    return div_op(input, other, out=out)
+
+
+floor_divide = _floor_divide_op
+
+
+def _remainder(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    _no_zero(b) if a.dtype.kind in "iu" else None
+    return np.remainder(a, b)
+
+
+def _fmod(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    _no_zero(b) if a.dtype.kind in "iu" else None
+    return np.fmod(a, b)
+
+
+remainder = binary(
+    "remainder",
+    _remainder,
+    (lambda g: g, lambda g, a, b: -g * a.div(b, rounding_mode="floor")),
+    takes="iuf",
+)
+fmod = binary(
+    "fmod",
+    _fmod,
+    (lambda g: g, lambda g, a, b: -g * a.div(b, rounding_mode="trunc")),
+    takes="iuf",
+)
+
+# ---- powers --------------------------------------------------------------------------------
+
+
+def _pow_number(x: np.ndarray, e: Number) -> np.ndarray:
+    if x.dtype.kind in "iu":
+        if e < 0:
+            raise RuntimeError(
+                "Integers to negative integer powers are not allowed.\n"
+                f"  the exponent is {e}; make the base floating first, with .float()"
+            )
+        return np.power(x, x.dtype.type(e))
+    if e == 2:
+        return np.multiply(x, x)
+    if e == 3:
+        return np.multiply(np.multiply(x, x), x)
+    if e == 1:
+        return np.positive(x)
+    if e == 0.5:
+        return np.sqrt(x)
+    if e == -1:
+        return np.reciprocal(x)
+    return np.power(x, e)
+
+
+def _pow_number_vjp(g: Value, a: Value, b: Number) -> Value:
+    if b == 0:
+        return g * 0
+    return g * conjugate(a * 2 if b == 2 else a ** (b - 1) * b)
+
+
+def _power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.dtype.kind in "iu" and b.dtype.kind == "i" and np.any(np.less(b, 0)):
+        down = np.less(b, 0)
+        odd = np.where(b & 1, a, 1)  # 1 and -1 to a negative power; all others round to 0
+        r = np.power(a, np.where(down, 0, b))
+        return np.where(down, np.where(np.equal(a, 1), 1, np.where(a == -1, odd, 0)), r)
+    return np.power(a, b)
+
+
+def _pow_base_vjp(g: Value, a: Value, b: Value) -> Value:
+    return (g * conjugate(b * a ** (b - 1))).masked_fill(b == 0, 0)
+
+
+def _pow_exponent_vjp(g: Value, a: Value, b: Value, y: Value) -> Value:
+    up = b.real >= 0 if b._array.dtype.kind == "c" else b >= 0
+    return (g * conjugate(y * a.log())).masked_fill((a == 0) & up, 0)
+
+
+pow_number = binary("pow", _pow_number, (_pow_number_vjp, lambda g: g), takes="iufc")
+pow_tensor = binary(
+    "pow_tensor",
+    _power,
+    (_pow_base_vjp, _pow_exponent_vjp),
+    takes="iufc",
+    grad_name="PowBackward1",
+)
+
+
+def power(self: Value, exponent: Value | Number) -> Value:
+    """``self ** exponent`` as an infix operator: NotImplemented for what is no operand."""
+    if isinstance(exponent, Value):
+        return pow_tensor.operator(self, exponent)
+    return pow_number.operator(self, exponent)
+
+
+def power_of(self: Value, base: Number) -> Value:
+    """``base ** self`` as an infix operator."""
+    return pow_tensor(base, self) if is_number(base) else NotImplemented
+
+
+@accepts_out
+def pow(input: Value | Number, exponent: Value | Number) -> Value:
+    """``input ** exponent``, elementwise, broadcast.
+
+    RuntimeError for integers to a negative number: the result would not be an integer.
+    """
+    if isinstance(input, Value) and not isinstance(exponent, Value):
+        if not is_number(exponent):
+            raise TypeError(
+                f"pow(): argument 'exponent' must be Tensor or Number, not {type(exponent).__name__}"
+            )
+        return pow_number(input, exponent)
+    return pow_tensor(input, exponent)
+
+
+def square(input: Value, *, out: Value | None = None) -> Value:
+    """``input * input``, elementwise."""
+    return pow(input, 2, out=out)
+
+
+__all__ = [
+    "add", "div", "divide", "floor_divide", "fmod", "mul", "multiply", "neg", "negative", "positive",
+    "pow", "reciprocal", "remainder", "rsub", "square", "sub", "subtract", "true_divide",
+]  # fmt: skip
