@@ -79,14 +79,14 @@ def write(raised: dict[tuple[str, str], float]) -> None:
     FLOORS.write_text("\n".join(lines) + "\n")
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("scripts", type=Path)
     parser.add_argument("--raise", dest="raises", action="store_true")
     parser.add_argument("--only", default="", help="entries whose name holds this")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     before = earlier_floors()
     rows, raised, failed = [], {}, 0
     for name, entry in tomllib.loads(FLOORS.read_text()).items():
@@ -110,10 +110,8 @@ def main() -> int:
                 raised[name, score] = rounded
                 verdict = f"ok; raise the floor to {rounded:.1f}"
             failed += verdict.startswith("FAILED")
-            shown = "none" if got is None else f"{got:.1f}"
-            rows.append(
-                f"{name:<24} {score:<15} {shown:>6}   floor {floor:5.1f}   {seconds:4.0f} s   {verdict}"
-            )
+            shown = f"{name:<20} {score:<15} {'none' if got is None else f'{got:.1f}':>6}"
+            rows.append(f"{shown}   floor {floor:5.1f}   {seconds:4.0f} s   {verdict}")
     print(*rows, sep="\n")
     if raised and options.raises:
         write(raised)
