@@ -53,9 +53,11 @@ from .autograd import (
     no_grad,
     set_grad_enabled,
 )
+from .core import return_types
 from .core.memory import keep_freed_memory as _keep_freed_memory
 from .core.modes import is_inference_mode_enabled
 from .core.promotion import result_type
+from .ops.extrema import *  # noqa: F403
 from .ops.memory import (
     channels_last,
     channels_last_3d,
@@ -64,6 +66,8 @@ from .ops.memory import (
     memory_format,
     preserve_format,
 )
+from .ops.reductions import *  # noqa: F403
+from .ops.softmax import *  # noqa: F403
 from .tensor._creation import *  # noqa: F403
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided
 from .tensor._printing import get_printoptions, set_printoptions

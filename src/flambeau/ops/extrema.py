@@ -1,0 +1,254 @@
+"""Largest and smallest elements: max, min, amax, amin, aminmax, argmax, argmin.
+
+nan counts as the largest and as the smallest. Among equal elements an index is the first one's;
+the gradient of a value with an index goes to that element, that of a value alone is spread evenly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._shapes import wrap_dim
+from ..core import return_types
+from ..core.op import define, unsupported
+from ..core.value import Value
+from ._reduce import (
+    at_index_vjp,
+    kept_shape,
+    one_line,
+    real_values,
+    reduced_dims,
+    reduction,
+)
+
+if TYPE_CHECKING:
+    from ._reduce import Dims
+
+
+# ---- values alone --------------------------------------------------------------------------
+
+
+def _spread_evenly(g: Value, x: Value, y: Value, dims: tuple[int, ...], keepdim: bool) -> Value:
+    """The gradient of a largest or smallest value: the same for every element that equals it."""
+    shape = kept_shape(x._array.shape, dims)
+    best = y.detach().reshape(shape)
+    x = x.detach()
+    mask = (x == best) | ((x != x) & (best != best))
+    share = mask.to(g.dtype)
+    return g.reshape(shape) * (share / share.sum(dims, True) if dims else share)
+
+
+def _extreme(name: str, ufunc: np.ufunc) -> Callable[..., Value]:
+    reduce = ufunc.reduce
+
+    def forward(x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
+        if x.dtype.itemsize == 2 and x.dtype.kind not in "iu":
+            return np.asarray(reduce(real_values(x), dims, keepdims=keepdim)).astype(x.dtype)
+        return reduce(x, dims, None, None, keepdim)
+
+    return define(name, forward, {"x": _spread_evenly})
+
+
+amax_op = _extreme("amax", np.maximum)
+amin_op = _extreme("amin", np.minimum)
+max_all_op = _extreme("max_all", np.maximum)
+min_all_op = _extreme("min_all", np.minimum)
+max_all_op.op.grad_name, min_all_op.op.grad_name = "MaxBackward1", "MinBackward1"
+
+
+def _check_not_empty(x: np.ndarray, dims: tuple[int, ...], name: str) -> None:
+    """IndexError where a dimension to reduce has no elements."""
+    if x.size:
+        return
+    for d in dims:
+        if not x.shape[d]:
+            raise IndexError(
+                f"{name}(): Expected reduction dim {d} to have non-zero size.\n"
+                f"  shape {x.shape}: there is no {name} of no elements"
+            )
+
+
+def _amax(input: Value, dim: Dims, keepdim: bool, op: Callable[..., Value]) -> Value:
+    x = input._array
+    name = op.__name__
+    if x.dtype.kind == "c":
+        raise unsupported(name, input.dtype)
+    dims = reduced_dims(dim, x.ndim)
+    if not x.size:
+        if len(dims) == x.ndim and (dim is None or dim == () or dim == []):
+            raise IndexError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                "Specify the reduction dim with the 'dim' argument."
+            )
+        _check_not_empty(x, dims, name)
+    return op(input, dims, keepdim)
+
+
+@reduction
+def amax(input: Value, dim: Dims = (), keepdim: bool = False) -> Value:
+    """The largest element over the dimensions ``dim``; its gradient is spread over equal ones."""
+    return _amax(input, dim, keepdim, amax_op)
+
+
+@reduction
+def amin(input: Value, dim: Dims = (), keepdim: bool = False) -> Value:
+    """The smallest element over the dimensions ``dim``; its gradient is spread over equal ones."""
+    return _amax(input, dim, keepdim, amin_op)
+
+
+# ---- values with their indices -------------------------------------------------------------
+
+
+def _extreme_at(name: str, find: Callable[..., np.ndarray]) -> Callable[..., tuple]:
+    def forward(x: np.ndarray, dim: int, keepdim: bool) -> tuple[np.ndarray, np.ndarray]:
+        line = one_line(x)
+        index = np.asarray(find(real_values(line), dim, keepdims=True))
+        if line.shape[dim] and line.ndim == 1:
+            values = line[index]
+        else:
+            values = np.take_along_axis(line, index, dim)
+        if keepdim and x.ndim:
+            return values, index
+        shape = x.shape[:dim] + x.shape[dim + 1 :]
+        return values.reshape(shape), index.reshape(shape)
+
+    return define(name, forward, {"x": at_index_vjp})
+
+
+max_at = _extreme_at("max", np.argmax)
+min_at = _extreme_at("min", np.argmin)
+
+
+def _max(
+    input: Value,
+    dim: int | Value | None,
+    keepdim: bool,
+    name: str,
+    ops: tuple[Callable, Callable, type, Callable],
+) -> Value | tuple[Value, Value]:
+    whole, at, result, between = ops
+    if isinstance(dim, Value):
+        return between(input, dim)
+    x = input._array
+    if dim is None:
+        if x.dtype.kind == "c":
+            raise unsupported(name + "_all", input.dtype)
+        if not x.size:
+            raise RuntimeError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                "Specify the reduction dim with the 'dim' argument."
+            )
+        return whole(input, tuple(range(x.ndim)), False)
+    if x.dtype.kind == "c":
+        raise unsupported(name, input.dtype)
+    dim = wrap_dim(dim, x.ndim)
+    _check_not_empty(x, (dim,), name)
+    return result(at(input, dim, keepdim))
+
+
+def _maximum(a: Value, b: Value) -> Value:
+    return a.maximum(b)
+
+
+def _minimum(a: Value, b: Value) -> Value:
+    return a.minimum(b)
+
+
+@reduction
+def max(
+    input: Value,
+    dim: int | Value | None = None,
+    keepdim: bool = False,
+    *,
+    other: Value | None = None,
+) -> Value | tuple[Value, Value]:
+    """The largest element; with ``dim`` the tuple ``(values, indices)`` along it; with a second
+    tensor the elementwise ``maximum`` of both."""
+    ops = (max_all_op, max_at, return_types.max, _maximum)
+    return _max(input, dim if other is None else other, keepdim, "max", ops)
+
+
+@reduction
+def min(
+    input: Value,
+    dim: int | Value | None = None,
+    keepdim: bool = False,
+    *,
+    other: Value | None = None,
+) -> Value | tuple[Value, Value]:
+    """The smallest element; with ``dim`` the tuple ``(values, indices)`` along it; with a second
+    tensor the elementwise ``minimum`` of both."""
+    ops = (min_all_op, min_at, return_types.min, _minimum)
+    return _max(input, dim if other is None else other, keepdim, "min", ops)
+
+
+@reduction
+def aminmax(input: Value, *, dim: int | None = None, keepdim: bool = False) -> tuple[Value, Value]:
+    """The tuple ``(min, max)`` of all elements, or along ``dim``."""
+    x = input._array
+    if dim is None:
+        if not x.size:
+            raise RuntimeError(
+                "aminmax(): cannot compute aminmax over an empty dimension as the operation has "
+                "no identity."
+            )
+        dims: Dims = ()
+    else:
+        dims = wrap_dim(dim, x.ndim)
+        _check_not_empty(x, (dims,) if x.ndim else (), "aminmax")
+    return return_types.aminmax((amin(input, dims, keepdim), amax(input, dims, keepdim)))
+
+
+def _arg(
+    find: Callable[..., np.ndarray], x: np.ndarray, dim: int | None, keepdim: bool
+) -> np.ndarray:
+    x = real_values(x)
+    if dim is None:
+        index = np.asarray(find(x))
+        return index.reshape((1,) * x.ndim) if keepdim else index
+    return np.asarray(find(one_line(x), dim, keepdims=keepdim and x.ndim > 0))
+
+
+def _argmax(x: np.ndarray, dim: int | None, keepdim: bool) -> np.ndarray:
+    return _arg(np.argmax, x, dim, keepdim)
+
+
+def _argmin(x: np.ndarray, dim: int | None, keepdim: bool) -> np.ndarray:
+    return _arg(np.argmin, x, dim, keepdim)
+
+
+argmax_op = define("argmax", _argmax)
+argmin_op = define("argmin", _argmin)
+
+
+def _check_arg(input: Value, dim: int | None, name: str) -> int | None:
+    x = input._array
+    if x.dtype.kind in "cb":
+        raise unsupported(f"{name}", input.dtype)
+    if dim is not None:
+        dim = wrap_dim(dim, x.ndim)
+        _check_not_empty(x, (dim,) if x.ndim else (), name)
+    elif not x.size:
+        raise IndexError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
+        )
+    return dim
+
+
+@reduction
+def argmax(input: Value, dim: int | None = None, keepdim: bool = False) -> Value:
+    """The index of the first largest element along ``dim``, or in the flattened tensor."""
+    return argmax_op(input, _check_arg(input, dim, "argmax"), keepdim)
+
+
+@reduction
+def argmin(input: Value, dim: int | None = None, keepdim: bool = False) -> Value:
+    """The index of the first smallest element along ``dim``, or in the flattened tensor."""
+    return argmin_op(input, _check_arg(input, dim, "argmin"), keepdim)
+
+
+__all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "max", "min"]
