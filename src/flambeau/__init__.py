@@ -58,6 +58,9 @@ from .core.memory import keep_freed_memory as _keep_freed_memory
 from .core.modes import is_inference_mode_enabled
 from .core.promotion import result_type
 from .ops.extrema import *  # noqa: F403
+from .ops.arithmetic import *  # noqa: F403
+from .ops.comparison import *  # noqa: F403
+from .ops.elementwise import *  # noqa: F403
 from .ops.memory import (
     channels_last,
     channels_last_3d,
@@ -68,6 +71,7 @@ from .ops.memory import (
 )
 from .ops.reductions import *  # noqa: F403
 from .ops.softmax import *  # noqa: F403
+from .ops.rounding import *  # noqa: F403
 from .tensor._creation import *  # noqa: F403
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided
 from .tensor._printing import get_printoptions, set_printoptions
