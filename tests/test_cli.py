@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import flambeau
-from flambeau import _missing, _optional, cli, compat, version
+from flambeau import _optional, cli, compat, version
+from flambeau._missing import advice, missing, torch_names
 
 SOURCE = Path(flambeau.__file__).parents[1]
 
@@ -188,21 +189,21 @@ def test_missing_names(tmp_path: Path) -> None:
 
 
 def test_advice_knows_pytorchs_names() -> None:
-    def advice(owner: str, name: str) -> str:
-        return _missing.advice(owner, name, ["relu", "tanh", "_private"])
+    def told(owner: str, name: str) -> str:
+        return advice(owner, name, ["relu", "tanh", "_private"])
 
-    assert "PyTorch 2.13.0 has torch.vmap; flambeau" in advice("flambeau", "vmap")
-    assert "docs/map.md" in advice("flambeau", "vmap")
-    assert "PyTorch 2.13.0 has torch.Tensor.geqrf" in advice("flambeau.Tensor", "geqrf")
-    assert "PyTorch 2.13.0 has torch.nn.attention" in advice("flambeau.nn", "attention")
-    assert "no torch.nn.relu either" in advice("flambeau.nn", "relu")
-    assert "it has torch.relu, torch.Tensor.relu" in advice("flambeau.nn", "relu")
-    assert "close to it in flambeau: tanh" in advice("flambeau", "tan")
-    assert "_private" not in advice("flambeau", "private")
+    assert "PyTorch 2.13.0 has torch.vmap; flambeau" in told("flambeau", "vmap")
+    assert "docs/map.md" in told("flambeau", "vmap")
+    assert "PyTorch 2.13.0 has torch.Tensor.geqrf" in told("flambeau.Tensor", "geqrf")
+    assert "PyTorch 2.13.0 has torch.nn.attention" in told("flambeau.nn", "attention")
+    assert "no torch.nn.relu either" in told("flambeau.nn", "relu")
+    assert "it has torch.relu, torch.Tensor.relu" in told("flambeau.nn", "relu")
+    assert "close to it in flambeau: tanh" in told("flambeau", "tan")
+    assert "_private" not in told("flambeau", "private")
 
 
 def test_missing_name_is_an_attribute_error() -> None:
-    error = _missing.missing("flambeau", "tan", {"tanh": 1})
+    error = missing("flambeau", "tan", {"tanh": 1})
     assert isinstance(error, AttributeError) and error.name == "tan"
     assert type(pickle.loads(pickle.dumps(error))) is AttributeError
     assert not hasattr(flambeau, "no_such_name")
@@ -212,12 +213,12 @@ def test_missing_name_is_an_attribute_error() -> None:
 
 
 def test_names_of_pytorch_are_small() -> None:
-    assert (Path(_missing.__file__).parent / "torch_names.txt").stat().st_size < 60_000
+    assert (Path(version.__file__).parent / "torch_names.txt").stat().st_size < 60_000
 
 
 def test_advice_on_methods_and_from_imports() -> None:
     tensor = flambeau.Tensor.__new__(flambeau.Tensor)
-    names = _missing.torch_names()["torch.Tensor"]
+    names = torch_names()["torch.Tensor"]
     absent = [n for n in names if not hasattr(flambeau.Tensor, n)]
     with pytest.raises(AttributeError) as caught:
         getattr(tensor, (absent or ["no_such"])[0])

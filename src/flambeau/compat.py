@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from . import _missing
+from ._missing import MissingName, advice, torch_names
 
 ROOT = __name__.partition(".")[0]
 #: A folder whose torch.py calls ``install()``: on PYTHONPATH, it brings the alias to children.
@@ -60,8 +60,8 @@ class TorchFinder:
         found = vars(holder).get(leaf)
         if isinstance(found, ModuleType):
             return found
-        advice = _missing.advice(parent, leaf, vars(holder))
-        raise ModuleNotFoundError(f"No module named {name!r}\n{advice}", name=name)
+        told = advice(parent, leaf, vars(holder))
+        raise ModuleNotFoundError(f"No module named {name!r}\n{told}", name=name)
 
 
 def install() -> None:
@@ -106,16 +106,16 @@ def explain(error: BaseException) -> str | None:
 
     Returns indented lines, or None if the error is about something else.
     """
-    if isinstance(error, AttributeError) and not isinstance(error, _missing.MissingName):
+    if isinstance(error, AttributeError) and not isinstance(error, MissingName):
         cls = error.obj if isinstance(error.obj, type) else type(error.obj)
         for kind in cls.__mro__:
             owner = _CLASSES.get(kind.__name__)
             ours = owner and kind.__module__.partition(".")[0] == ROOT
-            if ours and error.name in _missing.torch_names()[f"torch.{owner}"]:
-                return _missing.advice(f"{ROOT}.{owner}", error.name, dir(cls))
+            if ours and error.name in torch_names()[f"torch.{owner}"]:
+                return advice(f"{ROOT}.{owner}", error.name, dir(cls))
     elif isinstance(error, ImportError):
         found = re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
         holder = sys.modules.get(found[2]) if found else None
         if holder is not None and holder.__name__.partition(".")[0] == ROOT:
-            return _missing.advice(holder.__name__, found[1], dir(holder))
+            return advice(holder.__name__, found[1], dir(holder))
     return None
