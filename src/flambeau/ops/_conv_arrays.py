@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flambeau.ops._windows import (
+from ._windows import (
     Pads,
     blocks,
     inner_boxes,
@@ -28,6 +28,7 @@ from flambeau.ops._windows import (
     share,
     window_count,
     windows,
+    working_dtype,
 )
 
 if TYPE_CHECKING:
@@ -37,11 +38,6 @@ if TYPE_CHECKING:
 CACHE_BYTES = 1 << 20
 # Multiplications from which threads pay for themselves.
 SHARE_FROM = 1 << 22
-
-
-def working_dtype(dtype: np.dtype) -> np.dtype:
-    """The dtype in which values of `dtype` are multiplied and added: float32 for halves."""
-    return np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind in "fV" else dtype
 
 
 class _Columns:

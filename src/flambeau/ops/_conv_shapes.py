@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flambeau.ops._windows import Pads
+    from ._windows import Pads
 
 
 def per_dimension(name: str, value: int | Sequence[int], dims: int) -> tuple[int, ...]:

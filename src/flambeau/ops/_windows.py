@@ -14,12 +14,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from flambeau._system import blas
+from .._system import blas
+from ..core.threads import run_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Pads = tuple[tuple[int, int], ...]
+
+# What one part of an elementwise loop may take: a share of a usual L2 cache.
+PART_BYTES = 1 << 18
+# Bytes from which threads pay for themselves in such a loop.
+SHARE_BYTES = 1 << 21
+
+
+def working_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype in which values of `dtype` are multiplied and added: float32 for halves."""
+    return np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind in "fV" else dtype
 
 
 def window_count(size: int, kernel: int, stride: int, dilation: int) -> int:
@@ -113,12 +124,12 @@ def _even(count: int, step: int) -> list[slice]:
     return [slice(i * count // pieces, (i + 1) * count // pieces) for i in range(pieces)]
 
 
-_sharing = threading.Lock()
+_lock = threading.Lock()
 _alone = [0, 0]  # calls of `share` in progress; BLAS's thread count before the first of them
 
 
 def share(work: Callable[[int, int], None], count: int) -> None:
-    """Run work(start, stop) over range(count), in one consecutive part per BLAS thread.
+    """Run work(start, stop) over range(count), in one consecutive part per thread.
 
     While it runs, BLAS itself uses one thread: products too small to be split well inside run
     side by side, and what is copied for them stays in the cache of the core that uses it.
@@ -128,35 +139,33 @@ def share(work: Callable[[int, int], None], count: int) -> None:
     if count < 2 or library is None:
         work(0, count)
         return
-    with _sharing:
+    with _lock:
         if _alone[0] == 0:
             _alone[1] = library.get_num_threads()
-        threads = min(_alone[1], count)
-        if threads > 1:
-            _alone[0] += 1
             library.set_num_threads(1)
-    if threads < 2:
-        work(0, count)
-        return
-    failures: list[BaseException] = []
-
-    def part(index: int) -> None:
-        try:
-            work(index * count // threads, (index + 1) * count // threads)
-        except BaseException as error:  # raised again below, in the caller
-            failures.append(error)
-
-    helpers = [threading.Thread(target=part, args=(i,)) for i in range(1, threads)]
+        _alone[0] += 1
     try:
-        for helper in helpers:
-            helper.start()
-        part(0)
-        for helper in helpers:
-            helper.join()
+        run_parts(work, count)
     finally:
-        with _sharing:
+        with _lock:
             _alone[0] -= 1
             if _alone[0] == 0:
                 library.set_num_threads(_alone[1])
-    if failures:
-        raise failures[0]
+
+
+def in_parts(work: Callable[[slice], None], count: int, bytes_each: int) -> None:
+    """work(part) for consecutive parts of range(count), each small enough to stay in cache.
+
+    For loops over the planes of images, where each plane takes `bytes_each`; in threads where
+    the whole is worth it.
+    """
+    parts = _even(count, max(1, PART_BYTES // max(1, bytes_each))) if count else []
+
+    def run(start: int, stop: int) -> None:
+        for part in parts[start:stop]:
+            work(part)
+
+    if count * bytes_each < SHARE_BYTES:
+        run(0, len(parts))
+    else:
+        run_parts(run, len(parts))
