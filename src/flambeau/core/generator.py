@@ -143,30 +143,36 @@ class Generator:
 
     def words(self, count: int) -> np.ndarray:
         """The next ``count`` outputs, uint32 [count]. Read-only for the caller."""
+        start = self._taken
+        stop = start + count
+        if stop <= WORDS:
+            self._taken = stop  # Python switches threads at calls, of which there is none so far
+            return self._block[start:stop]
         with self._lock:
-            start = self._taken
-            stop = start + count
-            if stop <= WORDS:
-                self._taken = stop
-                return self._block[start:stop]
             return self._more_words(count)
 
     def _more_words(self, count: int) -> np.ndarray:
         twister = _get_twister()
+        rest = self._block[self._taken :]
+        self._taken = WORDS  # sends other threads here, where they wait
+        done = len(rest)
+        if count <= done:  # another thread has made more meanwhile
+            self._taken -= done - count
+            return rest[:count]
         if self._words is None:
             self._words = twister.seed(self._seed)
         outputs = np.empty(count, np.uint32)
-        done = WORDS - self._taken
-        outputs[:done] = self._block[self._taken :]
+        outputs[:done] = rest
         whole = (count - done - 1) // WORDS * WORDS  # leaves 1 to 624 for the block that is kept
         while whole:
             batch = min(whole, _BATCH)
             outputs[done : done + batch] = twister.draw(self._words, WORDS, batch)
             done += batch
             whole -= batch
-        self._block = twister.draw(self._words, WORDS, WORDS).astype(np.uint32)
+        block = twister.draw(self._words, WORDS, WORDS).astype(np.uint32)
+        outputs[done:] = block[: count - done]
+        self._block = block
         self._taken = count - done
-        outputs[done:] = self._block[: self._taken]
         return outputs
 
     def words_of_block(self) -> np.ndarray:
@@ -174,8 +180,11 @@ class Generator:
         return self.words(WORDS - self._taken or WORDS)
 
     def give_back(self, count: int) -> None:
-        """Take back the last ``count`` outputs of ``words_of_block``: they were not used."""
-        with self._lock:
+        """The last ``count`` outputs of the last ``words_of_block`` were not used.
+
+        They are lost if another thread has drawn since.
+        """
+        if self._taken == WORDS:
             self._taken -= count
 
     def get_state_array(self) -> np.ndarray:

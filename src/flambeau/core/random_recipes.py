@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from math import cos, log1p, sin, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 
 Shape = int | tuple[int, ...]
 
-_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
+_F32, _F64, _I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 _I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
 _CHUNK = 1 << 14  # elements made at a time: what is between outputs and result stays in the caches
 _MASK24 = np.array(2**24 - 1, np.uint32)
 _MASK53 = np.array(2**53 - 1, np.uint64)
+_TWO_PI = 2.0 * math.pi
 _HALF_WORD = np.array(32, np.uint64)
 _TO_UNIT24 = np.array(2.0**-24, np.float32)
 _BF16 = _dtypes.bfloat16.numpy
@@ -100,7 +102,8 @@ def _make(
     """An array whose elements ``kernel`` makes of ``each`` outputs (1 or 2) apiece."""
     size = math.prod(shape) if isinstance(shape, tuple) else shape
     if size <= _CHUNK:
-        return _cast(kernel(generator.words(size * each)), dtype).reshape(shape)
+        values = kernel(generator.words(size * each))
+        return (values if values.dtype == dtype else _cast(values, dtype)).reshape(shape)
     out = np.empty(size, dtype)
     for start in range(0, size, _CHUNK):
         stop = min(start + _CHUNK, size)
@@ -109,9 +112,7 @@ def _make(
 
 
 def _cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """C's conversion to ``dtype``; to the 16-bit floats it goes by way of float32."""
-    if values.dtype == dtype:
-        return values
+    """C's conversion to ``dtype``, copying; to the 16-bit floats it goes by way of float32."""
     if dtype.itemsize == 2 and dtype in _FLOATS and values.dtype != _F32:
         values = values.astype(_F32)
     return values.astype(dtype)
@@ -128,6 +129,8 @@ def uniform(
     Complex numbers are two such. float16 and bfloat16 are rounded float32, ``high`` becoming
     ``low``. RuntimeError for a range that is empty or beyond the dtype.
     """
+    if low == 0 and high == 1 and dtype == _F32:
+        return _make(generator, shape, dtype, _unit32, 1)
     if dtype in _COMPLEX_PARTS:
         return _complex(uniform, generator, shape, dtype, low, high)
     if dtype not in _FLOATS:
@@ -136,8 +139,7 @@ def uniform(
         if dtype == _F64:
             return _make(generator, shape, dtype, _unit64, 2)
         out = _make(generator, shape, dtype, _unit32, 1)
-        if dtype != _F32:
-            out[out == 1] = 0
+        out[out == 1] = 0
         return out
     largest = _FLOATS[dtype][1]
     for name, value in (("from", low), ("to", high)):
@@ -200,7 +202,7 @@ def normal(
     if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     if dtype in _COMPLEX_PARTS:
-        return _complex(normal, generator, shape, dtype, mean, std / math.sqrt(2), contiguous)
+        return _complex(normal, generator, shape, dtype, mean, std / sqrt(2), contiguous)
     if dtype not in _FLOATS:
         raise _not_implemented("normal_kernel_cpu", dtype)
     size = math.prod(shape) if isinstance(shape, tuple) else shape
@@ -224,32 +226,25 @@ def normal(
 
 def _normal_one_by_one(generator: Generator, size: int, mean: float, std: float) -> np.ndarray:
     """Float64 numbers r cos(t), r sin(t), ... with r = sqrt(-2 log(1 - v)), t = 2 pi u."""
-    out = np.empty(size)
-    kept = size and generator.normal is not None
-    if kept:
-        out[0] = generator.normal
-        generator.normal = None
-    start = int(kept)
-    pairs = (size - start + 1) // 2
-    if pairs <= 8:
-        uniforms = _unit64(generator.words(4 * pairs)).tolist()
-        values = []
-        for u, v in zip(uniforms[::2], uniforms[1::2]):
-            radius = math.sqrt(-2.0 * math.log1p(-v))
-            angle = 2.0 * math.pi * u
-            values += (radius * math.cos(angle), radius * math.sin(angle))
+    kept = [] if generator.normal is None or not size else [generator.normal]
+    pairs = (size - len(kept) + 1) // 2
+    if pairs <= 8:  # a loop is faster
+        values = kept
+        words = iter(generator.words(4 * pairs).tolist())
+        for a, b, c, d in zip(words, words, words, words):
+            angle = _TWO_PI * ((a & 0x1FFFFF) * 2.0**-21 + b * 2.0**-53)
+            radius = sqrt(-2.0 * log1p((c & 0x1FFFFF) * -(2.0**-21) - d * 2.0**-53))
+            values += (radius * cos(angle), radius * sin(angle))
     else:
         uniforms = uniform(generator, (pairs, 2), _F64)
+        angle = _TWO_PI * uniforms[:, 0]
         radius = np.sqrt(-2.0 * np.log1p(-uniforms[:, 1]))
-        angle = (2.0 * np.pi) * uniforms[:, 0]
-        values = np.empty((pairs, 2))
-        values[:, 0] = radius * np.cos(angle)
-        values[:, 1] = radius * np.sin(angle)
-        values = values.reshape(-1)
-    if (size - start) % 2:
-        generator.normal = float(values[-1])
-    out[start:] = values[: size - start]
-    return fused(out, std, mean)
+        np.multiply(radius, np.cos(angle), out=uniforms[:, 0])
+        np.multiply(radius, np.sin(angle), out=uniforms[:, 1])
+        values = np.append(kept, uniforms) if kept else uniforms.reshape(-1)
+    if size:
+        generator.normal = float(values[size]) if len(values) > size else None
+    return fused(np.array(values[:size], _F64), std, mean)
 
 
 def normal_of(
@@ -300,7 +295,7 @@ def random(generator: Generator, shape: Shape, dtype: np.dtype) -> np.ndarray:
         modulus = 2
     else:
         raise _not_implemented("random_kernel_cpu", dtype)
-    wide = dtype in (_F64, np.dtype(np.int64))
+    wide = dtype in (_F64, _I64)
     return _modulo(generator, shape, dtype, modulus, 0, wide)
 
 
@@ -314,7 +309,7 @@ def randint(
     """
     to_largest = high is None
     if to_largest and low == _I64_MIN:
-        if dtype not in (np.dtype(np.int64), _F64, _F32, _BF16):
+        if dtype not in (_I64, _F64, _F32, _BF16):
             if dtype in _INTEGERS:
                 raise RuntimeError(
                     "random_full_64_bits_range_kernel_cpu handles only int64, double, float and "
@@ -353,7 +348,7 @@ def _modulo(
     generator: Generator, shape: Shape, dtype: np.dtype, width: int, low: int, wide: bool
 ) -> np.ndarray:
     divisor = np.array(width, np.uint64 if wide else np.uint32)
-    target = np.dtype(np.int64) if dtype in _FLOATS or dtype == _BOOL or low else dtype
+    target = _I64 if dtype in _FLOATS or dtype == _BOOL or low else dtype
 
     def kernel(words: np.ndarray) -> np.ndarray:
         values = _wide(words) if wide else words
@@ -414,13 +409,13 @@ def _check_integer_bounds(low: int, last: int, dtype: np.dtype) -> None:
             raise RuntimeError(f"{name} is out of bounds for {_type_name(dtype)}: {value}")
         if dtype in _FLOATS and abs(value) > 2**digits:
             warnings.warn(
-                f"{name} is out of bounds [-(2^{digits}), 2^{digits}]: {_type_name(dtype)} does not "
-                "hold every integer of the range, so the numbers are not uniform",
+                f"{name} is out of bounds [-(2^{digits}), 2^{digits}]: {_type_name(dtype)} does "
+                "not hold every integer of the range, so the numbers are not uniform",
                 stacklevel=3,
             )
 
 
-def randperm(generator: Generator, n: int, dtype: np.dtype = np.dtype(np.int64)) -> np.ndarray:
+def randperm(generator: Generator, n: int, dtype: np.dtype = _I64) -> np.ndarray:
     """A random order of 0 ... n - 1: Fisher-Yates from the left, one output a position."""
     if n < 0:
         raise RuntimeError(f"n must be non-negative, but got {n}")
@@ -517,7 +512,7 @@ def alpha_dropout_noise(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(a, b) so that a x + b is alpha dropout (Klambauer et al. 2017) of x; 0 < p < 1."""
     alpha = 1.7580993408473766  # of SELU: scale times alpha
-    scale = 1 / math.sqrt((alpha * alpha * p + 1) * (1 - p))
+    scale = 1 / sqrt((alpha * alpha * p + 1) * (1 - p))
     work = dtype if dtype == _F64 else _F32
     noise = bernoulli(generator, shape, dtype, 1 - p).astype(work)
 
@@ -535,7 +530,7 @@ def geometric(generator: Generator, shape: Shape, dtype: np.dtype, p: float) -> 
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
     if dtype not in _FLOATS and dtype not in _INTEGERS:
         raise _not_implemented("geometric_cpu", dtype)
-    scale = math.log1p(-p)
+    scale = log1p(-p)
 
     def kernel(words: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .random_recipes import _FLOATS, _F32, _F64, _not_implemented, _unit64, exponential, uniform
+from .random_recipes import _F32, _F64, _FLOATS, _not_implemented, _unit64, exponential, uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
