@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -43,6 +44,7 @@ DYNAMIC_IMPORTS = {"flambeau._optional", "flambeau.compat", "flambeau.cli"}
 
 MAX_LINES = 800
 MODULES_OVER_NUMPY = 60
+INSTALLED_MB = 65  # flambeau with NumPy and ml_dtypes, as their wheels unpack
 
 
 @functools.cache
@@ -314,6 +316,30 @@ def test_an_import_is_small() -> None:
     assert len(more) <= MODULES_OVER_NUMPY, f"{told}: {' '.join(more)}"
     for package in _optional.OPTIONAL:
         assert package not in ours
+
+
+def test_an_installation_is_small() -> None:
+    shipped = [path for path in (SOURCE / "flambeau").rglob("*") if path.suffix != ".pyc"]
+    for package in ("numpy", "ml_dtypes"):
+        files = metadata.files(package)
+        assert files, f"{package} was installed without a list of its files"
+        shipped += [path.locate() for path in files if path.suffix != ".pyc"]
+    megabytes = sum(path.stat().st_size for path in shipped if path.is_file()) / 1e6
+    assert megabytes <= INSTALLED_MB, f"{megabytes:.1f} MB"
+
+
+def test_nothing_is_skipped_without_a_word() -> None:
+    silent = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func).rpartition(".")[2]
+            reason = any(keyword.arg == "reason" for keyword in node.keywords)
+            if name in ("skipif", "xfail", "importorskip") or (name == "skip" and not node.args):
+                if not reason:
+                    silent.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name} needs a reason")
+    assert not silent, "\n".join(silent)
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
