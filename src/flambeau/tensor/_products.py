@@ -1,9 +1,19 @@
-"""Methods of tensors: products."""
+"""Methods of tensors: products of matrices and vectors, and linear algebra."""
 
 from __future__ import annotations
 
+from ..ops import products
+
 
 class ProductMethods:
-    """Methods of tensors: products."""
+    """Methods that multiply and factor matrices."""
 
     __slots__ = ()
+
+    __matmul__ = products.matmul_operator
+    matmul = products.matmul
+    mm = products.mm
+    bmm = products.bmm
+    mv = products.mv
+    dot = products.dot
+    vdot = products.vdot

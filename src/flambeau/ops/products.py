@@ -1,0 +1,511 @@
+"""Matrix products: one record for each way two matrices meet, and the functions made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .._dtypes import from_numpy
+from .._errors import type_name
+from ..core.modes import state
+from ..core.op import BinaryNode, Op, define, unsupported
+from ..core.tape import Anomaly, note_line
+from ..core.twins import accepts_out
+from ..core.value import Value, _Class, new, ticks
+
+ndarray = np.ndarray
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+_READY = frozenset("fdFDbBhHiIlLqQ")  # dtypes NumPy multiplies itself; the rest by way of float32
+
+
+def _wide(a: ndarray) -> ndarray:
+    """16-bit floats as float32: products are summed in float32 and rounded once."""
+    return a if a.dtype.char in _READY else a.astype(np.float32)
+
+
+def _dot(a: ndarray, b: ndarray) -> ndarray:
+    return np.dot(a, b)
+
+
+def _dot_nt(a: ndarray, b: ndarray) -> ndarray:
+    return np.dot(a, b.T)
+
+
+def _dot_tn(a: ndarray, b: ndarray) -> ndarray:
+    return np.dot(a.T, b)
+
+
+def _product(
+    name: str,
+    forward: Callable[[ndarray, ndarray], ndarray],
+    check: Callable[[ndarray, ndarray], None],
+    vjp: tuple[Callable[..., Value], Callable[..., Value]],
+    grad_name: str,
+) -> Callable[[Value, Value], Value]:
+    """A bilinear operation of two tensors whose gradients each keep the other one.
+
+    ``check`` raises for shapes and dtypes that do not go together; it is asked only where NumPy
+    refuses or the dtype is not float32 or float64.
+    """
+    op = Op(name, "product", forward, vjp, "same", "iufc", grad_name)
+    op.params = (("g", "b"), ("g", "a"))
+
+    def call(a: Value, b: Value) -> Value:
+        x, y = a._array, b._array
+        dt = x.dtype
+        if dt is y.dtype and (dt is F32 or dt is F64):
+            try:
+                r = forward(x, y)
+            except ValueError:
+                check(x, y)
+                raise
+        else:
+            check(x, y)
+            r = forward(_wide(x), _wide(y)).astype(dt, copy=False)
+        if r.__class__ is not ndarray:
+            r = np.asarray(r)
+        t = new(_Class.tensor)
+        t._array = r
+        ae, be = a._edge, b._edge
+        if (ae is None and be is None) or not state.grad:
+            t._edge = None
+            if state.inference:
+                t._inference = True
+            return t
+        node = new(BinaryNode)
+        node.op = op
+        node.edges = (ae, be)
+        node.watch = None
+        node.saved = (None if be is None else a, None if ae is None else b, None, None, None)
+        node.tick = ticks()
+        t._edge = node
+        if Anomaly.enabled:
+            note_line(node)
+        return t
+
+    call.__name__ = call.__qualname__ = name
+    call.op = op
+    return call
+
+
+# ---- errors --------------------------------------------------------------------------------
+
+
+def _same_dtype(x: ndarray, y: ndarray, name: str) -> None:
+    if x.dtype != y.dtype:
+        a, b = from_numpy(x.dtype), from_numpy(y.dtype)
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {_c_name(a.name)} != "
+            f"{_c_name(b.name)}\n  {name} does not mix dtypes: convert one, for example with "
+            f".to({a!r})"
+        )
+    if x.dtype.kind == "b":
+        raise unsupported("addmm_impl_cpu_", from_numpy(x.dtype))
+
+
+def _c_name(name: str) -> str:
+    """PyTorch names dtypes in this message as C++ does."""
+    names = {
+        "float64": "double",
+        "float32": "float",
+        "float16": "c10::Half",
+        "bfloat16": "c10::BFloat16",
+        "int64": "long",
+        "int32": "int",
+        "int16": "short",
+        "int8": "signed char",
+        "uint8": "unsigned char",
+        "complex64": "c10::complex<float>",
+        "complex128": "c10::complex<double>",
+    }
+    return names.get(name, name)
+
+
+def product_error(a: tuple[int, ...], b: tuple[int, ...], place: str = "") -> RuntimeError:
+    """What PyTorch says of matrices that cannot be multiplied, with the rule and a likely fix."""
+    text = f"mat1 and mat2 shapes cannot be multiplied ({a[0]}x{a[1]} and {b[0]}x{b[1]})\n"
+    text += f"  x @ W needs x.shape[-1] == W.shape[-2], but {a[1]} != {b[0]}{place}"
+    if a[1] == b[1]:
+        text += "; did you mean x @ W.T?"
+    elif a[0] == b[0]:
+        text += "; did you mean x.T @ W?"
+    return RuntimeError(text)
+
+
+def _matrices(x: ndarray, y: ndarray, name: str) -> None:
+    for v, label in ((x, "self"), (y, "mat2")):
+        if v.ndim != 2:
+            raise RuntimeError(f"{label} must be a matrix\n  {name} takes two 2-dim tensors, "
+                               f"got shape {v.shape}; matmul takes any")  # fmt: skip
+    _same_dtype(x, y, name)
+
+
+def _check_mm(x: ndarray, y: ndarray) -> None:
+    _matrices(x, y, "mm")
+    if x.shape[1] != y.shape[0]:
+        raise product_error(x.shape, y.shape)
+
+
+def _check_nt(x: ndarray, y: ndarray) -> None:
+    _matrices(x, y, "mm")
+    if x.shape[1] != y.shape[1]:
+        raise product_error(x.shape, y.shape[::-1])
+
+
+def _check_tn(x: ndarray, y: ndarray) -> None:
+    _matrices(x, y, "mm")
+    if x.shape[0] != y.shape[0]:
+        raise product_error(x.shape[::-1], y.shape)
+
+
+def conj(t: Value) -> Value:
+    """The complex conjugate; a real tensor as it is."""
+    return t.conj() if t._array.dtype.kind == "c" else t
+
+
+# ---- two matrices --------------------------------------------------------------------------
+# The gradients of a b, a b^T and a^T b are products of these three kinds again, so that no
+# transposed copy or view is ever made.
+
+mm_op = _product(
+    "mm",
+    _dot,
+    _check_mm,
+    (lambda g, b: _mm_nt(g, conj(b)), lambda g, a: _mm_tn(conj(a), g)),
+    "MmBackward0",
+)
+_mm_nt = _product(
+    "mm_nt",
+    _dot_nt,
+    _check_nt,
+    (lambda g, b: mm_op(g, conj(b)), lambda g, a: _mm_tn(g, conj(a))),
+    "MmBackward0",
+)
+_mm_tn = _product(
+    "mm_tn",
+    _dot_tn,
+    _check_tn,
+    (lambda g, b: _mm_nt(conj(b), g), lambda g, a: mm_op(conj(a), g)),
+    "MmBackward0",
+)
+
+
+def _tensor(value: object, name: str, argument: str) -> Value:
+    if not isinstance(value, Value):
+        raise TypeError(
+            f"{name}(): argument '{argument}' must be Tensor, not {type_name(value)}"
+        )
+    return value
+
+
+@accepts_out
+def mm(input: Value, mat2: Value) -> Value:
+    """The product of two matrices, (n, k) x (k, m) -> (n, m). RuntimeError for other shapes."""
+    x, y = _tensor(input, "mm", "input")._array, _tensor(mat2, "mm", "mat2")._array
+    if x.ndim != 2 or y.ndim != 2:
+        _matrices(x, y, "mm")
+    return mm_op(input, mat2)
+
+
+# ---- batches of matrices -------------------------------------------------------------------
+
+
+def _check_bmm(x: ndarray, y: ndarray) -> None:
+    for v, label in ((x, "batch1"), (y, "batch2")):
+        if v.ndim != 3:
+            raise RuntimeError(f"{label} must be a 3D tensor\n  bmm takes (b, n, k) and (b, k, m), "
+                               f"got shape {v.shape}; matmul takes any")  # fmt: skip
+    _same_dtype(x, y, "bmm")
+    if x.shape[0] != y.shape[0] or x.shape[2] != y.shape[1]:
+        want = [x.shape[0], x.shape[2]]
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: {want} but got: "
+            f"{list(y.shape[:2])}.\n  bmm multiplies (b, n, k) and (b, k, m), got {x.shape} and "
+            f"{y.shape}"
+        )
+
+
+def _check_bmm_nt(x: ndarray, y: ndarray) -> None:
+    _check_bmm(x, y.swapaxes(1, 2))
+
+
+def _check_bmm_tn(x: ndarray, y: ndarray) -> None:
+    _check_bmm(x.swapaxes(1, 2), y)
+
+
+def _bmm_nt_forward(a: ndarray, b: ndarray) -> ndarray:
+    return np.matmul(a, b.swapaxes(1, 2))
+
+
+def _bmm_tn_forward(a: ndarray, b: ndarray) -> ndarray:
+    return np.matmul(a.swapaxes(1, 2), b)
+
+
+bmm_op = _product(
+    "bmm",
+    np.matmul,
+    _check_bmm,
+    (lambda g, b: bmm_nt(g, conj(b)), lambda g, a: bmm_tn(conj(a), g)),
+    "BmmBackward0",
+)
+bmm_nt = _product(
+    "bmm_nt",
+    _bmm_nt_forward,
+    _check_bmm_nt,
+    (lambda g, b: bmm_op(g, conj(b)), lambda g, a: bmm_tn(g, conj(a))),
+    "BmmBackward0",
+)
+bmm_tn = _product(
+    "bmm_tn",
+    _bmm_tn_forward,
+    _check_bmm_tn,
+    (lambda g, b: bmm_nt(conj(b), g), lambda g, a: bmm_op(conj(a), g)),
+    "BmmBackward0",
+)
+
+
+@accepts_out
+def bmm(input: Value, mat2: Value) -> Value:
+    """Products of matrices one by one, (b, n, k) x (b, k, m) -> (b, n, m)."""
+    x, y = _tensor(input, "bmm", "input")._array, _tensor(mat2, "bmm", "mat2")._array
+    if x.ndim != 3 or y.ndim != 3 or x.shape[0] != y.shape[0]:
+        _check_bmm(x, y)
+    return bmm_op(input, mat2)
+
+
+# ---- vectors -------------------------------------------------------------------------------
+
+
+def _check_mv(x: ndarray, y: ndarray) -> None:
+    if x.ndim != 2 or y.ndim != 1:
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got {y.ndim}, {x.ndim}, {y.ndim}\n"
+            f"  mv takes (n, k) and (k,), got {x.shape} and {y.shape}"
+        )
+    _same_dtype(x, y, "mv")
+    if x.shape[1] != y.shape[0]:
+        raise RuntimeError(
+            f"size mismatch, got input ({x.shape[0]}), mat ({x.shape[0]}x{x.shape[1]}), "
+            f"vec ({y.shape[0]})\n  {x.shape[1]} columns need a vector of {x.shape[1]} elements"
+        )
+
+
+def _check_dot(x: ndarray, y: ndarray) -> None:
+    if x.ndim != 1 or y.ndim != 1:
+        raise RuntimeError(
+            f"1D tensors expected, but got {x.ndim}D and {y.ndim}D tensors\n"
+            "  dot takes two vectors; for matrices there are mm and matmul"
+        )
+    if x.dtype != y.dtype:
+        a, b = from_numpy(x.dtype), from_numpy(y.dtype)
+        raise RuntimeError(
+            f"dot : expected both vectors to have same dtype, but found {a.legacy_name} and "
+            f"{b.legacy_name}"
+        )
+    if x.dtype.kind == "b":
+        raise unsupported("dot", from_numpy(x.dtype))
+    if x.shape != y.shape:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor [{x.size}] and src [{y.size}] to have the "
+            f"same number of elements, but got {x.size} and {y.size} elements respectively"
+        )
+
+
+mv_op = _product(
+    "mv",
+    _dot,
+    _check_mv,
+    (
+        lambda g, b: g.unsqueeze(1) * conj(b).unsqueeze(0),
+        lambda g, a: mv_op(conj(a).transpose(0, 1), g),
+    ),
+    "MvBackward0",
+)
+dot_op = _product(
+    "dot",
+    _dot,
+    _check_dot,
+    (lambda g, b: g * conj(b), lambda g, a: g * conj(a)),
+    "DotBackward0",
+)
+
+
+@accepts_out
+def mv(input: Value, vec: Value) -> Value:
+    """The product of a matrix and a vector, (n, k) x (k,) -> (n,)."""
+    _check_mv(_tensor(input, "mv", "input")._array, _tensor(vec, "mv", "vec")._array)
+    return mv_op(input, vec)
+
+
+@accepts_out
+def dot(input: Value, tensor: Value) -> Value:
+    """The sum of the products of two vectors' elements (not conjugated)."""
+    _check_dot(_tensor(input, "dot", "input")._array, _tensor(tensor, "dot", "tensor")._array)
+    return dot_op(input, tensor)
+
+
+@accepts_out
+def vdot(input: Value, other: Value) -> Value:
+    """The sum of the products of two vectors' elements, the first conjugated."""
+    return dot(conj(_tensor(input, "vdot", "input")), other)
+
+
+# ---- any dimensions ------------------------------------------------------------------------
+
+
+def matmul_operator(input: Value, other: Value) -> Value:
+    """``input @ other``; NotImplemented where ``other`` is no tensor."""
+    if not isinstance(other, Value):
+        return NotImplemented
+    x, y = input._array, other._array
+    a, b = x.ndim, y.ndim
+    if a == 2 and b == 2:
+        return mm_op(input, other)
+    if a == 0 or b == 0:
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D"
+        )
+    if a == 1 and b == 1:
+        return dot_op(input, other)
+    if a == 2 and b == 1:
+        return mv_op(input, other)
+    if a == 1 and b == 2:
+        return mm_op(input.unsqueeze(0), other).squeeze(0)
+    return _matmul_batched(input, other)
+
+
+def _matmul_batched(input: Value, other: Value) -> Value:
+    x, y = input._array, other._array
+    _same_dtype(x, y, "matmul")
+    a, b = x.shape, y.shape
+    if len(b) == 1:
+        if a[-1] != b[0]:
+            raise product_error((int(np.prod(a[:-1])), a[-1]), (b[0], 1))
+        return mv_op(input.reshape(-1, a[-1]), other).reshape(a[:-1])
+    if len(b) == 2:  # every row of every matrix meets the same matrix: one large product
+        if a[-1] != b[0]:
+            raise product_error((int(np.prod(a[:-1])), a[-1]), b)
+        return mm_op(input.reshape(-1, a[-1]), other).reshape(*a[:-1], b[1])
+    if len(a) == 1:
+        return _matmul_batched(input.unsqueeze(0), other).squeeze(-2)
+    if a[-1] != b[-2]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: "
+            f"{[int(np.prod(a[:-2])), a[-1]]} but got: {[int(np.prod(b[:-2])), b[-2]]}.\n"
+            f"  x @ y needs x.shape[-1] == y.shape[-2], but {a[-1]} != {b[-2]} "
+            f"(shapes {a} and {b})"
+        )
+    if a[:-2] != b[:-2]:
+        try:
+            batch = np.broadcast_shapes(a[:-2], b[:-2])
+        except ValueError:
+            raise RuntimeError(
+                f"The batch dimensions {a[:-2]} and {b[:-2]} of matmul's operands (shapes {a} and "
+                f"{b}) must match the size or be 1 at every non-singleton dimension"
+            ) from None
+        input = input.expand(*batch, *a[-2:])
+        other = other.expand(*batch, *b[-2:])
+    else:
+        batch = a[:-2]
+    if len(batch) == 1:
+        return bmm_op(input, other)
+    flat = bmm_op(input.reshape(-1, *a[-2:]), other.reshape(-1, *b[-2:]))
+    return flat.view(*batch, a[-2], b[-1])
+
+
+def matmul(input: Value, other: Value, *, out: Value | None = None) -> Value:
+    """The matrix product over the last two dimensions; the others broadcast as a batch.
+
+    A first operand of one dimension is a row, a second one a column; that dimension is dropped.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.matmul.html
+    """
+    _tensor(other, "matmul", "other")
+    return _matmul(_tensor(input, "matmul", "input"), other, out=out)
+
+
+_matmul = accepts_out(matmul_operator)
+matmul_operator.__name__ = "matmul"
+
+
+# ---- products with a sum -------------------------------------------------------------------
+
+
+def _linear_forward(input: ndarray, weight: ndarray, bias: ndarray | None) -> ndarray:
+    dt = input.dtype
+    flat = input if input.ndim == 2 else input.reshape(-1, input.shape[-1])
+    r = np.dot(_wide(flat), _wide(weight).T)
+    if bias is not None:
+        r += bias
+    if r.dtype != dt:
+        r = r.astype(dt)
+    return r if input.ndim == 2 else r.reshape(*input.shape[:-1], weight.shape[0])
+
+
+def _linear_vjp(g: Value, input: Value, weight: Value, needs: tuple[bool, ...]) -> list:
+    shape = input._array.shape
+    flat_g = g if g._array.ndim == 2 else g.reshape(-1, g._array.shape[-1])
+    results = []
+    if needs[0]:
+        gi = mm_op(flat_g, conj(weight))
+        results.append(gi if len(shape) == 2 else gi.reshape(shape))
+    else:
+        results.append(None)
+    if needs[1]:
+        flat = input if len(shape) == 2 else input.reshape(-1, shape[-1])
+        results.append(_mm_tn(flat_g, conj(flat)))
+    else:
+        results.append(None)
+    if len(needs) > 2:
+        results.append(flat_g.sum(0) if needs[2] else None)
+    return results
+
+
+_linear = define("linear", _linear_forward, _linear_vjp)
+
+
+def linear(input: Value, weight: Value, bias: Value | None = None) -> Value:
+    """input weight^T + bias: (..., k) x (m, k) -> (..., m)."""
+    x, w = input._array, weight._array
+    if x.dtype is not w.dtype or x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[1]:
+        return _linear_checked(input, weight, bias)
+    if bias is None:
+        return _linear(input, weight, None)
+    if bias._array.dtype is not x.dtype or bias._array.shape != (w.shape[0],):
+        return _linear_checked(input, weight, bias)
+    return _linear(input, weight, bias)
+
+
+def _linear_checked(input: Value, weight: Value, bias: Value | None) -> Value:
+    """The forms of ``linear`` that are rare, and its errors."""
+    x, w = input._array, weight._array
+    _same_dtype(x, w, "linear")
+    if w.ndim == 1:
+        if bias is not None and bias.dim():
+            raise RuntimeError(
+                "expected a 0-dim bias for a 1-dim weight, got shape " + str(tuple(bias.shape))
+            )
+        r = matmul_operator(input, weight)
+        return r if bias is None else r + bias
+    if w.ndim != 2:
+        raise RuntimeError(f"linear(): weight must have 1 or 2 dimensions, got shape {w.shape}")
+    if x.ndim == 0:
+        raise RuntimeError("both arguments to linear need to be at least 1D, but they are 0D and "
+                           f"{w.ndim}D")  # fmt: skip
+    if x.shape[-1] != w.shape[1]:
+        rows = int(np.prod(x.shape[:-1]))
+        error = product_error((rows, x.shape[-1]), (w.shape[1], w.shape[0]))
+        error.args = (
+            error.args[0]
+            + f"\n  Linear({w.shape[1]} -> {w.shape[0]}) got an input of shape {tuple(x.shape)}: "
+            f"its last dimension must be {w.shape[1]}",
+        )
+        raise error
+    r = _linear(input, weight, None)
+    if bias is None:
+        return r
+    _same_dtype(x, bias._array, "linear")
+    return r + bias
+
+
+__all__ = ["bmm", "dot", "matmul", "mm", "mv", "vdot"]
