@@ -61,6 +61,8 @@ from .ops.extrema import *  # noqa: F403
 from .ops.arithmetic import *  # noqa: F403
 from .ops.comparison import *  # noqa: F403
 from .ops.elementwise import *  # noqa: F403
+from .ops.indexing import *  # noqa: F403
+from .ops.joining import *  # noqa: F403
 from .ops.memory import (
     channels_last,
     channels_last_3d,
@@ -72,6 +74,8 @@ from .ops.memory import (
 from .ops.reductions import *  # noqa: F403
 from .ops.softmax import *  # noqa: F403
 from .ops.rounding import *  # noqa: F403
+from .ops.products import *  # noqa: F403
+from .ops.views import *  # noqa: F403
 from .tensor._creation import *  # noqa: F403
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided
 from .tensor._printing import get_printoptions, set_printoptions

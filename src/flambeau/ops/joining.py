@@ -1,0 +1,133 @@
+"""Joining tensors, and repeating and reordering their elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import _dtypes
+from .._errors import type_name
+from .._shapes import wrap_dim
+from ..core.op import define
+from ..core.promotion import result_type
+from ..core.twins import accepts_out
+from ..core.value import Value
+from .memory import convert
+
+ndarray = np.ndarray
+ALL = slice(None)
+
+# ---- concatenation -------------------------------------------------------------------------
+
+
+def _cat(tensors: list[ndarray], dim: int) -> ndarray:
+    return np.concatenate(tensors, dim)
+
+
+def _cat_vjp(g: Value, tensors_shape: list, dim: int) -> list[Value]:
+    parts = []
+    start = 0
+    for shape in tensors_shape:
+        parts.append(g.narrow(dim, start, shape[dim]))
+        start += shape[dim]
+    return parts
+
+
+cat_op = define("cat", _cat, {"tensors": _cat_vjp})
+stack_op = define(
+    "stack", lambda tensors, dim: np.stack(tensors, dim), {"tensors": lambda g, dim: g.unbind(dim)}
+)
+
+
+def _sequence(name: str, tensors: object) -> tuple[Value, ...]:
+    """The tensors of a sequence, promoted to one dtype."""
+    if not isinstance(tensors, (tuple, list)):
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not "
+            f"{type_name(tensors)}"
+        )
+    tensors = tuple(tensors)
+    for i, v in enumerate(tensors):
+        if not isinstance(v, Value):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type_name(v)}")
+    if not tensors:
+        raise ValueError(f"torch.{name}(): expected a non-empty list of Tensors")
+    first = tensors[0]._array.dtype
+    if any(v._array.dtype != first for v in tensors):
+        d = result_type(*tensors)
+        tensors = tuple([convert(v, d) for v in tensors])
+    return tensors
+
+
+def _cat_error(tensors: tuple[Value, ...], dim: int) -> RuntimeError:
+    first = tensors[0]._array.shape
+    for i, v in enumerate(tensors):
+        shape = v._array.shape
+        if len(shape) != len(first):
+            return RuntimeError(
+                f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}\n"
+                f"  tensor 0 has shape {first}, tensor {i} has shape {shape}"
+            )
+        for d, (a, b) in enumerate(zip(first, shape)):
+            if a != b and d != dim:
+                return RuntimeError(
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size {a} but "
+                    f"got size {b} for tensor number {i} in the list.\n"
+                    f"  tensor 0 has shape {first}, tensor {i} has shape {shape}"
+                )
+    return RuntimeError(f"cat(): shapes {[v._array.shape for v in tensors]} do not fit together")
+
+
+@accepts_out
+def cat(tensors: Sequence[Value], dim: int = 0) -> Value:
+    """The tensors one after the other along dimension ``dim``; other sizes must agree.
+
+    Dtypes are promoted. 1-dim tensors without elements are left out, as PyTorch does.
+    """
+    tensors = _sequence("cat", tensors)
+    kept = tensors
+    if any(v._array.shape == (0,) for v in tensors):
+        kept = tuple([v for v in tensors if v._array.shape != (0,)])
+        if not kept or kept[0]._array.ndim == 1:
+            kept = tensors
+    for i, v in enumerate(kept):
+        if not v._array.ndim:
+            raise RuntimeError(
+                f"zero-dimensional tensor (at position {i}) cannot be concatenated\n"
+                "  use stack, which adds a dimension"
+            )
+    d = wrap_dim(dim, kept[0]._array.ndim)
+    try:
+        return cat_op(kept, d)
+    except ValueError:
+        raise _cat_error(kept, d) from None
+
+
+@accepts_out
+def concat(tensors: Sequence[Value], dim: int = 0) -> Value:
+    """The same as ``cat``."""
+    return cat(tensors, dim)
+
+
+@accepts_out
+def concatenate(tensors: Sequence[Value], dim: int = 0) -> Value:
+    """The same as ``cat``."""
+    return cat(tensors, dim)
+
+
+@accepts_out
+def stack(tensors: Sequence[Value], dim: int = 0) -> Value:
+    """The tensors, all of one shape, along a new dimension ``dim``."""
+    tensors = _sequence("stack", tensors)
+    shape = tensors[0]._array.shape
+    for i, v in enumerate(tensors):
+        if v._array.shape != shape:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 "
+                f"and {list(v._array.shape)} at entry {i}"
+            )
+    return stack_op(tensors, wrap_dim(dim, len(shape) + 1))
+
+
+__all__ = ["cat", "concat", "concatenate", "stack"]
