@@ -1,0 +1,560 @@
+"""The base class of every layer and model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from ..._dtypes import dtype
+from ...core.tape import Handle, add_hook
+from ...core.value import Value
+from ...tensor._device import device
+from ...tensor._tensor import Tensor
+from ..parameter import Buffer, Parameter
+from ._hooks import BackwardHooks
+from ._place import note_module
+from ._state import StateMethods
+
+T = TypeVar("T", bound="Module")
+
+_HOOK_TABLES = (
+    "_forward_pre_hooks",
+    "_forward_hooks",
+    "_backward_pre_hooks",
+    "_backward_hooks",
+)
+_EMPTY: dict = {}
+_global_pre_hooks: dict = {}
+_global_hooks: dict = {}
+
+
+def register_module_forward_pre_hook(hook: Callable) -> Handle:
+    """Call ``hook(module, args)`` before the forward of every module."""
+    return add_hook(_global_pre_hooks, hook)
+
+
+def register_module_forward_hook(hook: Callable, *, always_call: bool = False) -> Handle:
+    """Call ``hook(module, args, output)`` after the forward of every module."""
+    return add_hook(_global_hooks, hook)
+
+
+class Module(StateMethods):
+    """A layer or model: parameters, buffers and submodules by name, and a ``forward``.
+
+    Attributes that are Parameters or Modules are registered when they are set.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html
+    """
+
+    training: bool
+    dump_patches = False
+    call_super_init = False
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        if not self.call_super_init and (args or kwargs):
+            extra = f"'{next(iter(kwargs))}'" if kwargs else f"{len(args)} positional argument(s)"
+            raise TypeError(f"{type(self).__name__}.__init__() got an unexpected argument: {extra}")
+        d = self.__dict__
+        d["training"] = True
+        d["_parameters"] = {}
+        d["_buffers"] = {}
+        d["_non_persistent_buffers_set"] = set()
+        d["_modules"] = {}
+        d["_hooked"] = False
+        if self.call_super_init:
+            super().__init__(*args, **kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes. To be overridden."""
+        raise NotImplementedError(
+            f'Module [{type(self).__name__}] is missing the required "forward" function'
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            if self._hooked or _global_hooks or _global_pre_hooks:
+                return self._call_hooked(args, kwargs)
+            return self.forward(*args, **kwargs)
+        except Exception as error:
+            note_module(error, self)
+            raise
+
+    # ---- hooks -----------------------------------------------------------------------------
+
+    def _hooks(self, table: str) -> dict:
+        """One of the hook tables, made when it is first asked for."""
+        self.__dict__["_hooked"] = True
+        return self.__dict__.setdefault(table, {})
+
+    def _call_hooked(self, args: tuple, kwargs: dict) -> Any:
+        d = self.__dict__
+        hooks = [(h, {}) for h in _global_pre_hooks.values()]
+        hooks += list(d.get("_forward_pre_hooks", _EMPTY).values())
+        for hook, options in hooks:
+            if options.get("with_kwargs"):
+                changed = hook(self, args, kwargs)
+                if changed is not None:
+                    if not (isinstance(changed, tuple) and len(changed) == 2):
+                        raise RuntimeError(
+                            "forward pre-hook must return None or a tuple of (new_args, new_kwargs)"
+                            f", but got {changed}."
+                        )
+                    args, kwargs = changed
+            else:
+                changed = hook(self, args)
+                if changed is not None:
+                    args = changed if isinstance(changed, tuple) else (changed,)
+        backward = None
+        if d.get("_backward_hooks") or d.get("_backward_pre_hooks"):
+            backward = BackwardHooks(
+                self, d.get("_backward_hooks", _EMPTY), d.get("_backward_pre_hooks", _EMPTY)
+            )
+            args = backward.watch_inputs(args)
+        hooks = [(h, {}) for h in _global_hooks.values()]
+        hooks += list(d.get("_forward_hooks", _EMPTY).values())
+        try:
+            result = self.forward(*args, **kwargs)
+        except Exception:
+            for hook, options in hooks:
+                if options.get("always_call"):
+                    self._run_forward_hook(hook, options, args, kwargs, None)
+            raise
+        for hook, options in hooks:
+            result = self._run_forward_hook(hook, options, args, kwargs, result)
+        return result if backward is None else backward.watch_outputs(result)
+
+    def _run_forward_hook(
+        self, hook: Callable, options: dict, args: tuple, kwargs: dict, result: Any
+    ) -> Any:
+        if options.get("with_kwargs"):
+            changed = hook(self, args, kwargs, result)
+        else:
+            changed = hook(self, args, result)
+        return result if changed is None else changed
+
+    def register_forward_pre_hook(
+        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call ``hook(module, args)`` before forward; what it returns replaces the arguments."""
+        return _add(self._hooks("_forward_pre_hooks"), (hook, {"with_kwargs": with_kwargs}), prepend)
+
+    def register_forward_hook(
+        self,
+        hook: Callable,
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> Handle:
+        """Call ``hook(module, args, output)`` after forward; what it returns replaces the output."""
+        options = {"with_kwargs": with_kwargs, "always_call": always_call}
+        return _add(self._hooks("_forward_hooks"), (hook, options), prepend)
+
+    def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> Handle:
+        """Call ``hook(module, grad_input, grad_output)`` when the inputs' gradients are known."""
+        return _add(self._hooks("_backward_hooks"), hook, prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> Handle:
+        """Call ``hook(module, grad_output)`` when the output's gradients are known."""
+        return _add(self._hooks("_backward_pre_hooks"), hook, prepend)
+
+    register_backward_hook = register_full_backward_hook
+
+    # ---- registration ----------------------------------------------------------------------
+
+    def _check_name(self, name: str, what: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"{what} name should be a string. Got {type(name).__name__}")
+        if "." in name:
+            raise KeyError(f'{what} name can\'t contain "."')
+        if name == "":
+            raise KeyError(f'{what} name can\'t be empty string ""')
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter (or the place of one: None) under ``name``."""
+        if "_parameters" not in self.__dict__:
+            raise AttributeError("cannot assign parameter before Module.__init__() call")
+        self._check_name(name, "parameter")
+        if hasattr(self, name) and name not in self._parameters:
+            raise KeyError(f"attribute '{name}' already exists")
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"cannot assign '{type(param).__name__}' object to parameter '{name}' "
+                "(torch.nn.Parameter or None required)"
+            )
+        if param is not None and param.grad_fn is not None:
+            raise ValueError(
+                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be "
+                f"created explicitly. To express '{name}' as a function of another Tensor, compute "
+                "the value in the forward() method."
+            )
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is state but not learned; ``persistent``: part of the state_dict."""
+        if "_buffers" not in self.__dict__:
+            raise AttributeError("cannot assign buffer before Module.__init__() call")
+        self._check_name(name, "buffer")
+        if hasattr(self, name) and name not in self._buffers:
+            raise KeyError(f"attribute '{name}' already exists")
+        if tensor is not None and not isinstance(tensor, Value):
+            raise TypeError(
+                f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' "
+                "(torch Tensor or None required)"
+            )
+        self._buffers[name] = tensor
+        if persistent:
+            self._non_persistent_buffers_set.discard(name)
+        else:
+            self._non_persistent_buffers_set.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a submodule under ``name``."""
+        if not isinstance(module, Module) and module is not None:
+            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+        if not isinstance(name, str):
+            raise TypeError(f"module name should be a string. Got {type(name).__name__}")
+        if hasattr(self, name) and name not in self._modules:
+            raise KeyError(f"attribute '{name}' already exists")
+        if "." in name:
+            raise KeyError(f'module name can\'t contain ".", got: {name}')
+        if name == "":
+            raise KeyError('module name can\'t be empty string ""')
+        self._modules[name] = module
+
+    register_module = add_module
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        d = self.__dict__
+        if isinstance(value, Parameter):
+            if "_parameters" not in d:
+                raise AttributeError("cannot assign parameters before Module.__init__() call")
+            self._forget(name, d, d["_buffers"], d["_modules"])
+            self.register_parameter(name, value)
+            return
+        if isinstance(value, Module):
+            if "_modules" not in d:
+                raise AttributeError("cannot assign module before Module.__init__() call")
+            self._forget(name, d, d["_parameters"], d["_buffers"])
+            d["_modules"][name] = value
+            return
+        if isinstance(value, Buffer):
+            if "_buffers" not in d:
+                raise AttributeError("cannot assign buffer before Module.__init__() call")
+            self._forget(name, d, d["_parameters"], d["_modules"])
+            self.register_buffer(name, value, value.persistent)
+            return
+        for table, kind in (("_parameters", "parameter"), ("_modules", "child module"),
+                            ("_buffers", "buffer")):  # fmt: skip
+            if table in d and name in d[table]:
+                tensor_ok = table == "_buffers" and isinstance(value, Value)
+                if value is not None and not tensor_ok:
+                    wanted = {"_parameters": "torch.nn.Parameter or None",
+                              "_modules": "torch.nn.Module or None",
+                              "_buffers": "torch.Tensor, torch.nn.Buffer or None"}[table]  # fmt: skip
+                    raise TypeError(
+                        f"cannot assign '{type(value).__name__}' as {kind} '{name}' "
+                        f"({wanted} expected)"
+                    )
+                d[table][name] = value
+                return
+        object.__setattr__(self, name, value)
+
+    def _forget(self, name: str, *tables: dict) -> None:
+        for table in tables:
+            table.pop(name, None)
+        self._non_persistent_buffers_set.discard(name)
+
+    def __getattr__(self, name: str) -> Any:
+        d = self.__dict__
+        for table in ("_parameters", "_buffers", "_modules"):
+            found = d.get(table)
+            if found is not None and name in found:
+                return found[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __delattr__(self, name: str) -> None:
+        for table in (self._parameters, self._buffers, self._modules):
+            if name in table:
+                del table[name]
+                self._non_persistent_buffers_set.discard(name)
+                return
+        object.__delattr__(self, name)
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self.__dict__.setdefault("_non_persistent_buffers_set", set())
+        self.__dict__.setdefault(
+            "_hooked", any(self.__dict__.get(table) for table in _HOOK_TABLES)
+        )
+
+    def __dir__(self) -> list[str]:
+        names = set(dir(type(self))) | set(self.__dict__)
+        names |= set(self._parameters) | set(self._modules) | set(self._buffers)
+        return sorted(n for n in names if not n[:1].isdigit())
+
+    # ---- what is inside --------------------------------------------------------------------
+
+    def get_submodule(self, target: str) -> Module:
+        """The submodule at the dotted path ``target``. AttributeError if there is none."""
+        module: Module = self
+        for part in target.split(".") if target else ():
+            if not hasattr(module, part):
+                raise AttributeError(f"{module._get_name()} has no attribute `{part}`")
+            module = getattr(module, part)
+            if not isinstance(module, Module):
+                raise AttributeError(f"`{part}` is not an nn.Module")
+        return module
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put ``module`` at the dotted path ``target``."""
+        if target == "":
+            raise ValueError("Cannot set the submodule without a target name!")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if strict and not hasattr(parent, name):
+            raise AttributeError(f"{parent._get_name()} has no attribute `{name}`")
+        setattr(parent, name, module)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at the dotted path ``target``. AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if not hasattr(module, name):
+            raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
+        found = getattr(module, name)
+        if not isinstance(found, Parameter):
+            raise AttributeError(f"`{name}` is not an nn.Parameter")
+        return found
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at the dotted path ``target``. AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if not hasattr(module, name):
+            raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
+        if name not in module._buffers:
+            raise AttributeError(f"`{name}` is not a buffer")
+        return module._buffers[name]
+
+    def _named_members(
+        self, table: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        seen = set()
+        modules = (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+            if recurse
+            else [(prefix, self)]
+        )
+        for path, module in modules:
+            for name, member in getattr(module, table).items():
+                if member is None or id(member) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(member))
+                yield (f"{path}.{name}" if path else name), member
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Every parameter once, in the order of registration."""
+        for _, p in self.named_parameters(recurse=recurse):
+            yield p
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Pairs of dotted name and parameter."""
+        yield from self._named_members("_parameters", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Every buffer once."""
+        for _, b in self.named_buffers(recurse=recurse):
+            yield b
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Pairs of dotted name and buffer."""
+        yield from self._named_members("_buffers", prefix, recurse, remove_duplicate)
+
+    def children(self) -> Iterator[Module]:
+        """The direct submodules, each once."""
+        for _, m in self.named_children():
+            yield m
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Pairs of name and direct submodule."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        for _, m in self.named_modules(remove_duplicate=remove_duplicate):
+            yield m
+
+    def named_modules(
+        self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """Pairs of dotted name and module: this one (named ``prefix``) and all below it."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                below = f"{prefix}.{name}" if prefix else name
+                yield from module.named_modules(memo, below, remove_duplicate)
+
+    # ---- changing all of it ----------------------------------------------------------------
+
+    def apply(self: T, fn: Callable[[Module], None]) -> T:
+        """Call ``fn`` on every submodule, children first, then on this module."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def _apply(self: T, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> T:
+        """Replace every parameter's and buffer's data, and gradients, by ``fn`` of it."""
+        if recurse:
+            for module in self.children():
+                module._apply(fn)
+        for name, p in self._parameters.items():
+            if p is None:
+                continue
+            data = fn(p.data)
+            if data.dtype.category < 2 and p.requires_grad:
+                raise RuntimeError(f"parameter {name} cannot become {data.dtype!r}: it learns")
+            p._array = data._array
+            if p._grad is not None:
+                p._grad = fn(p._grad)
+        for name, b in self._buffers.items():
+            if b is not None:
+                self._buffers[name] = fn(b)
+        return self
+
+    def to(self: T, *args: Any, **kwargs: Any) -> T:
+        """Move or convert all parameters and buffers: ``to(dtype)``, ``to(device)``, ``to(tensor)``.
+
+        Only floating and complex tensors change dtype.
+        """
+        probe = Tensor().to(*args, **kwargs)
+        wanted = [a for a in (*args, *kwargs.values()) if isinstance(a, (dtype, Value))]
+        if not wanted:
+            return self
+        if probe.dtype.category < 2:
+            raise TypeError(
+                "nn.Module.to only accepts floating point or complex dtypes, but got desired "
+                f"dtype={probe.dtype!r}"
+            )
+        return self._apply(lambda t: t.to(probe.dtype) if t.dtype.category >= 2 else t)
+
+    def float(self: T) -> T:
+        """Convert floating parameters and buffers to float32."""
+        return self._apply(lambda t: t.float() if t.is_floating_point() else t)
+
+    def double(self: T) -> T:
+        """Convert floating parameters and buffers to float64."""
+        return self._apply(lambda t: t.double() if t.is_floating_point() else t)
+
+    def half(self: T) -> T:
+        """Convert floating parameters and buffers to float16."""
+        return self._apply(lambda t: t.half() if t.is_floating_point() else t)
+
+    def bfloat16(self: T) -> T:
+        """Convert floating parameters and buffers to bfloat16."""
+        return self._apply(lambda t: t.bfloat16() if t.is_floating_point() else t)
+
+    def type(self: T, dst_type: dtype | str) -> T:
+        """Convert all parameters and buffers to ``dst_type``."""
+        return self._apply(lambda t: t.type(dst_type))
+
+    def cpu(self: T) -> T:
+        """This module: its tensors are on the CPU already."""
+        return self
+
+    def cuda(self: T, device: int | device | None = None) -> T:
+        """Refused: there is no CUDA device. RuntimeError."""
+        return self._apply(lambda t: t.cuda(device))
+
+    def to_empty(self: T, *, device: object, recurse: bool = True) -> T:
+        """Give every tensor new memory that is not filled."""
+        return self._apply(lambda t: t.new_empty(t.shape), recurse)
+
+    def share_memory(self: T) -> T:
+        """Move all tensors to memory shared between processes."""
+        return self._apply(lambda t: t.share_memory_())
+
+    def train(self: T, mode: bool = True) -> T:
+        """Training mode on (or off) for this module and all below it."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
+        return self
+
+    def eval(self: T) -> T:
+        """Evaluation mode: the same as ``train(False)``."""
+        return self.train(False)
+
+    def requires_grad_(self: T, requires_grad: bool = True) -> T:
+        """Learn (or freeze) all parameters."""
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop all gradients, or fill them with zeros."""
+        for p in self.parameters():
+            if p._grad is None:
+                continue
+            if set_to_none:
+                p._grad = None
+            else:
+                p._grad = p._grad.detach()
+                p._grad.zero_()
+
+    # ---- text ------------------------------------------------------------------------------
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def extra_repr(self) -> str:
+        """What the repr shows between the parentheses, besides submodules."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        children = [f"({name}): {_indented(repr(m))}" for name, m in self._modules.items()]
+        if not children and len(lines) <= 1:
+            return f"{self._get_name()}({extra})"
+        return f"{self._get_name()}(\n  " + "\n  ".join(lines + children) + "\n)"
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def compile(self, *args: object, **kwargs: object) -> None:
+        """Accepted; the module runs as it is, since there is no compiler yet (a warning says so)."""
+        warnings.warn("flambeau has no compiler yet: the module runs eagerly", stacklevel=2)
+
+
+def _indented(text: str) -> str:
+    first, *rest = text.split("\n")
+    return "\n".join([first, *("  " + line for line in rest)])
+
+
+def _add(table: dict, entry: object, prepend: bool) -> Handle:
+    handle = add_hook(table, entry)
+    if prepend:
+        items = list(table.items())
+        table.clear()
+        table.update([items[-1], *items[:-1]])
+    return handle
+
+
