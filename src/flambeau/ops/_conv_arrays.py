@@ -22,6 +22,7 @@ import numpy as np
 
 from ._windows import (
     Pads,
+    add_windows,
     blocks,
     inner_boxes,
     place_inside,
@@ -245,9 +246,7 @@ def convolve_input_gradient(
                 g = g.reshape(groups, o // groups, -1).astype(work, copy=False)
                 columns = np.matmul(matrix, g)
                 target = np.moveaxis(view[(..., *box)], 0, 1 + len(kernel))
-                columns = columns.reshape(target.shape)
-                for tap in np.ndindex(*kernel):
-                    target[(slice(None), *tap)] += columns[(slice(None), *tap)]
+                add_windows(target, columns.reshape(target.shape), len(kernel), 1)
             result[images][image] = frame[inside]
 
     _run(run, len(pieces), grad.size * matrix.shape[1])

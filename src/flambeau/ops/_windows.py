@@ -90,6 +90,14 @@ def windows(
     )
 
 
+def add_windows(view: np.ndarray, columns: np.ndarray, dims: int, lead: int = 2) -> None:
+    """Add columns to what `view`, a view by `windows` of their shape, shows; tap by tap, since
+    windows overlap. The kernel's `dims` axes come after `lead` others."""
+    before = (slice(None),) * lead
+    for tap in np.ndindex(*view.shape[lead : lead + dims]):
+        view[(*before, *tap)] += columns[(*before, *tap)]
+
+
 def blocks(batch: int, out: Sequence[int], positions: int) -> list[tuple[slice, tuple, slice]]:
     """Cut `batch` images of `out` positions into blocks of about `positions` of them.
 

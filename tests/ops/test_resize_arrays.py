@@ -1,0 +1,153 @@
+"""Interpolation against the weight of every input element in every output element."""
+
+from __future__ import annotations
+
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from flambeau.ops._resize_arrays import (
+    cubic_slopes,
+    cubic_weights,
+    interpolate,
+    interpolate_gradient,
+)
+
+
+def keys(d: float, a: float) -> float:
+    d = abs(d)
+    if d <= 1:
+        return (a + 2) * d**3 - (a + 3) * d**2 + 1
+    return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0.0
+
+
+KERNELS = {
+    "linear": (1, lambda d: max(0.0, 1 - abs(d))),
+    "cubic": (2, lambda d: keys(d, -0.5)),
+    "lanczos": (3, lambda d: float(np.sinc(d) * np.sinc(d / 3)) if abs(d) < 3 else 0.0),
+}
+
+
+def line(n: int, m: int, mode: str, align_corners: bool, antialias: bool) -> np.ndarray:
+    """The matrix (m, n) of one axis, entry by entry from the definition."""
+    matrix = np.zeros((m, n))
+    step = n / m
+    if align_corners:
+        step = (n - 1) / (m - 1) if m > 1 else 0.0
+    for i in range(m):
+        if antialias:
+            reach, kernel = KERNELS[mode]
+            wide = max(step, 1.0)
+            centre = step * (i + 0.5)
+            first = max(0, int(centre - reach * wide + 0.5))
+            for j in range(first, min(n, int(centre + reach * wide + 0.5))):
+                matrix[i, j] = kernel((j - centre + 0.5) / wide)
+            matrix[i] /= matrix[i].sum()
+            continue
+        place = i * step if align_corners else (i + 0.5) * step - 0.5
+        if mode == "nearest":
+            matrix[i, min(n - 1, math.floor(i * step))] = 1
+        elif mode == "nearest-exact":
+            matrix[i, min(n - 1, math.floor((i + 0.5) * step))] = 1
+        elif mode == "linear":
+            place = max(place, 0.0)
+            j = math.floor(place)
+            matrix[i, j] += 1 - (place - j)
+            matrix[i, min(j + 1, n - 1)] += place - j
+        else:
+            j = math.floor(place)
+            for k in range(j - 1, j + 3):
+                matrix[i, min(max(k, 0), n - 1)] += keys(place - k, -0.75)
+    return matrix
+
+
+SIZES = [
+    ((7, 5), (11, 13)),
+    ((11, 7), (5, 3)),
+    ((5, 3), (5, 6)),
+    ((1, 2), (3, 1)),
+    ((7, 1), (1, 1)),
+]
+HOWS = [
+    ("nearest", "nearest", False, False),
+    ("nearest-exact", "nearest-exact", False, False),
+    ("bilinear", "linear", False, False),
+    ("bilinear", "linear", True, False),
+    ("bicubic", "cubic", False, False),
+    ("bicubic", "cubic", True, False),
+    ("bilinear", "linear", False, True),
+    ("bicubic", "cubic", False, True),
+    ("lanczos", "lanczos", False, True),
+]
+
+
+@pytest.mark.parametrize(("sizes", "outs"), SIZES)
+@pytest.mark.parametrize("how", HOWS)
+def test_an_image_is_multiplied_by_a_matrix_from_each_side(
+    how: tuple, sizes: tuple[int, int], outs: tuple[int, int]
+) -> None:
+    name, mode, align_corners, antialias = how
+    rng = np.random.default_rng(1)
+    x, g = rng.standard_normal((3, *sizes)), rng.standard_normal((3, *outs))
+    rows, cols = (line(n, m, mode, align_corners, antialias) for n, m in zip(sizes, outs))
+    args = name, align_corners, None, antialias
+    np.testing.assert_allclose(interpolate(x, outs, *args), rows @ x @ cols.T, atol=1e-13)
+    gradient = interpolate_gradient(g, sizes, *args)
+    np.testing.assert_allclose(gradient, rows.T @ g @ cols, atol=1e-13)
+
+
+def test_one_and_three_dimensions() -> None:
+    x = np.random.default_rng(0).standard_normal((2, 3, 2, 5, 3))
+    a, b, c = (line(n, m, "linear", False, False) for n, m in zip((2, 5, 3), (3, 2, 7)))
+    expected = np.einsum("xi,yj,zk,ncijk->ncxyz", a, b, c, x)
+    np.testing.assert_allclose(interpolate(x, (3, 2, 7), "trilinear"), expected, atol=1e-14)
+    np.testing.assert_allclose(
+        interpolate(x[:, :, 0, 0], (7,), "linear"), x[:, :, 0, 0] @ c.T, atol=1e-14
+    )
+
+
+def test_a_given_scale_sets_the_places() -> None:
+    x = np.arange(5.0)
+    # 5 * 1.5 -> 7 elements, but 1 / 1.5 apart, not 5 / 7
+    expected = [np.clip((i + 0.5) / 1.5 - 0.5, 0, 4) for i in range(7)]
+    np.testing.assert_allclose(interpolate(x, (7,), "linear", False, (1.5,)), expected)
+    np.testing.assert_array_equal(
+        interpolate(x, (7,), "nearest", False, (1.5,)), [0, 0, 1, 2, 2, 3, 4]
+    )
+
+
+def test_area_is_adaptive_pooling() -> None:
+    x = np.arange(6.0)
+    np.testing.assert_array_equal(interpolate(x, (4,), "area"), [0.5, 1.5, 3.5, 4.5])
+    np.testing.assert_allclose(
+        interpolate_gradient(np.ones(4), (6,), "area"), [0.5, 1, 0.5, 0.5, 1, 0.5]
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_odd_pixel_stays_where_it_is(value: float) -> None:
+    x = np.zeros((1, 20, 20))
+    x[0, 10, 10] = value
+    for mode in ("nearest", "bilinear", "bicubic"):
+        assert np.isfinite(interpolate(x, (40, 40), mode)).sum() >= 1600 - 64
+
+
+def test_dtypes_and_empty_batches() -> None:
+    x = np.linspace(0, 1, 12).reshape(1, 3, 4)
+    y = interpolate(x, (5, 7), "bilinear")
+    half = interpolate(x.astype(ml_dtypes.bfloat16), (5, 7), "bilinear")
+    assert half.dtype == ml_dtypes.bfloat16
+    np.testing.assert_allclose(half.astype(float), y, rtol=2**-7)
+    byte = np.array([[0, 255, 3]], np.uint8)
+    np.testing.assert_array_equal(interpolate(byte, (2,), "linear"), [[64, 66]])
+    assert interpolate(x[:0], (5, 7), "bicubic").shape == (0, 5, 7)
+    with pytest.raises(NotImplementedError, match="lanczos"):
+        interpolate(x, (5, 7), "lanczos")
+
+
+def test_slopes_are_derivatives_of_the_weights() -> None:
+    t, h = np.array([0.1, 0.5, 0.9]), 1e-6
+    for slope, up, down in zip(cubic_slopes(t), cubic_weights(t + h), cubic_weights(t - h)):
+        np.testing.assert_allclose(slope, (up - down) / (2 * h), atol=1e-8)
