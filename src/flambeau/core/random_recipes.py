@@ -73,7 +73,9 @@ def _not_implemented(kernel: str, dtype: np.dtype) -> NotImplementedError:
 def _wide(words: np.ndarray) -> np.ndarray:
     """Pairs of outputs as integers of 64 bits, the first of each pair above the second."""
     pairs = words.view(np.uint64)
-    return (pairs << _HALF_WORD) | (pairs >> _HALF_WORD)
+    wide = pairs << _HALF_WORD
+    wide |= pairs >> _HALF_WORD
+    return wide
 
 
 def _unit32(words: np.ndarray) -> np.ndarray:

@@ -45,38 +45,43 @@ def multinomial(
     if weights.size == 0:
         return np.empty((*weights.shape[:-1], count), np.int64)
     work = weights if weights.dtype == _F64 else weights.astype(_F32)
+    _check_weights(work, with_replacement=replacement and count > 1)
     if count == 1 or not replacement:
-        if not (work.max() < np.inf and work.min() >= 0):
-            raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-        if not work.any(-1).all():
-            raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
         q = exponential(generator, weights.shape, weights.dtype)
         with np.errstate(divide="ignore", invalid="ignore"):
-            q = weights / q
+            np.divide(weights, q, out=q)
         if count == 1:
-            return np.argmax(q, -1, keepdims=True).astype(np.int64)
-        return np.argsort(-q, -1, kind="stable")[..., :count].astype(np.int64)
+            return q.argmax(-1, keepdims=True)
+        return np.argsort(-q, -1, kind="stable")[..., :count]
     rows = work.reshape(-1, categories)
     out = np.empty((len(rows), count), np.int64)
     for row, indices in zip(rows, out):
-        _check_weights(row)
-        cumulative = np.cumsum(row, dtype=row.dtype)
+        cumulative = np.add.accumulate(row)
         cumulative /= cumulative[-1]
         cumulative[-1] = 1
-        indices[:] = np.searchsorted(cumulative.astype(_F64), uniform(generator, count, _F64))
+        indices[:] = cumulative.astype(_F64).searchsorted(uniform(generator, count, _F64))
     return out.reshape(*weights.shape[:-1], count)
 
 
-def _check_weights(row: np.ndarray) -> None:
-    problem = None
-    if not (row >= 0).all():
+def _check_weights(weights: np.ndarray, with_replacement: bool) -> None:
+    """RuntimeError unless each row holds finite numbers, none negative and not all of them 0."""
+    totals = np.add.reduce(weights, -1)
+    low, high = np.minimum.reduce(totals, None), np.maximum.reduce(totals, None)
+    negative = not np.minimum.reduce(weights, None) >= 0
+    if 0 < low and high < np.inf and not negative:
+        return
+    finite = np.isfinite(weights).all()
+    if not with_replacement and (negative or not finite):
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if negative:
         problem = "encountering probability entry < 0"
-    elif not np.isfinite(row).all():
+    elif not finite:
         problem = "encountering probability entry = infinity or NaN"
-    elif not row.any():
+    elif 0 < low:
+        return  # finite numbers whose sum overflows
+    else:
         problem = "sum of probabilities <= 0"
-    if problem:
-        raise RuntimeError(f"invalid multinomial distribution ({problem})")
+    raise RuntimeError(f"invalid multinomial distribution ({problem})")
 
 
 def _doubles(generator: Generator) -> Iterator[float]:
