@@ -71,9 +71,8 @@ class Op:
         self.result = result
         self.takes = takes
         self.check = check
-        self.grad_name = grad_name or (
-            "".join(p[:1].upper() + p[1:] for p in name.split("_")) + "Backward0"
-        )
+        # "max_pool2d" gives MaxPool2DBackward0, as PyTorch spells it.
+        self.grad_name = grad_name or name.title().replace("_", "") + "Backward0"
         REGISTRY[name] = self
 
     def __repr__(self) -> str:
@@ -81,6 +80,8 @@ class Op:
 
 
 def _parameters(function: Callable) -> tuple[str, ...]:
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
     code = function.__code__
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
@@ -240,10 +241,11 @@ def _unary_slow(op: Op, x: Value) -> ndarray:
     ct = compute_type(d)
     if a.dtype != ct:
         a = a.astype(ct)
-    r = op.forward(a) if a.size < LARGE or op.result == "bool" else spread(op.forward, ct, a)
+    small = a.size < LARGE or op.result == "bool" or d.is_complex
+    r = op.forward(a) if small else spread(op.forward, ct, a)
     if op.result == "bool":
         return np.asarray(r, np.bool_)
-    if op.name == "abs" and d.is_complex:
+    if d.is_complex and r.dtype.kind == "f":  # a magnitude, an angle
         d = d.to_real()
     return np.asarray(r, d.numpy)
 
@@ -304,6 +306,7 @@ def binary(
     takes: str = "biufc",
     grad_name: str | None = None,
     check: Callable[[Value, Value | Number], None] | None = None,
+    tensors_only: bool = False,
 ) -> Callable[..., Value]:
     """Define an elementwise operation of two operands that broadcast.
 
@@ -313,9 +316,9 @@ def binary(
     ``takes``: kinds of the promoted dtype accepted; ``grad_name`` and ``check(a, b)``: as for
     ``unary``.
 
-    The function it returns takes tensors and numbers; with two numbers or any other operand it
-    raises TypeError. Its attribute ``operator`` is the same for an infix operator: it returns
-    NotImplemented where Python should ask the other operand.
+    The function it returns takes tensors and numbers (``tensors_only``: no numbers); with two
+    numbers or any other operand it raises TypeError. Its attribute ``operator`` is the same for
+    an infix operator: it returns NotImplemented where Python should ask the other operand.
     """
     op = Op(name, "binary", forward, vjp, result, takes, grad_name, check)
     op.params = () if vjp is None else tuple(_parameters(f) for f in vjp)
@@ -397,15 +400,16 @@ def binary(
 
     def call(input: Value | Number, other: Value | Number, *, out: Value | None = None) -> Value:
         a, b = input, other
-        if isinstance(a, Value):
+        if isinstance(a, Value) and (not tensors_only or isinstance(b, Value)):
             r = operator(a, b)
-        elif is_number(a) and isinstance(b, Value):
+        elif is_number(a) and isinstance(b, Value) and not tensors_only:
             r = number_first(a, b)
         else:
             r = NotImplemented
         if r is NotImplemented:
-            place, bad = ("other", b) if isinstance(a, Value) else ("input", a)
-            raise TypeError(f"{name}(): argument '{place}' must be Tensor, not {type_name(bad)}")
+            first = not isinstance(a, Value)
+            place, bad = ("'input' (position 1)", a) if first else ("'other' (position 2)", b)
+            raise TypeError(f"{name}(): argument {place} must be Tensor, not {type_name(bad)}")
         return r if out is None else write_out(out, r, name)
 
     for f in (operator, call):
@@ -445,7 +449,10 @@ def _binary_slow(op: Op, a: Value, b: Value | Number) -> tuple[Value, Value | Nu
         if isinstance(v, Value):
             if v._array.dtype != d.numpy and v._edge is not None:
                 v = v.to(d)
-            arrays.append(v._array if v._array.dtype == ct else v._array.astype(ct))
+            x = v._array
+            if x.dtype != d.numpy:
+                x = x.astype(d.numpy)
+            arrays.append(x if ct == d.numpy else x.astype(ct))
         else:
             arrays.append(as_array(v, d) if ct == d.numpy else np.asarray(v, ct))
         operands.append(v)
@@ -544,6 +551,7 @@ def define(
     *,
     view: bool = False,
     differentiable: tuple[int, ...] | None = None,
+    grad_name: str | None = None,
 ) -> Callable[..., Value]:
     """Define an operation of any number of operands.
 
@@ -559,8 +567,9 @@ def define(
 
     ``view``: the result, or every result, is a view of the first operand's memory.
     ``differentiable``: which of several results have a gradient (default: floating ones).
+    ``grad_name``: the name of its node, where it does not follow from ``name``.
     """
-    op = Op(name, "general", forward, vjp, "same", "biufc")
+    op = Op(name, "general", forward, vjp, "same", "biufc", grad_name)
     op.params = params = _parameters(forward)
     if isinstance(vjp, dict):
         op.vjp = {k: (f, _parameters(f)) for k, f in vjp.items()}
