@@ -15,7 +15,7 @@ import pytest
 
 import flambeau
 from flambeau import _optional, cli, compat, version
-from flambeau._missing import advice, missing, torch_names
+from flambeau._missing import advice, likeness, missing, torch_names
 
 SOURCE = Path(flambeau.__file__).parents[1]
 
@@ -200,6 +200,12 @@ def test_advice_knows_pytorchs_names() -> None:
     assert "it has torch.relu, torch.Tensor.relu" in told("flambeau.nn", "relu")
     assert "close to it in flambeau: tanh" in told("flambeau", "tan")
     assert "_private" not in told("flambeau", "private")
+
+
+def test_likeness() -> None:
+    assert likeness("Adam", "adam") == 1.0 and likeness("", "x") == 0.0
+    assert likeness("tesnor", "tensor") > 0.5 and likeness("reul", "relu") >= 0.4
+    assert likeness("matmul", "softmax") < 0.4
 
 
 def test_missing_name_is_an_attribute_error() -> None:

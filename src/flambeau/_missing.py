@@ -11,7 +11,6 @@ the message is put together, only when somebody reads the message: ``hasattr`` s
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Iterable
@@ -62,11 +61,19 @@ def advice(owner: str, name: str, available: Iterable[str]) -> str:
             places.sort(key=lambda place: (place.count("."), place))
             lines.append("it has " + ", ".join(f"{place}.{name}" for place in places[:3]))
     public = {n for n in available if not n.startswith("_")}
-    close = difflib.get_close_matches(name, public, n=3)
-    close += sorted(n for n in public if n.lower() == name.lower() and n not in close)
+    ranked = sorted(((likeness(name, other), other) for other in public), reverse=True)
+    close = [other for alike, other in ranked[:3] if alike >= 0.5]
     if close:
         lines.append(f"close to it in {spelled(owner)}: {', '.join(close)}")
     return "\n".join(f"  {line}" for line in lines)
+
+
+def likeness(a: str, b: str) -> float:
+    """How alike two names are, 0 to 1: the share of their pairs of neighbouring letters that both
+    have (Dice's coefficient), capitals and small letters being the same.
+    """
+    x, y = ({w[i : i + 2] for i in range(len(w) - 1)} for w in (f"^{a.lower()}$", f"^{b.lower()}$"))
+    return 2 * len(x & y) / (len(x) + len(y))
 
 
 def spelled(owner: str) -> str:
