@@ -338,7 +338,24 @@ def test_empty_and_0d(dtype):
         assert uniform(g, shape, dtype).size == normal(g, shape, dtype).size == 0
     assert g.get_state_array().tolist() == before
     assert uniform(g, (), dtype).shape == normal(g, (), dtype).shape == ()
-    assert bernoulli(g, (), F32, np.full((), 1.0, F32)) == 1
+    zero, one = np.zeros((), F32), np.ones((), F32)
+    for scalar in (
+        bernoulli(g, (), F32, one),
+        bernoulli(g, (), BF16, 1.0),
+        randint(g, (), I64, -3, 3),
+        random_recipes.random(g, (), I64),
+        random_recipes.normal_of(g, zero, 1.0),
+        random_recipes.normal_of(g, 0.0, one),
+        random_recipes.normal_of(g, zero, one),
+        random_recipes.exponential(g, (), F32),
+        random_recipes.log_normal(g, (), F32),
+        random_recipes.dropout_noise(g, (), F32, 0.5),
+        *random_recipes.alpha_dropout_noise(g, (), F16, 0.5),
+        random_samplers.poisson(g, one),
+        random_samplers.binomial(g, one, one),
+        random_samplers.standard_gamma(g, one),
+    ):
+        assert isinstance(scalar, np.ndarray) and scalar.shape == ()
 
 
 def test_uniform_never_gives_the_upper_bound():

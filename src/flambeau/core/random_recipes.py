@@ -258,7 +258,9 @@ def normal_of(
     """
     first = mean if isinstance(mean, np.ndarray) else std
     if not isinstance(std, np.ndarray):
-        return normal(generator, mean.shape, first.dtype, 0.0, std) + mean
+        out = normal(generator, mean.shape, first.dtype, 0.0, std)
+        out += mean
+        return out
     if std.dtype.kind == "c":
         raise RuntimeError("normal expects standard deviation to be non-complex")
     if std.size and not std.min() >= 0:
@@ -499,14 +501,14 @@ def bernoulli(
     if p.dtype != _F64:
         p = p.astype(_F32)
     shape = shape if isinstance(shape, tuple) else (shape,)
-    return (uniform(generator, shape, p.dtype) < p).astype(dtype)
+    return np.asarray(uniform(generator, shape, p.dtype) < p, dtype)
 
 
 def dropout_noise(generator: Generator, shape: Shape, dtype: np.dtype, p: float) -> np.ndarray:
     """What dropout multiplies its input by: 0 with probability p, else 1 / (1 - p); 0 < p < 1."""
     noise = bernoulli(generator, shape, dtype, 1 - p)
     work = dtype if dtype == _F64 else _F32
-    return (noise.astype(work) / work.type(1 - p)).astype(dtype)
+    return np.asarray(noise.astype(work) / work.type(1 - p), dtype)
 
 
 def alpha_dropout_noise(
@@ -522,8 +524,8 @@ def alpha_dropout_noise(
         return values.astype(dtype).astype(work)
 
     shift = rounded(rounded(noise - 1) * work.type(alpha * scale))
-    shift = (shift + work.type(dtype.type(alpha * scale * p))).astype(dtype)
-    return (noise * work.type(scale)).astype(dtype), shift
+    shift = np.asarray(shift + work.type(dtype.type(alpha * scale * p)), dtype)
+    return np.asarray(noise * work.type(scale), dtype), shift
 
 
 def geometric(generator: Generator, shape: Shape, dtype: np.dtype, p: float) -> np.ndarray:

@@ -260,7 +260,7 @@ def standard_gamma(generator: Generator, shape_parameter: np.ndarray) -> np.ndar
         lambda draw, alpha: _gamma(draw, generator, alpha),
         list(shape_parameter.reshape(-1)),
     )
-    return np.maximum(out, np.finfo(dtype).tiny)
+    return np.maximum(out, np.finfo(dtype).tiny, out=out)
 
 
 def _gamma(draw: Callable[[], float], generator: Generator, alpha: np.floating) -> float:
