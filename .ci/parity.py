@@ -20,7 +20,7 @@ import tomllib
 from pathlib import Path
 
 FLOORS = Path(__file__).parents[1] / "parity_floors.toml"
-SCORE = re.compile(r"(\w[\w ]*?) (\d+)/(\d+) = ")
+SCORE = re.compile(r"(\w[\w ]*?) (-?\d+)/(\d+) = ")
 STEP = 0.1  # floors are rounded down to this
 
 
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raised[name, score] = rounded
                 verdict = f"ok; raise the floor to {rounded:.1f}"
             failed += verdict.startswith("FAILED")
-            shown = f"{name:<20} {score:<15} {'none' if got is None else f'{got:.1f}':>6}"
+            shown = f"{name:<20} {score:<15} {'none' if got is None else f'{got:.2f}':>6}"
             rows.append(f"{shown}   floor {floor:5.1f}   {seconds:4.0f} s   {verdict}")
     print(*rows, sep="\n")
     if raised and options.raises:

@@ -40,7 +40,8 @@ LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.spl
 SURFACE = 5
 
 #: The files whose business it is to import by a name that is not written in the source.
-DYNAMIC_IMPORTS = {"flambeau._optional", "flambeau.compat", "flambeau.cli"}
+#: The root package is one: it may load a public package (nn, optim, ...) when it is first asked for.
+DYNAMIC_IMPORTS = {"flambeau", "flambeau._optional", "flambeau.compat", "flambeau.cli"}
 
 MAX_LINES = 800
 MODULES_OVER_NUMPY = 60
