@@ -40,7 +40,7 @@ LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.spl
 SURFACE = 5
 
 #: The files whose business it is to import by a name that is not written in the source.
-#: The root package is one: it may load a public package (nn, optim, ...) when it is first asked for.
+#: The root package may load a public package (nn, optim, ...) when it is first asked for.
 DYNAMIC_IMPORTS = {"flambeau", "flambeau._optional", "flambeau.compat", "flambeau.cli"}
 
 MAX_LINES = 800
