@@ -59,7 +59,9 @@ from .core.modes import is_inference_mode_enabled
 from .core.promotion import result_type
 from .ops.extrema import *  # noqa: F403
 from .ops.arithmetic import *  # noqa: F403
+from .ops.bounds import *  # noqa: F403
 from .ops.comparison import *  # noqa: F403
+from .ops.complexes import *  # noqa: F403
 from .ops.elementwise import *  # noqa: F403
 from .ops.indexing import *  # noqa: F403
 from .ops.joining import *  # noqa: F403
@@ -73,8 +75,13 @@ from .ops.memory import (
 )
 from .ops.reductions import *  # noqa: F403
 from .ops.softmax import *  # noqa: F403
+from .ops.multivariate import *  # noqa: F403
 from .ops.rounding import *  # noqa: F403
 from .ops.products import *  # noqa: F403
+from .ops.gathering import *  # noqa: F403
+from .ops.geometry import *  # noqa: F403
+from .ops.pieces import *  # noqa: F403
+from .ops.scattering import *  # noqa: F403
 from .ops.views import *  # noqa: F403
 from .tensor._creation import *  # noqa: F403
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided

@@ -68,3 +68,16 @@ def add_rows(table: ndarray, index: ndarray, values: ndarray) -> ndarray:
     else:
         table[places] += sums
     return table
+
+
+def add_flat(flat: ndarray, places: ndarray, values: ndarray) -> ndarray:
+    """``flat[places[i]] += values[i]`` for every i, repeated places included; returns ``flat``."""
+    if flat.dtype.kind == "b":
+        np.logical_or.at(flat, places, values)
+    elif flat.dtype.itemsize == REDUCED and flat.dtype.kind not in "iu":
+        total = flat.astype(np.float32)
+        np.add.at(total, places, values.astype(np.float32))
+        flat[...] = total.astype(flat.dtype)
+    else:
+        np.add.at(flat, places, values)
+    return flat

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .._dtypes import dtype
 from .._errors import type_name
-from .._shapes import contiguous_strides
 from ..core import threads
+from ..core.modes import state
+from ..core.mutation import check_writable, rebase
 from ..core.op import define
-from ..core.twins import accepts_out
+from ..core.promotion import is_number
 from ..core.value import Value, wrap
+from ..core.views import address, owner_of, view_of
 from ..core.views import view as view_record
-from ..core.views import view_of
 from ._accumulate import sum_at
-from .views import ALL, _piece, _select, _slice, dimension, placed
+from .memory import convert, copy_, laid_out
+from .pieces import ALL, _piece, _select, _slice, placed
 
 ndarray = np.ndarray
 INT64 = np.dtype(np.int64)
@@ -338,146 +342,231 @@ def _index_array(values: list | tuple | range) -> ndarray:
     )
 
 
-# ---- places along one dimension ------------------------------------------------------------
+# ---- x[...] = value ------------------------------------------------------------------------
 
 
-def check_index(name: str, index: Value) -> None:
-    """RuntimeError unless ``index`` holds int32 or int64."""
-    if not isinstance(index, Value):
-        raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type_name(index)}")
-    if index._array.dtype not in (INT64, INT32):
+def overwrite(x: Value, record: Callable[..., Value], name: str, *args: object) -> Value:
+    """``record(x, *args)``, whose forward writes into the memory it is given; returns ``x``."""
+    records = state.grad and (
+        x._edge is not None or any(isinstance(a, Value) and a._edge is not None for a in args)
+    )
+    check_writable(x, name, records)
+    result = record(x, *args)
+    x.counter().bump(name)
+    if records:
+        rebase(x, result._edge)
+    return x
+
+
+def fresh(x: Value) -> Value:
+    """A copy of ``x`` at the same place in the graph, for a record that writes into its operand."""
+    return wrap(laid_out(x._array, None), x._edge)
+
+
+def _index_put(
+    x: ndarray, indices: list[ndarray], dims: tuple[int, ...], values: ndarray, accumulate: bool
+) -> ndarray:
+    check_bounds(indices, dims, x.shape)
+    key = _full(indices, dims)
+    try:
+        if accumulate:
+            shape = _result_shape(x, indices, dims)
+            sum_at(x, indices, dims, np.broadcast_to(values, shape))
+        else:
+            x[key] = values
+    except (ValueError, IndexError):
+        shape = _result_shape(x, indices, dims)
         raise RuntimeError(
-            f"{name}(): Expected dtype int32 or int64 for index, but got {index.dtype!r}"
-        )
+            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
+            f"indexing result of shape {list(shape)}"
+        ) from None
+    return x
 
 
-def _index_select(x: ndarray, index: ndarray, dim: int) -> ndarray:
-    if not x.ndim:
-        check_bounds([index], (0,), (1,))
-        return x.reshape(1).take(index, 0).reshape(())
-    return taken(x, index.reshape(-1), dim)
+def _result_shape(x: ndarray, indices: list[ndarray], dims: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        lead = np.broadcast_shapes(*[i.shape for i in indices])
+    except ValueError:
+        raise _shape_mismatch(indices) from None
+    rest = [n for d, n in enumerate(x.shape) if d not in dims]
+    at = dims[0] if dims[-1] - dims[0] == len(dims) - 1 else 0
+    return (*rest[:at], *lead, *rest[at:])
 
 
-def _index_select_vjp(g: Value, x_shape: tuple, index: Value, dim: int) -> Value:
-    if not x_shape:
-        return g
-    return index_backward(g, (index.reshape(-1),), (dim,), x_shape)
+def _hole(g: Value, indices: tuple, dims: tuple, accumulate: bool) -> Value:
+    return g if accumulate else index_put_op(fresh(g), indices, dims, g.new_zeros(()), False)
 
 
-index_select_op = define("index_select", _index_select, {"x": _index_select_vjp})
-
-
-@accepts_out
-def index_select(input: Value, dim: int, index: Value) -> Value:
-    """The slices of dimension ``dim`` at the places in the vector ``index``; a copy."""
-    check_index("index_select", index)
-    if index._array.ndim > 1:
-        raise IndexError("index_select(): Index is supposed to be a vector")
-    d = dimension("index_select", dim, input._array.ndim)
-    if not input._array.ndim and index._array.size != 1:
-        raise RuntimeError(
-            "index_select(): Index to scalar can have only 1 value, "
-            f"got {index._array.size} value(s)"
-        )
-    return index_select_op(input, index, d)
-
-
-def linear(index: ndarray, shape: tuple[int, ...], dim: int) -> ndarray:
-    """Places in a row-major array of ``shape``, of the elements that differ from their own place
-    by having ``index`` as coordinate ``dim``."""
-    strides = contiguous_strides(shape)
-    places = index * strides[dim] if strides[dim] != 1 else index
-    grid = None
-    for d, n in enumerate(index.shape):
-        if d != dim and n > 1:
-            steps = np.arange(0, n * strides[d], strides[d])
-            steps = steps.reshape((n,) + (1,) * (len(shape) - d - 1))
-            grid = steps if grid is None else grid + steps
-    return places if grid is None else places + grid
-
-
-def checked_places(
-    name: str, shape: tuple[int, ...], dim: int, index: ndarray, kind: type = RuntimeError
-) -> None:
-    """RuntimeError if an element of ``index`` is no place of dimension ``dim`` (nor negative)."""
-    n = shape[dim] if shape else 1
-    if index.size and (int(index.min()) < 0 or int(index.max()) >= n):
-        flat = index.reshape(-1)
-        bad = int(np.flatnonzero((flat < 0) | (flat >= n))[0])
-        where = ", ".join(str(int(i)) for i in np.unravel_index(bad, index.shape))
-        raise kind(
-            f"index {int(flat[bad])} is out of bounds for dimension {dim} with size {n}\n"
-            f"  {name}: at index[{where}] of an index tensor of shape {tuple(index.shape)}; "
-            f"allowed are 0 to {n - 1}"
-        )
-
-
-def _gather(x: ndarray, dim: int, index: ndarray) -> ndarray:
-    if not index.size:
-        return np.empty(index.shape, x.dtype)
-    checked_places("gather", x.shape, dim, index)
-    if not x.ndim or not index.ndim:
-        return x.reshape(-1).take(index)
-    flat = np.ascontiguousarray(x).reshape(-1)
-    if index.size < threads.LARGE:
-        return flat.take(linear(index, x.shape, dim))
-    out = np.empty(index.shape, x.dtype)
-    pieces = index.shape[0]
-    per_row = index.size // pieces
-    step = max(1, threads.BLOCK // per_row)
-    row = contiguous_strides(x.shape)[0]
-
-    def part(start: int, stop: int) -> None:
-        for i in range(start, stop, step):
-            j = min(i + step, stop)
-            base = 0 if dim == 0 else i * row
-            places = linear(index[i:j], x.shape, dim)
-            flat[base:].take(places, 0, out[i:j], "clip")
-
-    threads.run_parts(part, pieces, step)
-    return out
-
-
-gather_op = define(
-    "gather",
-    _gather,
-    {"x": lambda g, x_shape, dim, index: g.new_zeros(x_shape).scatter_add(dim, index, g)},
+index_put_op = define(
+    "index_put",
+    _index_put,
+    {
+        "x": _hole,
+        "values": lambda g, values_shape, indices, dims: index_op(g, indices, dims).sum_to_size(
+            values_shape
+        ),
+    },
 )
 
 
-def check_places_shape(
-    name: str, index: Value, other: Value, dim: int | None, what: str = "input"
-) -> None:
-    """RuntimeError unless ``index`` fits into ``other`` in every dimension but ``dim``."""
-    a, b = index._array.shape, other._array.shape
-    if index._array.size and any(
-        n > m for d, (n, m) in enumerate(zip(a or (1,), b or (1,))) if d != dim
+def _is_plain(index: object) -> bool:
+    kind = index.__class__
+    if kind is int:
+        return True
+    if kind is slice:
+        return index.step is None or (index.step.__class__ is int and index.step > 0)
+    return kind is tuple and all(
+        i.__class__ is int
+        or i is None
+        or i is Ellipsis
+        or (i.__class__ is slice and (i.step is None or (i.step.__class__ is int and i.step > 0)))
+        for i in index
+    )
+
+
+def number_overflow(d: dtype) -> RuntimeError:
+    """What PyTorch says of a number that a dtype cannot hold."""
+    return RuntimeError(f"value cannot be converted to type {d.name} without overflow")
+
+
+def filling(value: object, like: Value) -> ndarray:
+    """A number as a 0-dim array of the dtype of ``like``. RuntimeError where it does not fit."""
+    d = like.dtype
+    try:
+        if d.is_floating_point and isinstance(value, complex) and value.imag:
+            raise number_overflow(d)
+        if not d.is_complex and isinstance(value, complex):
+            value = value.real
+        return np.array(value).astype(d.numpy) if d.itemsize < 4 else np.array(value, d.numpy)
+    except (OverflowError, ValueError):
+        raise number_overflow(d) from None
+
+
+def setitem(self: Value, index: object, value: object) -> None:
+    """``self[index] = value``: a tensor that broadcasts, or a number; gradients flow to both."""
+    is_tensor = isinstance(value, Value)
+    array = self._array
+    if not is_tensor:
+        if not is_number(value):
+            raise TypeError(
+                f"can't assign a {type_name(value)} to a torch.{self.dtype.legacy_name}Tensor"
+            )
+        content = filling(value, self)
+    else:
+        content = value._array
+    if (
+        not (state.grad and (self._edge is not None or (is_tensor and value._edge is not None)))
+        and not self._inference
     ):
-        apart = f" apart from dimension {dim}" if dim is not None else ""
-        raise RuntimeError(
-            f"Size does not match at dimension {next(d for d, (n, m) in enumerate(zip(a, b)) if n > m and d != dim)} "
-            f"expected index {list(a)} to be no larger than {what} {list(b)}{apart}"
-        )  # fmt: skip
+        mask = index._array if isinstance(index, Value) else None
+        if (
+            _is_plain(index)
+            if mask is None
+            else mask.dtype is BOOL and not content.ndim and mask.shape == array.shape[: mask.ndim]
+        ):
+            try:
+                array[index if mask is None else mask] = content
+            except (ValueError, IndexError):
+                pass  # the long way raises PyTorch's error
+            else:
+                self.counter().bump("copy_" if mask is None else "index_put_")
+                return
+    view, indices, dims = resolved(self, index)
+    if is_tensor and not dims and _same_place(view._array, content):
+        return  # x[i] += y has written it already
+    shape = view._array.shape if not dims else None
+    if dims:
+        if content.dtype != array.dtype:
+            value = convert(value, self.dtype) if is_tensor else value
+        value = value if is_tensor else wrap(content)
+        shape = _result_shape(view._array, [i._array for i in indices], dims)
+        value = _without_leading_ones(value, len(shape))
+        overwrite(view, index_put_op, "index_put_", indices, dims, value, False)
+        return
+    value = value if is_tensor else wrap(content)
+    value = _without_leading_ones(value, len(shape))
+    copy_(view, value)
 
 
-@accepts_out
-def gather(input: Value, dim: int, index: Value, *, sparse_grad: bool = False) -> Value:
-    """``out[i, j] = input[index[i, j], j]`` for dim 0, and so on: a value per place of ``index``.
+def _same_place(a: ndarray, b: ndarray) -> bool:
+    return (
+        a.shape == b.shape
+        and a.strides == b.strides
+        and a.dtype == b.dtype
+        and owner_of(a) is owner_of(b)
+        and address(a) == address(b)
+    )
 
-    ``index``: int64, of as many dimensions as ``input``, no larger than it but in ``dim``.
-    """
-    d = dimension("gather", dim, input._array.ndim)
-    if not isinstance(index, Value):
-        raise TypeError(f"gather(): argument 'index' must be Tensor, not {type_name(index)}")
-    if index._array.size and index._array.dtype not in (INT64, INT32):
-        raise RuntimeError("gather(): Expected dtype int32/int64 for index")
-    if max(index._array.ndim, 1) != max(input._array.ndim, 1) and index._array.size:
-        raise RuntimeError(
-            "Index tensor must have the same number of dimensions as input tensor\n"
-            f"  gather: index {tuple(index._array.shape)}, input {tuple(input._array.shape)}"
+
+def _without_leading_ones(value: Value, ndim: int) -> Value:
+    shape = value._array.shape
+    extra = len(shape) - ndim
+    if extra <= 0 or any(n != 1 for n in shape[:extra]):
+        return value
+    return value.reshape(shape[extra:])
+
+
+def _put_arguments(
+    name: str, self: Value, indices: object, values: Value
+) -> tuple[tuple[Value, ...], tuple[int, ...], Value]:
+    if not isinstance(indices, (tuple, list)):
+        raise TypeError(
+            f"{name}(): argument 'indices' (position 1) must be tuple of Tensors, not "
+            f"{type_name(indices)}"
         )
-    check_places_shape("gather", index, input, d)
-    return gather_op(input, d, index)
+    if values._array.dtype != self._array.dtype:
+        raise RuntimeError(
+            f"Index put requires the source and destination dtypes match, got "
+            f"{self.dtype.legacy_name} for the destination and {values.dtype.legacy_name} for the "
+            "source."
+        )
+    if len(indices) > self._array.ndim:
+        raise IndexError(
+            f"too many indices for tensor of dimension {self._array.ndim} (got {len(indices)})"
+        )
+    expanded, dims = [], []
+    d = 0
+    for item in indices:
+        if item is None:
+            d += 1
+            continue
+        item = _item(item)
+        if isinstance(item, (int, bool)):
+            item = wrap(np.array(item))
+        if item._array.dtype.kind == "b":
+            _check_mask(item._array, self._array.shape, d)
+            for where in item._array.nonzero():
+                expanded.append(wrap(where))
+                dims.append(d)
+                d += 1
+        else:
+            expanded.append(item)
+            dims.append(d)
+            d += 1
+    return tuple(expanded), tuple(dims), values
 
 
-__all__ = ["gather", "index_select"]
+def index_put(
+    input: Value, indices: Sequence[Value], values: Value, accumulate: bool = False
+) -> Value:
+    """A copy of ``input`` with ``values`` at the places ``indices``, a tensor per dimension.
+
+    ``accumulate``: add there instead, repeated places included.
+    """
+    indices, dims, values = _put_arguments("index_put", input, indices, values)
+    if not dims:
+        return fresh(input)
+    return index_put_op(fresh(input), indices, dims, values, accumulate)
+
+
+def index_put_(
+    self: Value, indices: Sequence[Value], values: Value, accumulate: bool = False
+) -> Value:
+    """Write ``values`` (``accumulate``: add them) at the places ``indices`` of this tensor."""
+    indices, dims, values = _put_arguments("index_put_", self, indices, values)
+    if not dims:
+        return self
+    return overwrite(self, index_put_op, "index_put_", indices, dims, values, accumulate)
+
+
+__all__ = ["index_put"]

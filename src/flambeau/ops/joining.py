@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import _dtypes
 from .._errors import type_name
 from .._shapes import wrap_dim
 from ..core.op import define

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.value import Value
-from ..ops import joining, views
+from ..ops import geometry, pieces, views
 
 
 class ViewMethods:
@@ -31,25 +31,25 @@ class ViewMethods:
     adjoint = views.adjoint
     squeeze = views.squeeze
     unsqueeze = views.unsqueeze
-    select = views.select
-    narrow = views.narrow
-    as_strided = views.as_strided
-    as_strided_scatter = views.as_strided_scatter
-    split = views.split
-    split_with_sizes = views.split_with_sizes
-    chunk = views.chunk
-    unsafe_chunk = views.unsafe_chunk
-    unsafe_split = views.unsafe_split
-    unsafe_split_with_sizes = views.unsafe_split_with_sizes
-    tensor_split = views.tensor_split
-    hsplit = views.hsplit
-    vsplit = views.vsplit
-    dsplit = views.dsplit
-    unbind = views.unbind
-    diagonal = views.diagonal
-    unfold = views.unfold
-    view_as_real = views.view_as_real
-    view_as_complex = views.view_as_complex
+    select = pieces.select
+    narrow = pieces.narrow
+    as_strided = geometry.as_strided
+    as_strided_scatter = geometry.as_strided_scatter
+    split = pieces.split
+    split_with_sizes = pieces.split_with_sizes
+    chunk = pieces.chunk
+    unsafe_chunk = pieces.unsafe_chunk
+    unsafe_split = pieces.unsafe_split
+    unsafe_split_with_sizes = pieces.unsafe_split_with_sizes
+    tensor_split = pieces.tensor_split
+    hsplit = pieces.hsplit
+    vsplit = pieces.vsplit
+    dsplit = pieces.dsplit
+    unbind = pieces.unbind
+    diagonal = pieces.diagonal
+    unfold = pieces.unfold
+    view_as_real = geometry.view_as_real
+    view_as_complex = geometry.view_as_complex
 
     def reshape(self, *shape: int | Sequence[int]) -> Value:
         """``reshape(2, 3)`` or ``reshape((2, 3))``: a view where there is one, else a copy."""
@@ -84,9 +84,9 @@ class ViewMethods:
     @property
     def real(self) -> Value:
         """The real part; of a real tensor, the tensor itself."""
-        return views.real(self)
+        return geometry.real(self)
 
     @property
     def imag(self) -> Value:
         """The imaginary part of a complex tensor."""
-        return views.imag(self)
+        return geometry.imag(self)
