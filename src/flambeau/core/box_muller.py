@@ -186,8 +186,10 @@ def fused(a: np.ndarray | float, b: float, c: float) -> np.ndarray | float:
 
     The product's error by Dekker's and the sum's by Knuth's error-free transformations.
     """
-    if b == 1 or c == 0 or not (1e-200 < abs(b) < 1e200 and abs(c) < 1e200):
-        return a * b + c  # the product is exact, nothing is added, or the splits would overflow
+    if b == 1:
+        return a + c
+    if c == 0 or not (1e-200 < abs(b) < 1e200 and abs(c) < 1e200):  # the splits would overflow
+        return a * b + c
     product = a * b
     a_high = a * 134217729.0
     a_high = a_high - (a_high - a)

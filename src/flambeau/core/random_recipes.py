@@ -44,8 +44,14 @@ _FLOATS = {
 }
 _COMPLEX_PARTS = {np.dtype(np.complex64): _F32, np.dtype(np.complex128): _F64}
 _INTEGERS = {np.dtype(t): int(np.iinfo(t).max) for t in ("u1", "i1", "i2", "i4", "i8")}
-_UNSIGNED = {np.dtype(t): int(np.iinfo(t).max) for t in ("u2", "u4", "u8")}
 _BOOL = np.dtype(bool)
+# dtype -> the bounds of randint, which takes int64
+_BOUNDS = {dtype: (-largest, largest) for dtype, (_, largest) in _FLOATS.items()}
+_BOUNDS |= {
+    np.dtype(t): (int(np.iinfo(t).min), min(int(np.iinfo(t).max), _I64_MAX))
+    for t in ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8")
+}
+_BOUNDS[_BOOL] = (0, 1)
 
 
 def fill(target: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -212,17 +218,15 @@ def normal(
         return _cast(_normal_one_by_one(generator, size, mean, std), dtype).reshape(shape)
     tail = size % 16
     work = dtype if dtype == _F64 else _F32
-    if work == dtype:  # all the uniform numbers first, then those of the last 16
-        out = uniform(generator, size, dtype)
-        box_muller(out[: size - tail], mean, std)
-    else:
-        out = uniform(generator, size - tail, work)
-        box_muller(out, mean, std)
-        out = np.concatenate((_cast(out, dtype), np.empty(tail, dtype)))
+    # float32 and float64 draw all the uniform numbers before those of the last 16.
+    out = uniform(generator, size if work == dtype else size - tail, work)
     if tail:
-        last = uniform(generator, 16, work)
-        box_muller(last, mean, std)
-        out[-16:] = last
+        out = np.concatenate((out[: size - tail], uniform(generator, 16, work)))
+    box_muller(out, mean, std)
+    if work != dtype:
+        out = _cast(out, dtype)
+    if tail:
+        out = np.concatenate((out[: size - 16], out[-16:]))
     return out.reshape(shape)
 
 
@@ -320,16 +324,18 @@ def randint(
                     f"bfloat16, not {_type_name(dtype)}"
                 )
             raise _not_implemented("random_full_64_bits_range_kernel_cpu", dtype)
-        kernel = lambda words: _wide(words).view(np.int64)
-        return _make(generator, shape, dtype, kernel, 2)
+        return _make(generator, shape, dtype, lambda words: _wide(words).view(np.int64), 2)
+    if dtype not in _BOUNDS:
+        raise RuntimeError(
+            "check_random_bounds handles only integral, floating-point and boolean types, "
+            f"not {_type_name(dtype)}"
+        )
     if to_largest:
         if dtype in _FLOATS:
             high = min(2 ** _FLOATS[dtype][0], _I64_MAX)
-        elif dtype == _BOOL:
-            high = 1
-        elif dtype in _INTEGERS or dtype in _UNSIGNED:
-            high = int(np.iinfo(dtype).max)
-            high = -1 if high > _I64_MAX else high
+        else:
+            high = int(np.iinfo(dtype).max) if dtype != _BOOL else 1
+            high = -1 if high > _I64_MAX else high  # PyTorch's int64 holds uint64's largest so
     elif not low < high:
         raise RuntimeError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
@@ -396,25 +402,15 @@ def _representable_high(high: int, dtype: np.dtype) -> int:
 
 
 def _check_integer_bounds(low: int, last: int, dtype: np.dtype) -> None:
-    if dtype in _FLOATS:
-        digits, largest = _FLOATS[dtype]
-        least = -largest
-    elif dtype == _BOOL:
-        least, largest = 0, 1
-    elif dtype in _INTEGERS or dtype in _UNSIGNED:
-        least, largest = int(np.iinfo(dtype).min), min(int(np.iinfo(dtype).max), _I64_MAX)
-    else:
-        raise RuntimeError(
-            "check_random_bounds handles only integral, floating-point and boolean types, "
-            f"not {_type_name(dtype)}"
-        )
+    least, largest = _BOUNDS[dtype]
     for name, value in (("from", low), ("to - 1", last)):
         if not least <= value <= largest:
             raise RuntimeError(f"{name} is out of bounds for {_type_name(dtype)}: {value}")
-        if dtype in _FLOATS and abs(value) > 2**digits:
+        if dtype in _FLOATS and abs(value) > 2 ** _FLOATS[dtype][0]:
+            power = f"2^{_FLOATS[dtype][0]}"
             warnings.warn(
-                f"{name} is out of bounds [-(2^{digits}), 2^{digits}]: {_type_name(dtype)} does "
-                "not hold every integer of the range, so the numbers are not uniform",
+                f"{name} is out of bounds [-({power}), {power}]: {_type_name(dtype)} does not "
+                "hold every integer of the range, so the numbers are not uniform",
                 stacklevel=3,
             )
 
