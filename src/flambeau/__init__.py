@@ -77,6 +77,7 @@ from .ops.reductions import *  # noqa: F403
 from .ops.softmax import *  # noqa: F403
 from .ops.multivariate import *  # noqa: F403
 from .ops.rounding import *  # noqa: F403
+from .ops.special_functions import *  # noqa: F403
 from .ops.products import *  # noqa: F403
 from .ops.gathering import *  # noqa: F403
 from .ops.geometry import *  # noqa: F403
@@ -86,6 +87,7 @@ from .ops.views import *  # noqa: F403
 from .tensor._creation import *  # noqa: F403
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided
 from .tensor._printing import get_printoptions, set_printoptions
+from .tensor._random import *  # noqa: F403
 from .tensor._tensor import (
     BFloat16Tensor,
     BoolTensor,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .. import _dtypes
@@ -43,3 +45,26 @@ def result_type(*operands: Value | Number) -> dtype:
 def compute_type(d: dtype) -> np.dtype:
     """The NumPy dtype that arithmetic in ``d`` is done in: float32 for the 16-bit floats."""
     return np.dtype(np.float32) if d in _dtypes.REDUCED else d.numpy
+
+
+def widened(forward: Callable) -> Callable:
+    """``forward`` on arrays, where 16-bit floats are computed in float32 and rounded once.
+
+    The dtype of the first operand decides; results of other dtypes than float32 stay as they are.
+    """
+
+    def wide(x: np.ndarray, *rest: object) -> np.ndarray | tuple[np.ndarray, ...]:
+        narrow = x.dtype
+        if narrow.itemsize != 2 or narrow.kind not in "fV":
+            return forward(x, *rest)
+        arrays = [
+            a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype == narrow else a
+            for a in (x, *rest)
+        ]
+        r = forward(*arrays)
+        if type(r) is tuple:
+            return tuple(o.astype(narrow) if o.dtype == np.float32 else o for o in r)
+        return r.astype(narrow) if r.dtype == np.float32 else r
+
+    wide.__wrapped__ = forward
+    return wide

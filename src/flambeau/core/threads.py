@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from _queue import SimpleQueue
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -140,3 +140,35 @@ def elementwise(
 
     run_parts(part, out.size, BLOCK)
     return out
+
+
+def overwrite(
+    formula: Callable[..., None],
+    target: np.ndarray,
+    operands: Sequence[np.ndarray | float],
+    keywords: dict[str, object],
+) -> bool:
+    """``formula(target, *operands, **keywords)`` by pieces on all threads, in ``target``'s memory.
+
+    False, and nothing done, unless all arrays have one shape, are contiguous, and overlap with
+    ``target`` only by being the same memory.
+    """
+    if not target.flags.c_contiguous:
+        return False
+    flat = [target.reshape(-1)]
+    for a in operands:
+        if a.__class__ is np.ndarray:
+            if a.shape != target.shape or not a.flags.c_contiguous:
+                return False
+            if a.ctypes.data != target.ctypes.data and np.may_share_memory(a, target):
+                return False
+            a = a.reshape(-1)
+        flat.append(a)
+
+    def part(start: int, stop: int) -> None:
+        for i in range(start, stop, BLOCK):
+            j = min(i + BLOCK, stop)
+            formula(*[a[i:j] if a.__class__ is np.ndarray else a for a in flat], **keywords)
+
+    run_parts(part, target.size, BLOCK)
+    return True

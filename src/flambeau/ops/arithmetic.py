@@ -7,13 +7,17 @@ are allowed.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
-from .._dtypes import BOOL, FLOATING, from_numpy
+from .._dtypes import BOOL, FLOATING, dtype
+from .._errors import type_name
 from ..core.op import binary, unary
 from ..core.promotion import Number, is_number, result_type
 from ..core.twins import accepts_out
-from ..core.value import Value
+from ..core.value import Value, as_array, wrap
 
 
 def conjugate(v: Value | Number) -> Value | Number:
@@ -21,6 +25,32 @@ def conjugate(v: Value | Number) -> Value | Number:
     if isinstance(v, Value):
         return v.conj() if v._array.dtype.kind == "c" else v
     return v.conjugate()
+
+
+def unbroadcast(g: Value, shape: tuple[int, ...]) -> Value:
+    """The gradient of an operand of ``shape`` that was stretched to the shape of ``g``."""
+    return g if g._array.shape == shape else g.sum_to_size(shape)
+
+
+def flat(g: Value) -> Value:
+    """The gradient of a function that is constant between its steps: 0."""
+    return wrap(np.zeros(g._array.shape, g._array.dtype))
+
+
+def as_dtype(v: Value | Number, d: dtype) -> Value:
+    """A tensor or number as a tensor of dtype ``d``; conversions are recorded."""
+    if isinstance(v, Value):
+        return v if v._array.dtype == d.numpy else v.to(d)
+    return wrap(as_array(v, d))
+
+
+def no_derivative(name: str) -> Callable[[Value], Value]:
+    """A gradient that refuses, as PyTorch does for the operation ``name``."""
+
+    def vjp(g: Value) -> Value:
+        raise RuntimeError(f"derivative for aten::{name} is not implemented")
+
+    return vjp
 
 
 # ---- sums ----------------------------------------------------------------------------------
@@ -134,7 +164,7 @@ reciprocal = _reciprocal
 def _no_zero(b: np.ndarray) -> None:
     if b.dtype.kind in "iub" and not np.all(b):
         raise RuntimeError(
-            "ZeroDivisionError\n  an integer is divided by 0; floating tensors would give inf or nan"
+            "ZeroDivisionError\n  an integer is divided by 0; floats would give inf or nan"
         )
 
 
@@ -158,42 +188,47 @@ def _trunc_divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.trunc(np.true_divide(a, b))
 
 
-def _no_gradient(g: Value) -> Value:
-    raise RuntimeError("derivative for aten::floor_divide is not implemented")
-
-
 div_floor = binary(
     "div_floor",
     _floor_divide,
-    (lambda g: g * 0, lambda g: g * 0),
+    (flat, flat),
     takes="iuf",
     grad_name="DivBackward2",
 )
 div_trunc = binary(
     "div_trunc",
     _trunc_divide,
-    (lambda g: g * 0, lambda g: g * 0),
+    (flat, flat),
     takes="iuf",
     grad_name="DivBackward2",
 )
-_floor_divide_op = binary("floor_divide", _floor_divide, (_no_gradient, _no_gradient), takes="iuf")
+_floor_divide_op = binary(
+    "floor_divide",
+    _floor_divide,
+    (no_derivative("floor_divide"), no_derivative("floor_divide")),
+    takes="iuf",
+)
 
 
 def reversed_div(self: Value, other: Number) -> Value:
     """``other / self`` as an infix operator."""
-    if not is_number(other):
+    if not is_number(other) and not isinstance(other, Value):
         return NotImplemented
     return mul_op.operator(_reciprocal(self), other)
 
 
 def reversed_floor_divide(self: Value, other: Number) -> Value:
     """``other // self`` as an infix operator."""
-    return floor_divide(other, self) if is_number(other) else NotImplemented
+    if is_number(other) or isinstance(other, Value):
+        return floor_divide(other, self)
+    return NotImplemented
 
 
 def reversed_remainder(self: Value, other: Number) -> Value:
     """``other % self`` as an infix operator."""
-    return remainder(other, self) if is_number(other) else NotImplemented
+    if is_number(other) or isinstance(other, Value):
+        return remainder(other, self)
+    return NotImplemented
 
 
 def div(
@@ -311,6 +346,23 @@ pow_tensor = binary(
 )
 
 
+def _pow_from_vjp(g: Value, a: Value, b: Number, y: Value) -> Value:
+    if b == 0:  # 0 ** a is 1 at 0, 0 above and infinite below
+        return (g * (y * -math.inf)).masked_fill(a >= 0, 0)
+    if isinstance(b, complex):
+        return g * (y * complex(np.log(b))).conj()
+    return g * conjugate(y * (math.log(b) if b > 0 else math.nan))
+
+
+pow_from = binary(
+    "pow_scalar",
+    lambda a, b: _power(np.asarray(b, a.dtype), a),
+    (_pow_from_vjp, lambda g: g),
+    takes="iufc",
+    grad_name="PowBackward2",
+)
+
+
 def power(self: Value, exponent: Value | Number) -> Value:
     """``self ** exponent`` as an infix operator: NotImplemented for what is no operand."""
     if isinstance(exponent, Value):
@@ -320,7 +372,9 @@ def power(self: Value, exponent: Value | Number) -> Value:
 
 def power_of(self: Value, base: Number) -> Value:
     """``base ** self`` as an infix operator."""
-    return pow_tensor(base, self) if is_number(base) else NotImplemented
+    if is_number(base) or isinstance(base, Value):
+        return pow(base, self)
+    return NotImplemented
 
 
 @accepts_out
@@ -332,9 +386,11 @@ def pow(input: Value | Number, exponent: Value | Number) -> Value:
     if isinstance(input, Value) and not isinstance(exponent, Value):
         if not is_number(exponent):
             raise TypeError(
-                f"pow(): argument 'exponent' must be Tensor or Number, not {type(exponent).__name__}"
+                f"pow(): argument 'exponent' must be Tensor or Number, not {type_name(exponent)}"
             )
         return pow_number(input, exponent)
+    if is_number(input) and isinstance(exponent, Value):
+        return pow_from(exponent, input)
     return pow_tensor(input, exponent)
 
 
@@ -344,6 +400,7 @@ def square(input: Value, *, out: Value | None = None) -> Value:
 
 
 __all__ = [
-    "add", "div", "divide", "floor_divide", "fmod", "mul", "multiply", "neg", "negative", "positive",
-    "pow", "reciprocal", "remainder", "rsub", "square", "sub", "subtract", "true_divide",
+    "add", "div", "divide", "floor_divide", "fmod", "mul", "multiply", "neg", "negative",
+    "positive", "pow", "reciprocal", "remainder", "rsub", "square", "sub", "subtract",
+    "true_divide",
 ]  # fmt: skip

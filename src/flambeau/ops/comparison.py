@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._dtypes import can_cast, from_numpy
+from .._dtypes import BOOL, COMPLEX, from_numpy
 from .._errors import type_name
 from .._shapes import broadcast
 from ..core.op import binary, define, unary
 from ..core.promotion import Number, is_number, result_type
 from ..core.twins import accepts_out
-from ..core.value import Value, as_array, wrap
+from ..core.value import Value, wrap
+from .arithmetic import as_dtype, unbroadcast
+
+# ---- comparisons ---------------------------------------------------------------------------
 
 eq = binary("eq", np.equal, None, result="bool")
 ne = not_equal = binary("ne", np.not_equal, None, result="bool")
@@ -19,43 +22,129 @@ le = less_equal = binary("le", np.less_equal, None, result="bool", takes="biuf")
 gt = greater = binary("gt", np.greater, None, result="bool", takes="biuf")
 ge = greater_equal = binary("ge", np.greater_equal, None, result="bool", takes="biuf")
 
-logical_and = binary("logical_and", np.logical_and, None, result="bool")
-logical_or = binary("logical_or", np.logical_or, None, result="bool")
-logical_xor = binary("logical_xor", np.logical_xor, None, result="bool")
+
+def _no_complex(x: Value) -> None:
+    if x._array.dtype.kind == "c":
+        raise RuntimeError("isposinf and isneginf do not support complex inputs.")
+
+
+isnan = unary("isnan", np.isnan, None, result="bool")
+isinf = unary("isinf", np.isinf, None, result="bool")
+isfinite = unary("isfinite", np.isfinite, None, result="bool")
+isposinf = unary(
+    "isposinf", lambda x: x == np.inf, None, result="bool", takes="biuf", check=_no_complex
+)
+isneginf = unary(
+    "isneginf", lambda x: x == -np.inf, None, result="bool", takes="biuf", check=_no_complex
+)
+isreal = unary("isreal", lambda x: np.equal(x.imag, 0), None, result="bool")
+
+
+def _isclose(a: np.ndarray, b: np.ndarray, rtol: float, atol: float, equal_nan: bool) -> np.ndarray:
+    close = np.equal(a, b)
+    if equal_nan and a.dtype.kind not in "biu":
+        close |= np.isnan(a) & np.isnan(b)
+    if rtol == 0 and atol == 0:
+        return close
+    if a.dtype.kind in "biu":
+        a, b = a.astype(np.float64), b.astype(np.float64)
+    off = np.absolute(a - b)
+    return close | (np.isfinite(off) & (off <= atol + np.absolute(rtol * b)))
+
+
+_isclose_op = define("isclose", _isclose)
+
+
+def isclose(
+    input: Value,
+    other: Value,
+    rtol: float = 1e-05,
+    atol: float = 1e-08,
+    equal_nan: bool = False,
+) -> Value:
+    """Where ``|input - other| <= atol + rtol * |other|``; infinities must be equal.
+
+    RuntimeError for different dtypes and for negative tolerances.
+    """
+    for name, v in (("input", input), ("other", other)):
+        if not isinstance(v, Value):
+            raise TypeError(f"isclose(): argument '{name}' must be Tensor, not {type_name(v)}")
+    x, y = from_numpy(input._array.dtype), from_numpy(other._array.dtype)
+    if x is not y:
+        raise RuntimeError(f"{x.legacy_name} did not match {y.legacy_name}")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not value >= 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
+    broadcast(input._array.shape, other._array.shape)
+    return _isclose_op(input.detach(), other.detach(), rtol, atol, equal_nan)
+
+
+def allclose(
+    input: Value,
+    other: Value,
+    rtol: float = 1e-05,
+    atol: float = 1e-08,
+    equal_nan: bool = False,
+) -> bool:
+    """Whether ``isclose`` holds everywhere."""
+    return bool(np.all(isclose(input, other, rtol, atol, equal_nan)._array))
+
+
+def equal(input: Value, other: Value) -> bool:
+    """Whether two tensors have the same shape and the same elements (nan equals nothing)."""
+    if not isinstance(other, Value):
+        raise TypeError(
+            f"equal(): argument 'other' (position 2) must be Tensor, not {type_name(other)}"
+        )
+    a, b = input._array, other._array
+    return a.shape == b.shape and bool(np.all(np.equal(a, b)))
+
+
+# ---- logic ---------------------------------------------------------------------------------
+
+logical_and = binary("logical_and", np.logical_and, None, result="bool", tensors_only=True)
+logical_or = binary("logical_or", np.logical_or, None, result="bool", tensors_only=True)
+logical_xor = binary("logical_xor", np.logical_xor, None, result="bool", tensors_only=True)
 logical_not = unary("logical_not", np.logical_not, None, result="bool")
 
 bitwise_and = binary("bitwise_and", np.bitwise_and, None, takes="biu")
 bitwise_or = binary("bitwise_or", np.bitwise_or, None, takes="biu")
 bitwise_xor = binary("bitwise_xor", np.bitwise_xor, None, takes="biu")
+bitwise_left_shift = binary("lshift", np.left_shift, None, takes="iu")
+bitwise_right_shift = binary("rshift", np.right_shift, None, takes="iu")
 bitwise_not = unary("bitwise_not", np.invert, None, result="same", takes="biu")
-bitwise_left_shift = binary("bitwise_left_shift", np.left_shift, None, takes="iu")
-bitwise_right_shift = binary("bitwise_right_shift", np.right_shift, None, takes="iu")
 
-isnan = unary("isnan", np.isnan, None, result="bool")
-isinf = unary("isinf", np.isinf, None, result="bool")
-isfinite = unary("isfinite", np.isfinite, None, result="bool")
+
+def invert(self: Value) -> Value:
+    """``~self``. TypeError for floating and complex tensors."""
+    if self._array.dtype.kind not in "biu":
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
+    return bitwise_not(self)
+
+
+def reversed_left_shift(self: Value, other: Number) -> Value:
+    """``other << self`` as an infix operator."""
+    return bitwise_left_shift(other, self) if is_number(other) else NotImplemented
+
+
+def reversed_right_shift(self: Value, other: Number) -> Value:
+    """``other >> self`` as an infix operator."""
+    return bitwise_right_shift(other, self) if is_number(other) else NotImplemented
+
 
 # ---- choosing ------------------------------------------------------------------------------
-
-
-def _back(g: Value, shape: tuple[int, ...]) -> Value:
-    return g if g._array.shape == shape else g.sum_to_size(shape)
 
 
 where_op = define(
     "where",
     lambda condition, a, b: np.where(condition, a, b),
     {
-        "a": lambda g, condition, a_shape: _back(where_op(condition, g, 0.0), a_shape),
-        "b": lambda g, condition, b_shape: _back(where_op(condition, 0.0, g), b_shape),
+        "a": lambda g, condition, a_shape: unbroadcast(where_op(condition, g, 0.0), a_shape),
+        "b": lambda g, condition, b_shape: unbroadcast(where_op(condition, 0.0, g), b_shape),
     },
 )
-
-
-def _as_dtype(v: Value | Number, d: object) -> Value:
-    if isinstance(v, Value):
-        return v if v._array.dtype == d.numpy else v.to(d)
-    return wrap(as_array(v, d))
 
 
 @accepts_out
@@ -85,7 +174,7 @@ def where(
         if not isinstance(v, Value) and not is_number(v):
             raise TypeError(f"where(): argument '{name}' must be Tensor, not {type_name(v)}")
     d = result_type(input, other)
-    a, b = _as_dtype(input, d), _as_dtype(other, d)
+    a, b = as_dtype(input, d), as_dtype(other, d)
     try:
         return where_op(condition, a, b)
     except ValueError:
@@ -102,7 +191,7 @@ masked_fill_op = define(
     "masked_fill",
     lambda x, mask, value: np.where(mask, value, x),
     {
-        "x": lambda g, mask, x_shape: _back(where_op(mask, 0.0, g), x_shape),
+        "x": lambda g, mask, x_shape: unbroadcast(where_op(mask, 0.0, g), x_shape),
         "value": lambda g, mask, value_shape: where_op(mask, g, 0.0).sum(),
     },
 )
@@ -130,18 +219,20 @@ def masked_fill(input: Value, mask: Value, value: Value | Number) -> Value:
         raise TypeError(
             f"masked_fill(): argument 'value' (position 2) must be Number, not {type_name(value)}"
         )
-    if not can_cast(result_type(value), d) and result_type(value).category > d.category:
+    own = result_type(value)
+    if own.category == COMPLEX and d.category not in (BOOL, COMPLEX):
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
     try:
-        return masked_fill_op(input, mask, _as_dtype(value, d))
+        return masked_fill_op(input, mask, as_dtype(value, d))
     except ValueError:
         broadcast(input._array.shape, mask._array.shape)
         raise
 
 
 __all__ = [
-    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift",
-    "bitwise_xor", "eq", "ge", "greater", "greater_equal", "gt", "isfinite", "isinf", "isnan", "le",
-    "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt",
-    "masked_fill", "ne", "not_equal", "where",
+    "allclose", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "eq", "equal", "ge", "greater", "greater_equal", "gt",
+    "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal", "le", "less",
+    "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill",
+    "ne", "not_equal", "where",
 ]  # fmt: skip

@@ -1,42 +1,190 @@
-"""Rounding, signs, magnitudes, bounds: functions whose gradient is a mask, a sign or nothing."""
+"""Rounding, signs, magnitudes: functions whose gradient is a sign, or nothing at all."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from ..core.op import binary, define, unary
-from ..core.promotion import Number, compute_type, is_number, result_type
+from .._dtypes import from_numpy
+from .._errors import type_name
+from ..core import return_types
+from ..core.op import binary, define, unary, unsupported
+from ..core.promotion import Number, result_type, widened
 from ..core.twins import accepts_out
-from ..core.value import Value, wrap
-from .arithmetic import conjugate as conj
+from ..core.value import Value
+from .arithmetic import as_dtype, flat
+
+# ---- to whole numbers ----------------------------------------------------------------------
 
 
-def _absolute_vjp(g: Value, x: Value) -> Value:
-    return g * x.sgn()
+def _real_only(name: str) -> Callable:
+    def check(x: Value) -> None:
+        if x._array.dtype.kind == "c":
+            raise NotImplementedError(f"{name} is not supported for complex inputs")
+
+    return check
 
 
-abs = absolute = unary("abs", np.absolute, _absolute_vjp, result="same", takes="iufc")
-sign = unary("sign", np.sign, lambda g: g * 0, result="same", takes="biuf")
+def _whole(name: str, ufunc: np.ufunc, suffix: str = "") -> Callable:
+    return unary(name, ufunc, flat, result="same", takes="iuf", check=_real_only(name))
 
 
-# ---- bounds --------------------------------------------------------------------------------
+floor = _whole("floor", np.floor)
+ceil = _whole("ceil", np.ceil)
+trunc = fix = _whole("trunc", np.trunc)
+_round = _whole("round", np.rint)
+frac = unary("frac", lambda x: x - np.trunc(x), lambda g: g, result="same", takes="f")
 
 
-def _clamp(x: np.ndarray, min: Number | None, max: Number | None) -> np.ndarray:
-    if min is not None:
-        x = np.maximum(x, min)
-    return x if max is None else np.minimum(x, max)
+def _round_to(x: np.ndarray, decimals: int) -> np.ndarray:
+    factor = 10.0 ** abs(decimals)
+    if decimals > 0:
+        return np.rint(x * factor) / factor
+    return np.rint(x / factor) * factor
 
 
-def _inside(g: Value, x: Value, min: Number | None, max: Number | None) -> Value:
-    if min is None:
-        return g * (x <= max)
-    if max is None:
-        return g * (x >= min)
-    return g * ((x >= min) & (x <= max))
+_round_decimals = define("round_decimals", widened(_round_to), {"x": flat})
+_round_decimals.op.grad_name = "RoundBackward1"
 
 
-_clamp_numbers = define("clamp", _clamp, {"x": lambda g, x, min, max: _inside(g, x, min, max)})
-_clamp_numbers.op.grad_name = "ClampBackward1"
+@accepts_out
+def round(input: Value, *, decimals: int = 0) -> Value:
+    """The nearest number with ``decimals`` digits after the point; ties go to the even one."""
+    if decimals == 0:
+        return _round(input)
+    if not from_numpy(input._array.dtype).is_floating_point:
+        raise unsupported("round", from_numpy(input._array.dtype))
+    return _round_decimals(input, decimals)
 
-__all__ = ["abs", "absolute", "sign"]
+
+# ---- signs and magnitudes ------------------------------------------------------------------
+
+
+def _no_complex_sign(x: Value) -> None:
+    if x._array.dtype.kind == "c":
+        raise NotImplementedError(
+            "Unlike NumPy, torch.sign is not intended to support complex numbers. "
+            "Please use torch.sgn instead."
+        )
+
+
+def _sign(x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind == "f":
+        y = np.sign(x)
+        nan = np.isnan(x)
+        return np.where(nan, x.dtype.type(0), y) if np.any(nan) else y
+    return x if x.dtype.kind == "b" else np.sign(x)
+
+
+def _sgn(x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind != "c":
+        return _sign(x)
+    size = np.absolute(x)
+    return np.where(size == 0, x.dtype.type(0), x / np.where(size == 0, 1, size))
+
+
+def _sgn_vjp(g: Value, x: Value, y: Value) -> Value:
+    if x._array.dtype.kind != "c":
+        return flat(g)
+    size = x.abs()
+    return ((g - (g * y.conj()).real * y) / size).masked_fill(size == 0, 0)
+
+
+sign = unary("sign", _sign, flat, result="same", takes="biuf", check=_no_complex_sign)
+sgn = unary("sgn", _sgn, _sgn_vjp, result="same")
+abs_ = unary("abs", np.absolute, lambda g, x: g * x.sgn(), result="same", takes="iufc")
+signbit = unary("signbit", np.signbit, None, result="bool", takes="biuf")
+
+
+def _copysign_vjp(g: Value, a: Value, y: Value) -> Value:
+    return g * (y / a).masked_fill(a == 0, 0)
+
+
+copysign = binary(
+    "copysign", np.copysign, (_copysign_vjp, lambda g: flat(g)), result="float", takes="biuf"
+)
+
+
+def _heaviside(x: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.where(x == 0, values, (x > 0).astype(values.dtype))
+
+
+def _same_real_dtypes(a: Value, b: Value | Number) -> None:
+    x, y = a._array.dtype, b._array.dtype
+    if "c" in (x.kind, y.kind):
+        raise RuntimeError("heaviside is not yet implemented for complex tensors.")
+    if x != y:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+
+
+def _no_derivative(name: str) -> Callable:
+    def vjp(g: Value) -> Value:
+        raise RuntimeError(f"derivative for aten::{name} is not implemented")
+
+    return vjp
+
+
+_heaviside_op = binary(
+    "heaviside",
+    _heaviside,
+    (_no_derivative("heaviside"), _no_derivative("heaviside")),
+    tensors_only=True,
+)
+
+
+def heaviside(input: Value, values: Value, *, out: Value | None = None) -> Value:
+    """0 where ``input`` is negative, 1 where it is positive, ``values`` where it is 0.
+
+    RuntimeError for complex tensors and for two dtypes that differ.
+    """
+    if isinstance(input, Value) and isinstance(values, Value):
+        _same_real_dtypes(input, values)
+    return _heaviside_op(input, values, out=out)
+
+
+def _nextafter(x: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.nextafter(x, other)
+
+
+_nextafter_op = define(
+    "nextafter",
+    _nextafter,
+    {"x": _no_derivative("nextafter"), "other": _no_derivative("nextafter")},
+)
+
+
+@accepts_out
+def nextafter(input: Value, other: Value) -> Value:
+    """The next number of the dtype after ``input`` in the direction of ``other``."""
+    for name, v in (("input", input), ("other", other)):
+        if not isinstance(v, Value):
+            raise TypeError(f"nextafter(): argument '{name}' must be Tensor, not {type_name(v)}")
+    d = result_type(input, other)
+    if not d.is_floating_point:
+        raise unsupported("nextafter", d)
+    return _nextafter_op(as_dtype(input, d), as_dtype(other, d))
+
+
+frexp_op = define(
+    "frexp",
+    widened(lambda x: np.frexp(x)),
+    {"x": lambda g, y: g[0] * (y[1].neg()).to(g[0].dtype).exp2()},
+    differentiable=(0,),
+)
+
+
+@accepts_out
+def frexp(input: Value) -> return_types.frexp:
+    """``(mantissa, exponent)`` with ``input == mantissa * 2**exponent``, 0.5 <= mantissa < 1."""
+    if not from_numpy(input._array.dtype).is_floating_point:
+        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
+    return return_types.frexp(frexp_op(input))
+
+
+absolute = abs = abs_
+
+__all__ = [
+    "abs", "absolute", "ceil", "copysign", "fix", "floor", "frac", "frexp", "heaviside",
+    "nextafter", "round", "sgn", "sign", "signbit", "trunc",
+]  # fmt: skip

@@ -1,0 +1,263 @@
+"""In-place operations that optimizers repeat for every parameter: array formulas that overwrite.
+
+``method(self, ...)`` is PyTorch's. Where nothing is recorded and nothing converted, the formula
+writes into the array itself, by pieces on all threads if it is large; else the operation is
+computed as a new tensor, with every check, and copied.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from .._dtypes import COMPLEX, from_numpy
+from ..core import threads
+from ..core.modes import state
+from ..core.mutation import check_writable, written
+from ..core.promotion import Number, is_number
+from ..core.twins import F32, F64, inplace, inplace_binary
+from ..core.value import Value, as_array
+from . import arithmetic, bounds, comparison, multivariate
+
+_NUMBERS = (float, int, type(None))
+
+
+def by_formula(
+    function: Callable[..., Value], formula: Callable[..., None], name: str
+) -> Callable[..., Value]:
+    """The method ``name``: ``function`` in place. ``formula(array, *operands)`` overwrites."""
+    general = inplace(function, name)
+
+    def method(self: Value, *args: Value | Number, **kwargs: Value | Number) -> Value:
+        a = self._array
+        dt = a.dtype
+        grad = state.grad
+        if (
+            (dt is not F32 and dt is not F64)
+            or (grad and self._edge is not None)
+            or self._inference
+        ):
+            return general(self, *args, **kwargs)
+        operands = []
+        for v in args:
+            if v.__class__ not in _NUMBERS:
+                if (
+                    not isinstance(v, Value)
+                    or v._array.dtype is not dt
+                    or (grad and v._edge is not None)
+                ):
+                    return general(self, *args, **kwargs)
+                v = v._array
+            operands.append(v)
+        for v in kwargs.values():
+            if v.__class__ not in _NUMBERS:
+                return general(self, *args, **kwargs)
+        try:
+            if a.size < threads.LARGE or not threads.overwrite(formula, a, operands, kwargs):
+                formula(a, *operands, **kwargs)
+        except (ValueError, TypeError):  # shapes that do not fit, missing or unknown arguments
+            return general(self, *args, **kwargs)
+        self.counter().bump(name)
+        return self
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = general.__doc__
+    return method
+
+
+# ---- sums and quotients --------------------------------------------------------------------
+
+
+def _add_scaled(x: np.ndarray, other: np.ndarray | float, alpha: float) -> None:
+    np.add(x, other * alpha, x)
+
+
+_add_1 = inplace_binary(arithmetic.add_op, np.add)
+_sub_1 = inplace_binary(arithmetic.sub_op, np.subtract)
+_div_1 = inplace_binary(arithmetic.div_op, np.true_divide)
+_add_alpha = by_formula(
+    lambda x, other, alpha: arithmetic.add(x, other, alpha=alpha), _add_scaled, "add_"
+)
+_sub_alpha = by_formula(
+    lambda x, other, alpha: arithmetic.sub(x, other, alpha=alpha),
+    lambda x, other, alpha: _add_scaled(x, other, -alpha),
+    "sub_",
+)
+_div_rounded = inplace(arithmetic.div)
+
+
+def add_(self: Value, other: Value | Number, *old: Value, alpha: Number = 1) -> Value:
+    """In-place ``add``: ``self += alpha * other``."""
+    if old:
+        alpha, other = _old_order("add_", other, *old)
+    if alpha.__class__ is int and alpha == 1:
+        return _add_1(self, other)
+    return _add_alpha(self, other, alpha)
+
+
+def sub_(self: Value, other: Value | Number, *old: Value, alpha: Number = 1) -> Value:
+    """In-place ``sub``: ``self -= alpha * other``."""
+    if old:
+        alpha, other = _old_order("sub_", other, *old)
+    if alpha.__class__ is int and alpha == 1:
+        return _sub_1(self, other)
+    return _sub_alpha(self, other, alpha)
+
+
+def _old_order(name: str, alpha: Number, *rest: Value) -> tuple:
+    """The operands of PyTorch's deprecated ``x.add_(alpha, other)``."""
+    if not is_number(alpha) or not all(isinstance(v, Value) for v in rest):
+        raise TypeError(f"{name}() takes one operand, and alpha= as a keyword")
+    warnings.warn(
+        f"This overload of {name} is deprecated: give the factor as a keyword, after the tensors",
+        UserWarning,
+        stacklevel=3,
+    )
+    return (alpha, *rest)
+
+
+def div_(self: Value, other: Value | Number, *, rounding_mode: str | None = None) -> Value:
+    """In-place ``div``."""
+    if rounding_mode is None:
+        return _div_1(self, other)
+    return _div_rounded(self, other, rounding_mode=rounding_mode)
+
+
+def _pow_into(x: np.ndarray, exponent: np.ndarray | float) -> None:
+    if exponent.__class__ is not np.ndarray and exponent == 2:
+        np.multiply(x, x, x)
+    else:
+        np.power(x, exponent, x)
+
+
+pow_ = by_formula(arithmetic.pow, _pow_into, "pow_")
+
+
+def _addcmul_into(
+    x: np.ndarray, tensor1: np.ndarray, tensor2: np.ndarray, *, value: float = 1
+) -> None:
+    t = np.multiply(tensor1, tensor2)
+    if value != 1:
+        t *= value
+    np.add(x, t, x)
+
+
+def _addcdiv_into(
+    x: np.ndarray, tensor1: np.ndarray, tensor2: np.ndarray, *, value: float = 1
+) -> None:
+    t = np.true_divide(tensor1, tensor2)
+    if value != 1:
+        t *= value
+    np.add(x, t, x)
+
+
+_addcmul = by_formula(multivariate.addcmul, _addcmul_into, "addcmul_")
+_addcdiv = by_formula(multivariate.addcdiv, _addcdiv_into, "addcdiv_")
+
+
+def addcmul_(self: Value, *tensors: Value, **factor: Number) -> Value:
+    """In-place ``addcmul``: ``self += value * tensor1 * tensor2``."""
+    if len(tensors) == 3:
+        value, *tensors = _old_order("addcmul_", *tensors)
+        factor = {"value": value}
+    return _addcmul(self, *tensors, **factor)
+
+
+def addcdiv_(self: Value, *tensors: Value, **factor: Number) -> Value:
+    """In-place ``addcdiv``: ``self += value * tensor1 / tensor2``."""
+    if len(tensors) == 3:
+        value, *tensors = _old_order("addcdiv_", *tensors)
+        factor = {"value": value}
+    return _addcdiv(self, *tensors, **factor)
+
+
+def _lerp_into(x: np.ndarray, end: np.ndarray, weight: np.ndarray | float) -> None:
+    if weight.__class__ is not np.ndarray and abs(weight) < 0.5:
+        way = np.subtract(end, x)
+        way *= weight
+        np.add(x, way, x)
+    else:
+        np.copyto(x, multivariate.lerp_array(x, end, weight))
+
+
+lerp_ = by_formula(multivariate.lerp, _lerp_into, "lerp_")
+
+# ---- bounds --------------------------------------------------------------------------------
+
+
+def _clamp_into(
+    x: np.ndarray,
+    min: np.ndarray | float | None = None,
+    max: np.ndarray | float | None = None,
+) -> None:
+    if min is None and max is None:
+        raise TypeError("one bound is needed")
+    if min is not None:
+        np.maximum(x, min, x)
+    if max is not None:
+        np.minimum(x, max, x)
+
+
+clamp_ = by_formula(bounds.clamp, _clamp_into, "clamp_")
+
+
+def clamp_min_(self: Value, min: Value | Number) -> Value:
+    """In-place ``clamp_min``."""
+    return clamp_(self, min)
+
+
+def clamp_max_(self: Value, max: Value | Number) -> Value:
+    """In-place ``clamp_max``."""
+    return clamp_(self, None, max)
+
+
+# ---- constants -----------------------------------------------------------------------------
+
+
+def fill_(self: Value, value: Value | Number) -> Value:
+    """Write ``value`` (a number, or a 0-dim tensor) into every element; returns this tensor."""
+    if isinstance(value, Value):
+        if value._array.ndim:
+            raise RuntimeError(
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{value._array.ndim} dimensions."
+            )
+        return self.copy_(value)
+    a = self._array
+    check_writable(self, "fill_", self._edge is not None)
+    d = from_numpy(a.dtype)
+    if isinstance(value, complex) and d.category < COMPLEX:
+        raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
+    a.fill(value if d.category > 1 and a.dtype.kind != "V" else as_array(value, d))
+    return written(self, "fill_")
+
+
+def zero_(self: Value) -> Value:
+    """Write 0 into every element; returns this tensor."""
+    check_writable(self, "zero_", self._edge is not None)
+    self._array.fill(0)
+    return written(self, "zero_")
+
+
+_masked_fill = inplace(comparison.masked_fill)
+
+
+def masked_fill_(self: Value, mask: Value, value: Value | Number) -> Value:
+    """In-place ``masked_fill``: write ``value`` wherever ``mask`` is true."""
+    if (
+        value.__class__ in (float, int)
+        and isinstance(mask, Value)
+        and mask._array.dtype.kind == "b"
+        and self._array.dtype.kind == "f"
+        and not (state.grad and self._edge is not None)
+        and not self._inference
+    ):
+        try:
+            np.copyto(self._array, value, where=mask._array)
+        except ValueError:
+            return _masked_fill(self, mask, value)
+        self.counter().bump("masked_fill_")
+        return self
+    return _masked_fill(self, mask, value)
