@@ -1,9 +1,503 @@
-"""Methods of tensors: random."""
+"""Random numbers: new tensors of them, and methods that fill a tensor with them.
+
+The recipes are in core/random_recipes.py; here are PyTorch's arguments. Without ``generator=`` all
+draw from the default generator, which ``manual_seed`` starts.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-class RandomMethods:
-    """Methods of tensors: random."""
+import numpy as np
+
+from .. import _dtypes
+from .._dtypes import dtype
+from .._errors import type_name
+from ..core import random_recipes as recipes
+from ..core import random_samplers as samplers
+from ..core.generator import Generator as _Generator
+from ..core.mutation import check_writable, write_out, written
+from ..core.op import define
+from ..core.value import Value, wrap
+from ._creation import DeviceLike, finished, size_of
+from ._device import CPU, layout
+
+
+class Generator(_Generator):
+    """A source of random numbers (mt19937): the same seed gives PyTorch's numbers.
+
+    ``Generator().manual_seed(7)``, then ``generator=`` of any random function.
+    """
 
     __slots__ = ()
+
+    device = CPU
+
+    def get_state(self) -> Value:
+        """The state as a tensor of 5056 bytes; each library takes the other's."""
+        return wrap(self.get_state_array())
+
+    def set_state(self, new_state: Value) -> Generator:
+        """Continue from a state that ``get_state`` returned; returns the generator."""
+        if not isinstance(new_state, Value):
+            raise TypeError(f"expected a torch.ByteTensor, but got {type_name(new_state)}")
+        self.set_state_array(new_state._array)
+        return self
+
+
+default_generator = Generator()
+
+
+def _source(generator: Generator | None) -> Generator:
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, _Generator):
+        raise TypeError(f"argument 'generator' must be torch.Generator, not {type_name(generator)}")
+    return generator
+
+
+# ---- the default generator -----------------------------------------------------------------
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator from ``seed``, -2**63 <= seed < 2**64; returns it."""
+    return default_generator.manual_seed(int(seed))
+
+
+def seed() -> int:
+    """Start the default generator from the system's randomness; returns the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that the default generator was last started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Value:
+    """The default generator's state, a tensor of bytes."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Value) -> None:
+    """Continue the default generator from ``new_state``."""
+    default_generator.set_state(new_state)
+
+
+@contextmanager
+def fork_rng(
+    devices: object = None,
+    enabled: bool = True,
+    _caller: str = "fork_rng",
+    _devices_kw: str = "devices",
+    device_type: str = "cpu",
+) -> Iterator[None]:
+    """Context manager: the default generator's state is put back at the end."""
+    if not enabled:
+        yield
+        return
+    state = default_generator.get_state_array()
+    try:
+        yield
+    finally:
+        default_generator.set_state_array(state)
+
+
+# ---- new tensors ---------------------------------------------------------------------------
+
+
+def _float_type(d: dtype | None, out: Value | None = None) -> np.dtype:
+    if out is not None:
+        return out._array.dtype
+    return (_dtypes.get_default_dtype() if d is None else _dtypes.as_dtype(d)).numpy
+
+
+def _into(out: Value, array: np.ndarray, name: str) -> Value:
+    return write_out(out, wrap(array), name)
+
+
+def _sizes(name: str, size: tuple, named: dict) -> tuple[int, ...]:
+    size = size or (named.pop("size", ()),)
+    if named:
+        raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
+    return size_of(name, size)
+
+
+def rand(
+    *size: int | Sequence[int],
+    generator: Generator | None = None,
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    **named: Sequence[int],
+) -> Value:
+    """Uniform numbers of [0, 1)."""
+    shape = _sizes("rand", size, named)
+    array = recipes.uniform(_source(generator), shape, _float_type(dtype, out))
+    if out is not None:
+        return _into(out, array, "rand")
+    return finished(array, requires_grad, device, layout)
+
+
+def randn(
+    *size: int | Sequence[int],
+    generator: Generator | None = None,
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    **named: Sequence[int],
+) -> Value:
+    """Normal numbers of mean 0 and variance 1."""
+    shape = _sizes("randn", size, named)
+    array = recipes.normal(_source(generator), shape, _float_type(dtype, out))
+    if out is not None:
+        return _into(out, array, "randn")
+    return finished(array, requires_grad, device, layout)
+
+
+def randint(
+    *args: object,
+    generator: Generator | None = None,
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    **named: object,
+) -> Value:
+    """``randint(low=0, high, size)``: uniform integers of [low, high)."""
+    low, high, size = _bounds("randint", args, named, ("size",))
+    shape = size_of("randint", (size,))
+    numpy_type = np.dtype(np.int64) if dtype is None else _dtypes.as_dtype(dtype).numpy
+    if out is not None:
+        numpy_type = out._array.dtype
+    _check_range(low, high)
+    array = recipes.randint(_source(generator), shape, numpy_type, low, high)
+    if out is not None:
+        return _into(out, array, "randint")
+    return finished(array, requires_grad, device, layout)
+
+
+def _bounds(name: str, args: tuple, named: dict, rest: tuple[str, ...]) -> tuple:
+    """low, high and what follows them, where low may be left out."""
+    args = list(args)
+    low, high = named.pop("low", None), named.pop("high", None)
+    values = {k: named.pop(k) for k in rest if k in named}
+    if named:
+        raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
+    missing = [k for k in rest if k not in values]
+    if len(args) < len(missing):
+        raise TypeError(f"{name}() missing required argument: '{missing[0]}'")
+    split = len(args) - len(missing)
+    bounds, tail = args[:split], args[split:]
+    values.update(zip(missing, tail, strict=True))
+    if len(bounds) == 2:
+        low, high = bounds
+    elif len(bounds) == 1:
+        if high is None:
+            high = bounds[0]
+        else:
+            low = bounds[0]
+    if high is None:
+        raise TypeError(f"{name}() missing required argument: 'high'")
+    low, high = (
+        int(v.item()) if isinstance(v, Value) else int(v) for v in (0 if low is None else low, high)
+    )
+    return (low, high, *(values[k] for k in rest))
+
+
+def _check_range(low: int, high: int) -> None:
+    if low >= high:
+        raise RuntimeError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Value:
+    """The integers 0 ... n - 1 in random order."""
+    numpy_type = np.dtype(np.int64) if dtype is None else _dtypes.as_dtype(dtype).numpy
+    if out is not None:
+        numpy_type = out._array.dtype
+    array = recipes.randperm(_source(generator), int(n), numpy_type)
+    if out is not None:
+        return _into(out, array, "randperm")
+    return finished(array, requires_grad, device, layout)
+
+
+def _like_type(input: Value, d: dtype | None) -> np.dtype:
+    return input._array.dtype if d is None else _dtypes.as_dtype(d).numpy
+
+
+def _like_layout(input: Value, array: np.ndarray) -> np.ndarray:
+    """``array`` filled in the order in which ``input`` lies in memory, as PyTorch fills it."""
+    if input._array.flags.c_contiguous or 0 in input._array.strides:
+        return array
+    return recipes.fill(np.empty_like(input._array, array.dtype), array)
+
+
+def rand_like(
+    input: Value,
+    *,
+    generator: Generator | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: object = None,
+) -> Value:
+    """Uniform numbers of [0, 1) in the shape and dtype of ``input``."""
+    d = _like_type(input, dtype)
+    array = recipes.uniform(_source(generator), input._array.shape, d)
+    return finished(_like_layout(input, array), requires_grad, device, layout)
+
+
+def randn_like(
+    input: Value,
+    *,
+    generator: Generator | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: object = None,
+) -> Value:
+    """Normal numbers of mean 0 and variance 1 in the shape and dtype of ``input``."""
+    d = _like_type(input, dtype)
+    contiguous = input._array.flags.c_contiguous or 0 in input._array.strides
+    array = recipes.normal(
+        _source(generator), input._array.shape, d, contiguous=contiguous
+    )
+    return finished(_like_layout(input, array), requires_grad, device, layout)
+
+
+def randint_like(
+    input: Value,
+    *args: object,
+    generator: Generator | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: object = None,
+    **named: object,
+) -> Value:
+    """``randint_like(input, low=0, high)``: integers of [low, high), in the shape of ``input``."""
+    low, high = _bounds("randint_like", args, named, ())
+    _check_range(low, high)
+    d = _like_type(input, dtype)
+    array = recipes.randint(_source(generator), input._array.shape, d, low, high)
+    return finished(_like_layout(input, array), requires_grad, device, layout)
+
+
+# ---- distributions with parameters ---------------------------------------------------------
+
+
+def normal(
+    mean: Value | float,
+    std: Value | float = 1.0,
+    size: Sequence[int] | None = None,
+    *,
+    generator: Generator | None = None,
+    out: Value | None = None,
+    dtype: dtype | None = None,
+    layout: layout | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Value:
+    """Normal numbers: one for each element of ``mean`` and ``std``, or ``size`` of them."""
+    if size is not None:
+        shape = size_of("normal", (size,))
+        array = recipes.normal(_source(generator), shape, _float_type(dtype, out), mean, std)
+    else:
+        if not isinstance(mean, Value) and not isinstance(std, Value):
+            raise TypeError("normal(): of two numbers, 'size' is needed too")
+        m = mean._array if isinstance(mean, Value) else mean
+        s = std._array if isinstance(std, Value) else std
+        array = recipes.normal_of(_source(generator), m, s)
+    if out is not None:
+        return _into(out, array, "normal")
+    return finished(array, requires_grad, device, layout)
+
+
+def _draw(g: Value, input_shape: tuple, input_dtype: np.dtype) -> Value:
+    """Draws do not depend smoothly on their parameters: the gradient is zero, as PyTorch's."""
+    return wrap(np.zeros(input_shape, input_dtype))
+
+
+_bernoulli_op = define(
+    "bernoulli",
+    lambda input, generator: recipes.bernoulli(generator, input.shape, input.dtype, input),
+    {"input": _draw},
+)
+_poisson_op = define(
+    "poisson", lambda input, generator: samplers.poisson(generator, input), {"input": _draw}
+)
+
+
+def bernoulli(
+    input: Value,
+    p: float | None = None,
+    *,
+    generator: Generator | None = None,
+    out: Value | None = None,
+) -> Value:
+    """1 with the probability that each element of ``input`` says (or ``p`` everywhere), else 0."""
+    if p is not None:
+        array = recipes.bernoulli(
+            _source(generator), input._array.shape, input._array.dtype, float(p)
+        )
+        result = wrap(array)
+    else:
+        values = input._array
+        if values.size and not (values.min() >= 0 and values.max() <= 1):
+            raise RuntimeError(
+                "Expected p_in >= 0 && p_in <= 1 to be true, but got false: bernoulli takes "
+                f"probabilities, got values from {values.min()} to {values.max()}"
+            )
+        result = _bernoulli_op(input, _source(generator))
+    return result if out is None else write_out(out, result, "bernoulli")
+
+
+def poisson(input: Value, generator: Generator | None = None) -> Value:
+    """A Poisson number of the rate that each element of ``input`` says."""
+    return _poisson_op(input, _source(generator))
+
+
+def multinomial(
+    input: Value,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+    out: Value | None = None,
+) -> Value:
+    """``num_samples`` indices (int64) for each row of ``input``, whose values are weights."""
+    array = samplers.multinomial(_source(generator), input._array, num_samples, replacement)
+    return wrap(array) if out is None else write_out(out, wrap(array), "multinomial")
+
+
+def binomial(count: Value, prob: Value, generator: Generator | None = None) -> Value:
+    """Successes in ``count`` trials of probability ``prob``."""
+    a, b = np.broadcast_arrays(count._array, prob._array)
+    return wrap(samplers.binomial(_source(generator), a, b))
+
+
+def _standard_gamma(self: Value, generator: Generator | None = None) -> Value:
+    """Gamma numbers of scale 1 for each shape parameter; not differentiable."""
+    if self._edge is not None:
+        raise NotImplementedError("the derivative for '_standard_gamma' is not implemented")
+    return wrap(samplers.standard_gamma(_source(generator), self._array))
+
+
+# ---- methods -------------------------------------------------------------------------------
+
+
+def _fill(self: Value, name: str, make: Callable[[tuple, np.dtype], np.ndarray]) -> Value:
+    check_writable(self, name, self._edge is not None)
+    recipes.fill(self._array, make(self._array.shape, self._array.dtype))
+    return written(self, name)
+
+
+class RandomMethods:
+    """Methods that fill a tensor with random numbers, or draw by its elements."""
+
+    __slots__ = ()
+
+    bernoulli = bernoulli
+    multinomial = multinomial
+
+    def uniform_(
+        self, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None, **named: float
+    ) -> Value:
+        """Uniform numbers of [from, to)."""
+        low = named.pop("from", from_)
+        if named:
+            raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(named))}'")
+        g = _source(generator)
+        return _fill(self, "uniform_", lambda s, d: recipes.uniform(g, s, d, low, to))
+
+    def normal_(
+        self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+    ) -> Value:
+        """Normal numbers."""
+        g = _source(generator)
+        dense = self._array.flags.c_contiguous
+        return _fill(self, "normal_", lambda s, d: recipes.normal(g, s, d, mean, std, dense))
+
+    def log_normal_(
+        self, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
+    ) -> Value:
+        """Numbers whose logarithm is normal with ``mean`` and ``std``."""
+        g = _source(generator)
+        return _fill(self, "log_normal_", lambda s, d: recipes.log_normal(g, s, d, mean, std))
+
+    def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Value:
+        """Exponential numbers of rate ``lambd``."""
+        g = _source(generator)
+        return _fill(self, "exponential_", lambda s, d: recipes.exponential(g, s, d, lambd))
+
+    def geometric_(self, p: float, *, generator: Generator | None = None) -> Value:
+        """Trials until the first success of probability ``p``."""
+        g = _source(generator)
+        return _fill(self, "geometric_", lambda s, d: recipes.geometric(g, s, d, p))
+
+    def cauchy_(
+        self, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
+    ) -> Value:
+        """Cauchy numbers."""
+        g = _source(generator)
+        return _fill(self, "cauchy_", lambda s, d: recipes.cauchy(g, s, d, median, sigma))
+
+    def random_(
+        self,
+        from_: int | None = None,
+        to: int | None = None,
+        *,
+        generator: Generator | None = None,
+        **named: int,
+    ) -> Value:
+        """Integers: ``random_()`` over the dtype's range, ``random_(to)``, ``random_(from, to)``."""
+        low = named.pop("from", from_)
+        g = _source(generator)
+        if low is None and to is None:
+            return _fill(self, "random_", lambda s, d: recipes.random(g, s, d))
+        if to is None and "from" not in named and from_ is not None:
+            low, to = 0, low
+        low = 0 if low is None else low
+        if to is not None:
+            _check_range(low, to)
+        return _fill(self, "random_", lambda s, d: recipes.randint(g, s, d, low, to))
+
+    def bernoulli_(
+        self, p: float | Value = 0.5, *, generator: Generator | None = None
+    ) -> Value:
+        """1 with probability ``p``, else 0."""
+        g = _source(generator)
+        chance = p._array if isinstance(p, Value) else p
+        return _fill(self, "bernoulli_", lambda s, d: recipes.bernoulli(g, s, d, chance))
+
+
+__all__ = [
+    "Generator", "bernoulli", "binomial", "default_generator", "fork_rng", "get_rng_state",
+    "initial_seed", "manual_seed", "multinomial", "normal", "poisson", "rand", "rand_like",
+    "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+]  # fmt: skip
