@@ -62,6 +62,7 @@ class CopySlices(_Piece):
     def backward(self, grad: Value) -> Sequence[Value | None]:
         shape, strides, offset = self.geometry
         laid = self.laid_out(grad)
+        offset += laid.storage_offset()
         old, written = self.edges
         piece = laid.as_strided(shape, strides, offset)
         to_base = None

@@ -189,6 +189,14 @@ def take(input: Value, index: Value) -> Value:
     return take_op(input, index)
 
 
+def _from_front(index: Value, n: int) -> Value:
+    """``index`` with negative places counted from the front."""
+    array = index._array
+    if not array.size or int(array.min()) >= 0:
+        return index
+    return wrap(np.where(array < 0, array + n, array))
+
+
 @accepts_out
 def take_along_dim(input: Value, indices: Value, dim: int | None = None) -> Value:
     """``gather`` whose ``input`` and ``indices`` broadcast but in ``dim``; without ``dim``, places
@@ -200,7 +208,7 @@ def take_along_dim(input: Value, indices: Value, dim: int | None = None) -> Valu
             f"{indices.dtype.legacy_name}"
         )
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
+        return gather(input.reshape(-1), 0, _from_front(indices.reshape(-1), input._array.size))
     a, b = input._array.shape, indices._array.shape
     if len(a) != len(b):
         raise RuntimeError(
@@ -212,6 +220,7 @@ def take_along_dim(input: Value, indices: Value, dim: int | None = None) -> Valu
     if not a:
         return gather(input, 0, indices)
     input = input.expand((*one[:d], a[d], *one[d + 1 :]))
+    indices = _from_front(indices, a[d])
     return gather(input, d, indices.expand((*one[:d], b[d], *one[d + 1 :])))
 
 

@@ -21,13 +21,20 @@ ALL = slice(None)
 
 
 def _cat(tensors: list[ndarray], dim: int) -> ndarray:
-    return np.concatenate(tensors, dim)
+    try:
+        return np.concatenate(tensors, dim)
+    except ValueError:  # PyTorch leaves out vectors without elements
+        return np.concatenate([a for a in tensors if a.shape != (0,)], dim)
 
 
 def _cat_vjp(g: Value, tensors_shape: list, dim: int) -> list[Value]:
     parts = []
     start = 0
+    ndim = g._array.ndim
     for shape in tensors_shape:
+        if len(shape) != ndim:
+            parts.append(g.new_zeros(shape))
+            continue
         parts.append(g.narrow(dim, start, shape[dim]))
         start += shape[dim]
     return parts
@@ -85,12 +92,8 @@ def cat(tensors: Sequence[Value], dim: int = 0) -> Value:
     Dtypes are promoted. 1-dim tensors without elements are left out, as PyTorch does.
     """
     tensors = _sequence("cat", tensors)
-    kept = tensors
-    if any(v._array.shape == (0,) for v in tensors):
-        kept = tuple([v for v in tensors if v._array.shape != (0,)])
-        if not kept or kept[0]._array.ndim == 1:
-            kept = tensors
-    for i, v in enumerate(kept):
+    kept = [v for v in tensors if v._array.shape != (0,)] or tensors
+    for i, v in enumerate(tensors):
         if not v._array.ndim:
             raise RuntimeError(
                 f"zero-dimensional tensor (at position {i}) cannot be concatenated\n"
@@ -98,8 +101,8 @@ def cat(tensors: Sequence[Value], dim: int = 0) -> Value:
             )
     d = wrap_dim(dim, kept[0]._array.ndim)
     try:
-        return cat_op(kept, d)
-    except ValueError:
+        return cat_op(tensors, d)
+    except (ValueError, np.exceptions.AxisError):
         raise _cat_error(kept, d) from None
 
 

@@ -265,14 +265,14 @@ def _reduce_vjp(
     reduce: str,
     include_self: bool,
     needs: tuple[bool, ...],
-) -> tuple[Value | None, Value | None]:
+) -> tuple[Value, None, Value]:
     """Gradients to the tensor and to the source, places of ``index`` seen as in ``scatter``.
 
     sum: g. mean: g / count. amax, amin: g shared equally by the elements that are the result.
     prod: g times the product of the other factors.
     """
     if not index._array.size:
-        return g, src.new_zeros(src._array.shape)
+        return g, None, src.new_zeros(src._array.shape)
     source = _cut_value(src, index._array.shape)
     if reduce == "sum":
         to_x = g
@@ -299,7 +299,7 @@ def _reduce_vjp(
     shape = src._array.shape
     if needs[-1] and to_source._array.shape != shape:
         to_source = placed(to_source, shape, tuple([slice(n) for n in index._array.shape]))
-    return to_x, to_source
+    return to_x, None, to_source
 
 
 def _other_factors(
@@ -401,12 +401,16 @@ def _added(g: Value, dim: int, index: Value, source_shape: tuple, alpha: object)
     return got if alpha == 1 else got * alpha
 
 
+def _fill_total(g: Value, dim: int, index: Value) -> Value:
+    return g.index_select(dim, wrap(np.unique(index._array))).sum()
+
+
 index_add_op = define("index_add", _index_add, {"x": lambda g: g, "source": _added})
 index_copy_op = define("index_copy", _index_copy, {"x": _filled, "source": _selected})
 index_fill_op = define(
     "index_fill",
     _index_fill,
-    {"x": _filled, "value": lambda g, dim, index: g.index_select(dim, index).sum()},
+    {"x": _filled, "value": _fill_total},
 )
 
 

@@ -489,7 +489,7 @@ def empty_strided(
     span = 1 + sum((n - 1) * s for n, s in zip(size, stride)) if 0 not in size else 0
     store = np.empty(max(span, 0), _float_type(dtype))
     step = store.itemsize
-    array = np.lib.stride_tricks.as_strided(store, size, tuple(s * step for s in stride))
+    array = np.ndarray(size, store.dtype, store, 0, [s * step for s in stride])
     return finished(array, requires_grad, device, layout)
 
 

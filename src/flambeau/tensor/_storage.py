@@ -8,19 +8,8 @@ import numpy as np
 
 from .. import _dtypes, _shapes
 from ..core.value import Value
+from ..core.views import address, offset_of, owner_of
 from ._device import CPU, device
-
-
-def owner_of(array: np.ndarray) -> np.ndarray:
-    """The array that owns the memory ``array`` looks into."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
-
-
-def address(array: np.ndarray) -> int:
-    """The address of the first element."""
-    return array.__array_interface__["data"][0]
 
 
 class UntypedStorage:
@@ -129,8 +118,7 @@ class StorageMethods:
 
     def storage_offset(self) -> int:
         """Elements of the storage that lie before this tensor's first one."""
-        array = self._array
-        return (address(array) - address(owner_of(array))) // array.itemsize
+        return offset_of(self._array) // self._array.itemsize
 
     def stride(self, dim: int | None = None) -> tuple[int, ...] | int:
         """Elements between neighbours along ``dim``; without it, for every dimension."""
@@ -217,9 +205,8 @@ class StorageMethods:
                     f"{storage_offset} require {last + 1} elements, which are out of bounds for "
                     f"storage of size {flat.size}"
                 )
-            self._array = np.lib.stride_tricks.as_strided(
-                flat[storage_offset:], tuple(size), tuple(s * d.itemsize for s in stride)
-            )
+            strides = [s * d.itemsize for s in stride]
+            self._array = np.ndarray(tuple(size), d, flat, storage_offset * d.itemsize, strides)
         return self
 
     def share_memory_(self) -> Value:
