@@ -12,11 +12,12 @@ import pytest
 from flambeau._system import blas
 from flambeau.ops import _conv_arrays, _windows
 from flambeau.ops._conv_arrays import (
+    convolution_settings,
     convolve,
     convolve_input_gradient,
     convolve_weight_gradient,
+    transposed_settings,
 )
-from flambeau.ops._conv_shapes import convolution_settings, transposed_settings
 
 # batch, groups, channels and outputs of a group, sizes, kernel, stride, padding, dilation
 CASES = [

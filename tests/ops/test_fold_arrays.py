@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from flambeau.ops._fold_arrays import fold, unfold
+from flambeau.ops._conv_arrays import fold, fold_settings, unfold, unfold_settings
 
 # sizes, kernel, stride, padding, dilation
 CASES = [
@@ -49,3 +49,28 @@ def test_empty_batch() -> None:
     columns = unfold(np.empty((0, 3, 5, 5)), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))
     assert columns.shape == (0, 12, 16)
     assert fold(columns, (5, 5), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1)).shape == (0, 3, 5, 5)
+
+
+def test_wrong_arguments() -> None:
+    for args, message in [
+        (((3, 3), 2, 1, 0, 1), "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size"),
+        (((2, 5, 5), 9, 1, 0, 1), "calculated shape of the array of sliding blocks as (-3, -3)"),
+        (((2, 5, 5), 0, 1, 0, 1), "kernel size should be greater than zero"),
+        (((2, 5, 5), 2, 0, 0, 1), "dilation should be greater than zero"),
+        (((2, 5, 5), 2, 1, -1, 1), "padding should be non-negative"),
+        (((2, 5, 5), 2, 1, 0, 0), "stride should be greater than zero"),
+        (((2, 5, 5), (1, 2, 3), 1, 0, 1), "It is expected kernel_size equals to 2, but got size 3"),
+    ]:
+        with pytest.raises(RuntimeError) as caught:
+            unfold_settings(*args)
+        assert message in str(caught.value)
+    for shape, message in [
+        ((1, 1, 8, 16), "Expected 2D or 3D (batch mode) tensor for input"),
+        ((1, 7, 16), "but got input.size(1)=7 and kernel_size=(2, 2)"),
+        ((1, 8, 15), "number of sliding blocks 4 * 4 = 16, but got input.size(2)=15"),
+    ]:
+        with pytest.raises(RuntimeError) as caught:
+            fold_settings(shape, 5, 2, 1, 0, 1)
+        assert message in str(caught.value)
+    found = fold_settings((1, 8, 16), 5, 2, 1, 0, 1)
+    assert found == ((5, 5), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))

@@ -8,9 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from flambeau.ops._grid_arrays import (
+from flambeau.ops._sampling_arrays import (
     affine_grid,
     affine_grid_gradient,
+    check_affine_grid,
+    check_grid_sample,
     grid_sample,
     grid_sample_gradients,
 )
@@ -135,3 +137,35 @@ def test_affine_grid(align_corners: bool) -> None:
     assert np.vdot(back, theta) == pytest.approx(np.vdot(g, grid))
     volume = affine_grid(np.eye(3, 4)[None], (2, 3, 5), True)
     np.testing.assert_allclose(volume[0, 1, 0, 4], [1, -1, 1])
+
+
+@pytest.mark.parametrize(
+    ("x", "grid", "mode", "error", "message"),
+    [
+        ((1, 2, 5, 5), (1, 3, 3, 2), "foo", ValueError, "expected mode to be 'bilinear'"),
+        ((2, 5, 5), (1, 3, 3, 2), "nearest", RuntimeError, "to have same batch size, but got"),
+        ((1, 5, 5), (1, 3, 2), "nearest", RuntimeError, "same number of dimensions"),
+        ((1, 2, 5, 5), (1, 3, 3, 3), "nearest", RuntimeError, "to have size 2 in last dimension"),
+        ((1, 2, 0, 5), (1, 3, 3, 2), "nearest", RuntimeError, "with dimension 2 being empty"),
+        ((1, 2, 5, 5, 5), (1, 3, 3, 3, 3), "bicubic", RuntimeError, "only supports 4D input"),
+    ],
+)
+def test_wrong_grids(
+    x: tuple, grid: tuple, mode: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        check_grid_sample(x, grid, mode, "zeros")
+    assert message in str(caught.value)
+
+
+def test_wrong_affine_maps() -> None:
+    with pytest.raises(ValueError, match="expected padding_mode to be 'zeros'"):
+        check_grid_sample((1, 2, 5, 5), (1, 3, 3, 2), "nearest", "foo")
+    with pytest.raises(NotImplementedError, match="only supports 4D and 5D sizes"):
+        check_affine_grid((1, 2, 3), (1, 2, 5))
+    with pytest.raises(ValueError, match="Expected a batch of 2D affine matrices of shape Nx2x3"):
+        check_affine_grid((1, 2, 2), (1, 2, 5, 5))
+    with pytest.raises(ValueError, match="Expected non-zero, positive output size"):
+        check_affine_grid((1, 2, 3), (1, 2, 0, 5))
+    with pytest.raises(RuntimeError, match="Expected size for first two dimensions of batch2"):
+        check_affine_grid((2, 2, 3), (1, 2, 5, 5))

@@ -14,11 +14,13 @@ from flambeau.ops._pool_arrays import (
     adaptive_avg_pool,
     adaptive_avg_pool_gradient,
     adaptive_max_pool,
+    adaptive_settings,
     avg_pool,
     avg_pool_gradient,
     fractional_max_pool,
     max_pool,
     max_unpool,
+    pool_settings,
     pooled_gather,
     pooled_scatter,
     pooled_size,
@@ -192,3 +194,52 @@ def test_parts_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(_windows, "SHARE_BYTES", 0)
     for a, b in zip(before, results(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": (3, 3)}, "non-empty 3D or 4D (batch mode) tensor"),
+        ({"x": (1, 0, 5, 5)}, "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch"),
+        ({"x": (1, 2, 0, 5)}, "non-batch dimensions to have positive length"),
+        ({"kernel": (1, 2, 3)}, "kernel_size must either be a single int, or a tuple of two ints"),
+        ({"stride": (1, 2, 3)}, "stride must either be omitted, a single int, or a tuple of two"),
+        ({"kernel": 0, "stride": 1}, "kernel size should be greater than zero"),
+        ({"stride": 0}, "stride should not be zero"),
+        ({"stride": -1}, "stride should be greater than zero"),
+        ({"dilation": 0}, "dilation should be greater than zero"),
+        ({"padding": -1}, "pad must be non-negative, but got pad: -1"),
+        (
+            {"padding": 2},
+            "pad should be at most half of effective kernel size, but got pad=2, kernel_size=2 "
+            "and dilation=1",
+        ),
+        ({"padding": 2, "dilation": 3}, "pad should be smaller than or equal to half of kernel"),
+        (
+            {"kernel": 7},
+            "Given input size: (2x5x5). Calculated output size: (2x0x0). Output size is too",
+        ),
+        ({"divisor": 0}, "divisor must be not zero"),
+    ],
+)
+def test_wrong_arguments(change: dict, message: str) -> None:
+    args = {"x": (1, 2, 5, 5), "kernel": 2, "stride": None, "padding": 0}
+    assert pool_settings("max_pool2d", **args) == ((2, 2), (2, 2), (0, 0), (1, 1))
+    with pytest.raises(RuntimeError) as caught:
+        pool_settings("max_pool2d", **{**args, **change})
+    assert message in str(caught.value)
+
+
+def test_adaptive_sizes() -> None:
+    assert adaptive_settings("adaptive_avg_pool2d", (1, 0, 5, 7), (None, 3)) == (5, 3)
+    for name, x, outs, error, message in [
+        ("adaptive_avg_pool2d", (3, 3), 2, ValueError, "Input dimension should be at least 3"),
+        ("adaptive_avg_pool2d", (1,) * 5, 2, RuntimeError, "Expected 3D or 4D tensor"),
+        ("adaptive_max_pool1d", (1, 1, 1), (1, 2), RuntimeError, "should contain one int (got 2)"),
+        ("adaptive_avg_pool2d", (1, 1, 1, 1), -1, RuntimeError, "greater than or equal to 0"),
+        ("adaptive_max_pool2d", (1, 0, 5, 5), 2, RuntimeError, "with dimension 1 being empty"),
+        ("adaptive_avg_pool2d", (1, 2, 0, 5), 2, RuntimeError, "with dimension 2 being empty"),
+    ]:
+        with pytest.raises(error) as caught:
+            adaptive_settings(name, x, outs)
+        assert message in str(caught.value)

@@ -8,11 +8,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from flambeau.ops._resize_arrays import (
+from flambeau.ops._sampling_arrays import (
     cubic_slopes,
     cubic_weights,
     interpolate,
     interpolate_gradient,
+    interpolate_settings,
 )
 
 
@@ -151,3 +152,46 @@ def test_slopes_are_derivatives_of_the_weights() -> None:
     t, h = np.array([0.1, 0.5, 0.9]), 1e-6
     for slope, up, down in zip(cubic_slopes(t), cubic_weights(t + h), cubic_weights(t - h)):
         np.testing.assert_allclose(slope, (up - down) / (2 * h), atol=1e-8)
+
+
+def settings(x: tuple = (1, 2, 5, 5), **change: object) -> tuple:
+    args = dict.fromkeys(("size", "scale_factor", "align_corners", "recompute_scale_factor"))
+    return interpolate_settings(x, **{**args, "mode": "nearest", "antialias": False, **change})
+
+
+def test_sizes_from_factors() -> None:
+    assert settings(size=3) == ((3, 3), None)
+    assert settings(scale_factor=(1.5, 0.5)) == ((7, 2), (1.5, 0.5))
+    assert settings(scale_factor=1.5, recompute_scale_factor=True) == ((7, 7), None)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({}, ValueError, "either size or scale_factor should be defined"),
+        ({"size": 3, "scale_factor": 2}, ValueError, "only one of size or scale_factor should"),
+        (
+            {"size": 3, "x": (2, 5, 5), "mode": "bilinear"},
+            NotImplementedError,
+            "Got 3D input, but bilinear mode needs 4D input",
+        ),
+        (
+            {"size": (1, 2, 3)},
+            ValueError,
+            "Input and output must have the same number of spatial dimensions",
+        ),
+        ({"size": 3, "x": (3, 3)}, NotImplementedError, "Only 3D, 4D and 5D input Tensors"),
+        ({"size": 3, "mode": "foo"}, NotImplementedError, "(got foo)"),
+        ({"size": 3, "align_corners": True}, ValueError, "align_corners option can only be set"),
+        ({"size": 3, "antialias": True}, ValueError, "Anti-alias option is restricted to"),
+        ({"size": 3, "recompute_scale_factor": True}, ValueError, "is not meaningful with an"),
+        ({"size": 0}, RuntimeError, "Input and output sizes should be greater than 0"),
+        ({"size": 3, "x": (1, 0, 5, 5)}, RuntimeError, "Non-empty 4D data tensor expected"),
+        ({"size": 3.5}, TypeError, "whole numbers"),
+        ({"size": 3, "mode": "lanczos"}, ValueError, "Lanczos mode requires antialias=True"),
+    ],
+)
+def test_wrong_arguments(change: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        settings(**change)
+    assert message in str(caught.value)

@@ -25,6 +25,7 @@ from ._windows import (
     add_windows,
     blocks,
     inner_boxes,
+    pad,
     place_inside,
     share,
     window_count,
@@ -251,3 +252,306 @@ def convolve_input_gradient(
 
     _run(run, len(pieces), grad.size * matrix.shape[1])
     return result
+
+
+# Blocks as columns (torch.nn.functional.unfold and fold)
+
+
+def unfold(
+    x: np.ndarray,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Pads,
+    dilation: Sequence[int],
+) -> np.ndarray:
+    """(N, C * taps, blocks) of x (N, C, *sizes): every block that a kernel sees, as a column."""
+    view = windows(pad(x, padding), kernel, stride, dilation)
+    taps = x.shape[1] * math.prod(kernel)
+    return np.ascontiguousarray(view).reshape(len(x), taps, math.prod(view.shape[x.ndim :]))
+
+
+def fold(
+    columns: np.ndarray,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Pads,
+    dilation: Sequence[int],
+) -> np.ndarray:
+    """(N, C, *sizes) from (N, C * taps, blocks): the transpose of `unfold`, which adds up what
+    several blocks have for one element."""
+    n, channels = len(columns), columns.shape[1] // math.prod(kernel)
+    padded = tuple(m + a + b for m, (a, b) in zip(sizes, padding))
+    frame = np.zeros((n, channels, *padded), columns.dtype)
+    view = windows(frame, kernel, stride, dilation)
+    add_windows(view, columns.reshape(view.shape), len(kernel))
+    inside, image = inner_boxes(sizes, padding)
+    result = np.zeros((n, channels, *sizes), columns.dtype)
+    result[image] = frame[inside]
+    return result
+
+
+def unfold_settings(
+    x: Sequence[int],
+    kernel: int | Sequence[int],
+    dilation: int | Sequence[int],
+    padding: int | Sequence[int],
+    stride: int | Sequence[int],
+) -> tuple[tuple[int, ...], tuple[int, ...], Pads, tuple[int, ...]]:
+    """(kernel, stride, padding as pairs, dilation) for `unfold` of x (N, C, H, W) or (C, H, W)."""
+    if len(x) not in (3, 4) or 0 in x[-3:]:
+        raise RuntimeError(
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
+            f"dimensions for input, but got: {list(x)}"
+        )
+    kernel, stride, pads, dilation = _block_settings(kernel, dilation, padding, stride)
+    outs = _block_counts(x[-2:], kernel, stride, pads, dilation)
+    if min(outs) < 1:
+        raise RuntimeError(
+            f"Given input with spatial size {tuple(x[-2:])}, kernel_size={kernel}, "
+            f"dilation={dilation}, padding={tuple(p for p, _ in pads)}, calculated shape of the "
+            f"array of sliding blocks as {outs}, but its components must be at least one."
+        )
+    return kernel, stride, pads, dilation
+
+
+def fold_settings(
+    x: Sequence[int],
+    output_size: int | Sequence[int],
+    kernel: int | Sequence[int],
+    dilation: int | Sequence[int],
+    padding: int | Sequence[int],
+    stride: int | Sequence[int],
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pads, tuple[int, ...]]:
+    """(sizes, kernel, stride, padding as pairs, dilation) for `fold` of x (N, C * taps, L)."""
+    sizes = _pair("output_size", output_size)
+    kernel, stride, pads, dilation = _block_settings(kernel, dilation, padding, stride)
+    if len(x) not in (2, 3) or 0 in x[-2:]:
+        raise RuntimeError(
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
+            f"non-zero dimensions for input, but got: {list(x)}"
+        )
+    if x[-2] % math.prod(kernel):
+        raise RuntimeError(
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
+            f"but got input.size(1)={x[-2]} and kernel_size={kernel}."
+        )
+    outs = _block_counts(sizes, kernel, stride, pads, dilation)
+    if x[-1] != math.prod(outs) or min(outs) < 1:
+        raise RuntimeError(
+            f"Given output_size={sizes}, kernel_size={kernel}, dilation={dilation}, "
+            f"padding={tuple(p for p, _ in pads)}, stride={stride}, expected size of input's "
+            f"dimension 2 to match the calculated number of sliding blocks "
+            f"{outs[0]} * {outs[1]} = {math.prod(outs)}, but got input.size(2)={x[-1]}."
+        )
+    return sizes, kernel, stride, pads, dilation
+
+
+def _block_settings(
+    kernel: int | Sequence[int],
+    dilation: int | Sequence[int],
+    padding: int | Sequence[int],
+    stride: int | Sequence[int],
+) -> tuple[tuple[int, ...], tuple[int, ...], Pads, tuple[int, ...]]:
+    kernel, stride = _pair("kernel_size", kernel), _pair("stride", stride)
+    dilation, padding = _pair("dilation", dilation), _pair("padding", padding)
+    for name, values in (("kernel size", kernel), ("stride", stride), ("dilation", dilation)):
+        if min(values) < 1:
+            raise RuntimeError(f"{name} should be greater than zero, but got {_by(values)}")
+    if min(padding) < 0:
+        raise RuntimeError(f"padding should be non-negative, but got {_by(padding)}")
+    return kernel, stride, tuple((p, p) for p in padding), dilation
+
+
+def _pair(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
+    values = (value,) if isinstance(value, int) else tuple(int(v) for v in value)
+    if len(values) not in (1, 2):
+        raise RuntimeError(f"It is expected {name} equals to 2, but got size {len(values)}")
+    return values * (3 - len(values))
+
+
+def _block_counts(
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    pads: Pads,
+    dilation: Sequence[int],
+) -> tuple[int, ...]:
+    return tuple(
+        (n + a + b - d * (k - 1) - 1) // s + 1
+        for n, k, s, (a, b), d in zip(sizes, kernel, stride, pads, dilation)
+    )
+
+
+# What arguments must satisfy; the rules and the words of the errors are PyTorch's
+
+
+def per_dimension(name: str, value: int | Sequence[int], dims: int) -> tuple[int, ...]:
+    """`value` for each of `dims` dimensions: an int or a single number stands for all."""
+    values = (value,) if isinstance(value, int) else tuple(int(v) for v in value)
+    if len(values) == 1:
+        return values * dims
+    if len(values) != dims:
+        raise RuntimeError(
+            f"expected {name} to be a single integer value or a list of {dims} values to match "
+            f"the convolution dimensions, but got {name}={list(values)}"
+        )
+    return values
+
+
+def convolution_settings(
+    name: str,
+    x: Sequence[int],
+    weight: Sequence[int],
+    bias: Sequence[int] | None,
+    stride: int | Sequence[int],
+    padding: int | str | Sequence[int],
+    dilation: int | Sequence[int],
+    groups: int,
+) -> tuple[tuple[int, ...], Pads, tuple[int, ...]]:
+    """(stride, padding as pairs, dilation), once the shapes of `name`'s arguments are right.
+
+    x is (N, C, *sizes) or (C, *sizes); weight (O, C / groups, *kernel); bias (O,) or None.
+    padding is one int, one for each dimension, "valid" (none) or "same": as much as makes the
+    output as large as the input, the odd element at the end.
+    """
+    dims, x = _batched(name, x, weight)
+    stride = per_dimension("stride", stride, dims)
+    dilation = per_dimension("dilation", dilation, dims)
+    kernel = tuple(weight[2:])
+    if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise RuntimeError(f"Invalid padding string: '{padding}'")
+        if padding == "same" and any(s != 1 for s in stride):
+            raise RuntimeError("padding='same' is not supported for strided convolutions")
+        total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, kernel)]
+        pads = tuple((t // 2, t - t // 2) for t in total)
+    else:
+        pads = tuple((p, p) for p in per_dimension("padding", padding, dims))
+    _check_numbers(stride, pads, dilation, groups, kernel)
+    _check_groups(weight, groups)
+    if x[1] != weight[1] * groups:
+        raise RuntimeError(
+            f"Given groups={groups}, weight of size {list(weight)}, expected input{list(x)} to "
+            f"have {weight[1] * groups} channels, but got {x[1]} channels instead"
+        )
+    _check_bias("", weight, bias, weight[0])
+    sizes = [n + a + b for n, (a, b) in zip(x[2:], pads)]
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+    if any(n < r for n, r in zip(sizes, reach)):
+        raise RuntimeError(
+            f"Calculated padded input size per channel: ({_by(sizes)}). "
+            f"Kernel size: ({_by(reach)}). Kernel size can't be greater than actual input size"
+        )
+    return stride, pads, dilation
+
+
+def transposed_settings(
+    name: str,
+    x: Sequence[int],
+    weight: Sequence[int],
+    bias: Sequence[int] | None,
+    stride: int | Sequence[int],
+    padding: int | Sequence[int],
+    output_padding: int | Sequence[int],
+    dilation: int | Sequence[int],
+    groups: int,
+) -> tuple[tuple[int, ...], Pads, tuple[int, ...], tuple[int, ...]]:
+    """(stride, padding as pairs, dilation, output sizes) of a transposed convolution.
+
+    x is (N, C, *sizes) or (C, *sizes); weight (C, O / groups, *kernel); bias (O,) or None. Sizes
+    become (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1.
+    """
+    dims, x = _batched(name, x, weight)
+    stride = per_dimension("stride", stride, dims)
+    dilation = per_dimension("dilation", dilation, dims)
+    extra = per_dimension("output_padding", output_padding, dims)
+    pads = tuple((p, p) for p in per_dimension("padding", padding, dims))
+    kernel = tuple(weight[2:])
+    _check_numbers(stride, pads, dilation, groups, kernel)
+    if any(e < 0 for e in extra):
+        raise RuntimeError("negative output_padding is not supported")
+    _check_groups(weight, groups)
+    if x[1] != weight[0]:
+        raise RuntimeError(
+            f"Given transposed=1, weight of size {list(weight)}, expected input{list(x)} to have "
+            f"{weight[0]} channels, but got {x[1]} channels instead"
+        )
+    _check_bias("transposed=1, ", weight, bias, weight[1] * groups)
+    if any(e >= s and e >= d for e, s, d in zip(extra, stride, dilation)):
+        raise RuntimeError(
+            "output padding must be smaller than either stride or dilation, but got "
+            f"output_padding: {_by(extra)} stride: {_by(stride)} dilation: {_by(dilation)}"
+        )
+    out = tuple(
+        (n - 1) * s - a - b + d * (k - 1) + e + 1
+        for n, s, (a, b), d, k, e in zip(x[2:], stride, pads, dilation, kernel, extra)
+    )
+    if any(n < 1 for n in out):
+        raise RuntimeError(
+            f"Given input size per channel: ({_by(x[2:])}). Calculated output size per channel: "
+            f"({_by(out)}). Output size is too small"
+        )
+    return stride, pads, dilation, out
+
+
+def _batched(name: str, x: Sequence[int], weight: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+    """(spatial dimensions, the input's shape with a batch)."""
+    last = name[-2:]
+    dims = int(last[0]) if last in ("1d", "2d", "3d") else len(weight) - 2
+    if len(weight) != dims + 2:
+        raise RuntimeError(
+            f"{name} expected a {dims + 2}-dimensional weight, but got one of size {list(weight)}"
+        )
+    if len(x) not in (dims + 1, dims + 2):
+        raise RuntimeError(
+            f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but got "
+            f"input of size: {list(x)}"
+        )
+    return dims, tuple(x) if len(x) == dims + 2 else (1, *x)
+
+
+def _check_numbers(
+    stride: tuple[int, ...],
+    pads: Pads,
+    dilation: tuple[int, ...],
+    groups: int,
+    kernel: tuple[int, ...],
+) -> None:
+    if any(s <= 0 for s in stride):
+        raise RuntimeError("non-positive stride is not supported")
+    if any(a < 0 or b < 0 for a, b in pads):
+        raise RuntimeError("negative padding is not supported")
+    if any(d <= 0 for d in dilation):
+        raise RuntimeError(f"dilation should be greater than zero, but got {list(dilation)}")
+    if groups <= 0:
+        raise RuntimeError("non-positive groups is not supported")
+    if any(k <= 0 for k in kernel):
+        raise RuntimeError(f"kernel size should be greater than zero, but got {_by(kernel)}")
+
+
+def _check_groups(weight: Sequence[int], groups: int) -> None:
+    if weight[0] < groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but "
+            f"got weight of size {list(weight)} instead"
+        )
+    if weight[0] % groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
+            f"but got weight of size [{list(weight)}] instead"
+        )
+
+
+def _check_bias(
+    given: str, weight: Sequence[int], bias: Sequence[int] | None, channels: int
+) -> None:
+    if bias is not None and tuple(bias) != (channels,):
+        raise RuntimeError(
+            f"Given {given}weight of size {list(weight)}, expected bias to be 1-dimensional with "
+            f"{channels} elements, but got bias of size {list(bias)} instead"
+        )
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))

@@ -334,3 +334,123 @@ def max_unpool(x: np.ndarray, indices: np.ndarray, sizes: Sequence[int]) -> np.n
         where = indices.reshape(planes, -1)
         np.put_along_axis(out, where, x.reshape(planes, -1), -1)
     return out.reshape(*lead, *sizes)
+
+
+# What arguments must satisfy; the rules and the words of the errors are PyTorch's
+
+_NUMBERS = {1: "one int", 2: "two ints", 3: "three ints"}
+
+
+def pool_settings(
+    name: str,
+    x: Sequence[int],
+    kernel: int | Sequence[int],
+    stride: int | Sequence[int] | None,
+    padding: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+    divisor: int | None = None,
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """(kernel, stride, padding, dilation) of `name`, max_pool1d to avg_pool3d, for each dimension.
+
+    x is (N, C, *sizes) or (C, *sizes); stride None or () is the kernel.
+    """
+    dims = int(name[-2])
+    kernel = _per_dimension(name, "kernel_size", kernel, dims)
+    stride = kernel if stride in (None, (), []) else _per_dimension(name, "stride", stride, dims)
+    padding = _per_dimension(name, "padding", padding, dims)
+    dilation = _per_dimension(name, "dilation", dilation, dims)
+    if divisor == 0:
+        raise RuntimeError(f"{name}: divisor must be not zero")
+    _check_images(name, x, dims)
+    if 0 in stride:
+        raise RuntimeError(f"{name}: stride should not be zero, but got {list(stride)}")
+    for what, values in (("kernel size", kernel), ("stride", stride), ("dilation", dilation)):
+        if min(values) < 1:
+            raise RuntimeError(
+                f"{name}: {what} should be greater than zero, but got {list(values)}"
+            )
+    for k, p, d in zip(kernel, padding, dilation):
+        if p < 0:
+            raise RuntimeError(f"{name}: pad must be non-negative, but got pad: {p}")
+        if 2 * p > (k - 1) * d + 1:
+            raise RuntimeError(
+                f"{name}: pad should be at most half of effective kernel size, but got pad={p}, "
+                f"kernel_size={k} and dilation={d}"
+            )
+        if 2 * p > k:
+            raise RuntimeError(
+                f"{name}: pad should be smaller than or equal to half of kernel size, but got "
+                f"pad={p} and kernel_size={k}"
+            )
+    sizes = x[len(x) - dims :]
+    outs = [
+        pooled_size(n, k, s, p, d, ceil_mode)
+        for n, k, s, p, d in zip(sizes, kernel, stride, padding, dilation)
+    ]
+    if min(outs) < 1:
+        channels = x[len(x) - dims - 1]
+        raise RuntimeError(
+            f"Given input size: ({'x'.join(map(str, (channels, *sizes)))}). Calculated output "
+            f"size: ({'x'.join(map(str, (channels, *outs)))}). Output size is too small"
+        )
+    return kernel, stride, padding, dilation
+
+
+def adaptive_settings(
+    name: str, x: Sequence[int], output_size: int | None | Sequence[int | None]
+) -> tuple[int, ...]:
+    """The output sizes of `name`, adaptive_avg_pool1d to adaptive_max_pool3d; None keeps one."""
+    dims = int(name[-2])
+    if output_size is None or isinstance(output_size, int):
+        output_size = (output_size,) * dims
+    if len(output_size) != dims:
+        raise RuntimeError(
+            f"{name}(): argument 'output_size' should contain {_NUMBERS[dims]} "
+            f"(got {len(output_size)}); output_size must be {dims}"
+        )
+    if len(x) not in (dims + 1, dims + 2):
+        if len(x) <= dims:
+            raise ValueError(f"Input dimension should be at least {dims + 1}, got {len(x)}")
+        raise RuntimeError(
+            f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor, but got {list(x)}"
+        )
+    outs = tuple(n if m is None else int(m) for n, m in zip(x[len(x) - dims :], output_size))
+    if min(outs) < 0:
+        raise RuntimeError(
+            f"{name}: elements of output_size must be greater than or equal to 0 but received "
+            f"{list(outs)}"
+        )
+    for axis in range(1 if "avg" not in name else len(x) - dims, len(x)):
+        if x[axis] == 0:
+            raise RuntimeError(
+                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but "
+                f"input has sizes {list(x)} with dimension {axis} being empty"
+            )
+    return outs
+
+
+def _check_images(name: str, x: Sequence[int], dims: int) -> None:
+    ranks = f"{dims + 1}D or {dims + 2}D"
+    if len(x) not in (dims + 1, dims + 2):
+        raise RuntimeError(
+            f"{name}: Expected {ranks} (batch mode) tensor with optional 0 dim batch size for "
+            f"input, a non-empty {ranks} (batch mode) tensor, but got:{list(x)}"
+        )
+    if 0 in x[len(x) - dims - 1 :]:
+        raise RuntimeError(
+            f"{name}: Expected {ranks} (batch mode) tensor with optional 0 dim batch size for "
+            f"input, but got:{list(x)}. Expected input's non-batch dimensions to have positive "
+            "length"
+        )
+
+
+def _per_dimension(name: str, what: str, value: int | Sequence[int], dims: int) -> tuple[int, ...]:
+    values = (value,) if isinstance(value, int) else tuple(int(v) for v in value)
+    if len(values) not in (1, dims):
+        omitted = "omitted, " if what == "stride" else ""
+        raise RuntimeError(
+            f"{name}: {what} must either be {omitted}a single int, or a tuple of "
+            f"{_NUMBERS[dims]}, but got {len(values)}"
+        )
+    return values * dims if len(values) == 1 else values
