@@ -6,9 +6,9 @@ documented in docs/map.md by the room of the house it comes from.
 
 from __future__ import annotations
 
+import importlib as _importlib
 import warnings as _warnings
 
-from . import autograd
 from ._dtypes import (
     bfloat16,
     can_cast,
@@ -45,17 +45,17 @@ from ._dtypes import (
 from ._dtypes import bool_ as bool
 from ._dtypes import float_ as float
 from ._dtypes import int_ as int
-from ._missing import missing as _missing
-from .autograd import (
+from ._missing import missing as _missing_name
+from .core import return_types
+from .core.memory import keep_freed_memory as _keep_freed_memory
+from .core.modes import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
 )
-from .core import return_types
-from .core.memory import keep_freed_memory as _keep_freed_memory
-from .core.modes import is_inference_mode_enabled
 from .core.promotion import result_type
 from .ops.extrema import *  # noqa: F403
 from .ops.arithmetic import *  # noqa: F403
@@ -139,5 +139,24 @@ def numel(input: Tensor) -> int:
     return input.numel()
 
 
+# Public packages that are loaded when somebody first asks for them, so that the import stays short.
+_ON_DEMAND = (
+    "autograd",
+    "fft",
+    "linalg",
+    "masked",
+    "nn",
+    "optim",
+    "random",
+    "special",
+)
+
+
 def __getattr__(name: str) -> object:
-    raise _missing(__name__, name, globals())
+    if name in _ON_DEMAND:
+        return _importlib.import_module(f"{__name__}.{name}")
+    raise _missing_name(__name__, name, (*globals(), *_ON_DEMAND))
+
+
+def __dir__() -> list[str]:
+    return sorted({n for n in globals() if not n.startswith("_")} | set(_ON_DEMAND))

@@ -12,6 +12,8 @@ from _thread import allocate_lock
 
 import numpy as np
 
+from .value import Value, wrap
+
 WORDS = 624  # words of state, and outputs of one twist
 DEFAULT_SEED = 67280421310721  # of a Generator that nobody seeded, as in PyTorch
 _BATCH = 16 * WORDS  # outputs made at a time: 80 KB as 64-bit integers, inside the second cache
@@ -241,6 +243,19 @@ class Generator:
             self.normal = float(fields["normal"]) if fields["normal_is_valid"] else None
             valid = fields["float_normal_is_valid"]
             self._float_normal = float(fields["float_normal"]) if valid else None
+
+    def get_state(self) -> Value:
+        """The state as a tensor of 5056 bytes; flambeau and PyTorch take each other's."""
+        return wrap(self.get_state_array())
+
+    def set_state(self, new_state: Value) -> Generator:
+        """Continue from a tensor that ``get_state`` returned; returns the generator."""
+        if not isinstance(new_state, Value):
+            raise TypeError(
+                f"expected a torch.ByteTensor, but got {type(new_state).__name__}"
+            )
+        self.set_state_array(new_state._array)
+        return self
 
     def clone_state(self) -> Generator:
         """A new generator that will give the same numbers as this one."""

@@ -16,7 +16,7 @@ from .._dtypes import dtype
 from .._errors import type_name
 from ..core import random_recipes as recipes
 from ..core import random_samplers as samplers
-from ..core.generator import Generator as _Generator
+from ..core.generator import Generator, default_generator, initial_seed, manual_seed, seed
 from ..core.mutation import check_writable, write_out, written
 from ..core.op import define
 from ..core.value import Value, wrap
@@ -24,55 +24,18 @@ from ._creation import DeviceLike, finished, size_of
 from ._device import CPU, layout
 
 
-class Generator(_Generator):
-    """A source of random numbers (mt19937): the same seed gives PyTorch's numbers.
-
-    ``Generator().manual_seed(7)``, then ``generator=`` of any random function.
-    """
-
-    __slots__ = ()
-
-    device = CPU
-
-    def get_state(self) -> Value:
-        """The state as a tensor of 5056 bytes; each library takes the other's."""
-        return wrap(self.get_state_array())
-
-    def set_state(self, new_state: Value) -> Generator:
-        """Continue from a state that ``get_state`` returned; returns the generator."""
-        if not isinstance(new_state, Value):
-            raise TypeError(f"expected a torch.ByteTensor, but got {type_name(new_state)}")
-        self.set_state_array(new_state._array)
-        return self
-
-
-default_generator = Generator()
+Generator.device = CPU
 
 
 def _source(generator: Generator | None) -> Generator:
     if generator is None:
         return default_generator
-    if not isinstance(generator, _Generator):
+    if not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be torch.Generator, not {type_name(generator)}")
     return generator
 
 
 # ---- the default generator -----------------------------------------------------------------
-
-
-def manual_seed(seed: int) -> Generator:
-    """Start the default generator from ``seed``, -2**63 <= seed < 2**64; returns it."""
-    return default_generator.manual_seed(int(seed))
-
-
-def seed() -> int:
-    """Start the default generator from the system's randomness; returns the seed."""
-    return default_generator.seed()
-
-
-def initial_seed() -> int:
-    """The seed that the default generator was last started from."""
-    return default_generator.initial_seed()
 
 
 def get_rng_state() -> Value:
