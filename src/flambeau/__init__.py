@@ -57,12 +57,16 @@ from .core.modes import (
     set_grad_enabled,
 )
 from .core.promotion import result_type
-from .ops.extrema import *  # noqa: F403
+from .functions.differences import *  # noqa: F403
+from .functions.statistics import *  # noqa: F403
 from .ops.arithmetic import *  # noqa: F403
 from .ops.bounds import *  # noqa: F403
 from .ops.comparison import *  # noqa: F403
 from .ops.complexes import *  # noqa: F403
 from .ops.elementwise import *  # noqa: F403
+from .ops.extrema import *  # noqa: F403
+from .ops.gathering import *  # noqa: F403
+from .ops.geometry import *  # noqa: F403
 from .ops.indexing import *  # noqa: F403
 from .ops.joining import *  # noqa: F403
 from .ops.memory import (
@@ -73,16 +77,20 @@ from .ops.memory import (
     memory_format,
     preserve_format,
 )
-from .ops.reductions import *  # noqa: F403
-from .ops.softmax import *  # noqa: F403
+from .ops.moments import *  # noqa: F403
 from .ops.multivariate import *  # noqa: F403
-from .ops.rounding import *  # noqa: F403
-from .ops.special_functions import *  # noqa: F403
-from .ops.products import *  # noqa: F403
-from .ops.gathering import *  # noqa: F403
-from .ops.geometry import *  # noqa: F403
+from .ops.norms import *  # noqa: F403
+from .ops.order_statistics import *  # noqa: F403
 from .ops.pieces import *  # noqa: F403
+from .ops.products import *  # noqa: F403
+from .ops.reductions import *  # noqa: F403
+from .ops.rounding import *  # noqa: F403
+from .ops.scans import *  # noqa: F403
 from .ops.scattering import *  # noqa: F403
+from .ops.searching import *  # noqa: F403
+from .ops.softmax import *  # noqa: F403
+from .ops.sorting import *  # noqa: F403
+from .ops.special_functions import *  # noqa: F403
 from .ops.views import *  # noqa: F403
 from .tensor._creation import *  # noqa: F403
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import _dtypes
+from .._dtypes import from_numpy
 from .._errors import type_name
 from .._shapes import wrap_dims
 from ..core import threads
 from ..core.mutation import write_out
 from ..core.op import define
 from ..core.value import Value
+from .memory import converted
 
 if TYPE_CHECKING:
-    pass
+    from .._dtypes import dtype
 
 Dims = int | tuple[int, ...] | list[int] | None
 
@@ -77,6 +80,21 @@ def real_values(a: np.ndarray) -> np.ndarray:
 _ACCUMULATE = {t.numpy: np.dtype(np.float32) for t in _dtypes.REDUCED}
 _ACCUMULATE.update({t.numpy: np.dtype(np.int64) for t in _dtypes.ALL if t.category <= 1})
 _LONG = 1024  # terms from which adding row after row is no longer accurate enough
+_ROWS = 64  # rows that are added one after the other
+_LINE = 1 << 15  # elements of a line that one call adds, pairwise
+_NARROW = 256  # columns below which several rows are laid side by side
+
+
+def sum_type(a: np.ndarray, dtype: dtype | None) -> np.dtype:
+    """The dtype of a sum or product: integers and bools become int64 unless ``dtype`` is given."""
+    if dtype is not None:
+        return dtype.numpy
+    return a.dtype if a.dtype.kind not in "biu" else np.dtype(np.int64)
+
+
+def cast_down(a: np.ndarray, work: np.dtype) -> np.ndarray:
+    """``a`` converted first where ``work`` is of a lower kind: elements are cut, not their sum."""
+    return a if np.can_cast(a.dtype, work, "same_kind") else converted(a, from_numpy(work))
 
 
 def total(a: np.ndarray, dims: tuple[int, ...], keepdim: bool, dt: np.dtype) -> np.ndarray:
@@ -85,17 +103,123 @@ def total(a: np.ndarray, dims: tuple[int, ...], keepdim: bool, dt: np.dtype) -> 
     float16 and bfloat16 are added in float32.
     """
     work = _ACCUMULATE.get(dt, dt)
-    if a.size < threads.LARGE and (not dims or a.shape[dims[0]] < _LONG):
+    if a.dtype is not work:
+        a = cast_down(a, work)
+    if a.size < threads.LARGE and (a.size < _LONG or not dims or a.shape[dims[0]] < _LONG):
         r = add(a, dims, work, None, keepdim)
     else:
         r = _large_total(a, dims, work)
-        if keepdim:
-            r = r.reshape([1 if d in dims else n for d, n in enumerate(a.shape)])
+        if not keepdim:
+            r = r.reshape([n for d, n in enumerate(a.shape) if d not in dims])
     return r if dt is work else np.asarray(r).astype(dt)
 
 
+def lines(
+    a: np.ndarray, dims: tuple[int, ...]
+) -> tuple[np.ndarray, list[tuple[int, int, int]], Callable[[np.ndarray], np.ndarray]]:
+    """How to reduce ``dims``, one group of neighbours in memory after the other, the last first.
+
+    Returns ``a`` in the order of its memory (a copy if it is not dense); for each group the sizes
+    (before, reduced, behind) of the array that the groups before it have left; and the function
+    that gives the last result the shape of ``a`` with ``dims`` as 1.
+    """
+    order = None
+    if not a.flags.c_contiguous:
+        order = sorted(range(a.ndim), key=lambda d: -abs(a.strides[d]))
+        if a.transpose(order).flags.c_contiguous:
+            a = a.transpose(order)
+            dims = sorted([order.index(d) for d in dims])
+        else:
+            a, order = np.ascontiguousarray(a), None
+    shape = list(a.shape)
+    groups = []
+    last = len(dims) - 1
+    while last >= 0:
+        first = last
+        while first and dims[first - 1] == dims[first] - 1:
+            first -= 1
+        low, high = dims[first], dims[last] + 1
+        groups.append((math.prod(shape[:low]), math.prod(shape[low:high]), math.prod(shape[high:])))
+        shape[low:high] = [1] * (high - low)
+        last = first - 1
+
+    def restore(r: np.ndarray) -> np.ndarray:
+        r = r.reshape(shape)
+        return r if order is None else r.transpose(np.argsort(order))
+
+    return a, groups, restore
+
+
 def _large_total(a: np.ndarray, dims: tuple[int, ...], work: np.dtype) -> np.ndarray:
-    return add(a, dims, work)
+    """The sum over ``dims``, which stay with size 1, in lines and blocks on all threads."""
+    a, groups, restore = lines(a, dims)
+    for group in groups:
+        a = _lines_total(a.reshape(group), work)
+    return restore(a).astype(work, copy=False)
+
+
+def _lines_total(a: np.ndarray, work: np.dtype) -> np.ndarray:
+    """The sum of a contiguous array (outer, terms, inner) over ``terms``."""
+    outer, terms, inner = a.shape
+    if a.size < _LONG:
+        return add(a, 1, work)
+    if inner == 1:
+        return _rows_total(a.reshape(outer, terms), work)
+    if terms <= 2 * _ROWS:
+        r = np.empty((outer, inner), work)
+        along_outer = outer > 1
+
+        def columns(start: int, stop: int) -> None:
+            if along_outer:
+                add(a[start:stop], 1, work, r[start:stop])
+            else:
+                add(a[:, :, start:stop], 1, work, r[:, start:stop])
+
+        spread_parts(columns, outer if along_outer else inner, a.size)
+        return r
+    side = _NARROW // inner
+    if side > 1 and terms >= side * 2:
+        whole = terms - terms % side
+        r = _lines_total(
+            np.ascontiguousarray(a[:, :whole]).reshape(outer, whole // side, side * inner), work
+        )
+        r = add(r.reshape(outer, side, inner), 1, work)
+        return r if whole == terms else r + add(a[:, whole:], 1, work)
+    blocks = -(-terms // _ROWS)
+    partial = np.empty((outer, blocks, inner), work)
+
+    def rows(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            add(a[:, i * _ROWS : (i + 1) * _ROWS], 1, work, partial[:, i])
+
+    spread_parts(rows, blocks, a.size)
+    return _lines_total(partial, work)
+
+
+def _rows_total(a: np.ndarray, work: np.dtype) -> np.ndarray:
+    """The sum of each row."""
+    outer, terms = a.shape
+    if terms < _LINE or outer >= 64:
+        r = np.empty(outer, work)
+        spread_parts(lambda start, stop: add(a[start:stop], 1, work, r[start:stop]), outer, a.size)
+        return r
+    blocks = -(-terms // _LINE)
+    partial = np.empty((outer, blocks), work)
+
+    def pieces(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            add(a[:, i * _LINE : (i + 1) * _LINE], 1, work, partial[:, i])
+
+    spread_parts(pieces, blocks, a.size)
+    return add(partial, 1, work)
+
+
+def spread_parts(part: Callable[[int, int], None], length: int, size: int) -> None:
+    """``part`` over ``range(length)``, on all threads where ``size`` elements are worth it."""
+    if size < threads.LARGE:
+        part(0, length)
+    else:
+        threads.run_parts(part, length)
 
 
 # ---- back to full shape --------------------------------------------------------------------

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # ---- values alone --------------------------------------------------------------------------
 
 
-def _spread_evenly(g: Value, x: Value, y: Value, dims: tuple[int, ...], keepdim: bool) -> Value:
+def spread_evenly(g: Value, x: Value, y: Value, dims: tuple[int, ...], keepdim: bool) -> Value:
     """The gradient of a largest or smallest value: the same for every element that equals it."""
     shape = kept_shape(x._array.shape, dims)
     best = y.detach().reshape(shape)
@@ -49,7 +49,7 @@ def _extreme(name: str, ufunc: np.ufunc) -> Callable[..., Value]:
             return np.asarray(reduce(real_values(x), dims, keepdims=keepdim)).astype(x.dtype)
         return reduce(x, dims, None, None, keepdim)
 
-    return define(name, forward, {"x": _spread_evenly})
+    return define(name, forward, {"x": spread_evenly})
 
 
 amax_op = _extreme("amax", np.maximum)
@@ -59,7 +59,7 @@ min_all_op = _extreme("min_all", np.minimum)
 max_all_op.op.grad_name, min_all_op.op.grad_name = "MaxBackward1", "MinBackward1"
 
 
-def _check_not_empty(x: np.ndarray, dims: tuple[int, ...], name: str) -> None:
+def check_not_empty(x: np.ndarray, dims: tuple[int, ...], name: str) -> None:
     """IndexError where a dimension to reduce has no elements."""
     if x.size:
         return
@@ -79,11 +79,11 @@ def _amax(input: Value, dim: Dims, keepdim: bool, op: Callable[..., Value]) -> V
     dims = reduced_dims(dim, x.ndim)
     if not x.size:
         if len(dims) == x.ndim and (dim is None or dim == () or dim == []):
-            raise IndexError(
+            raise RuntimeError(
                 f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
                 "Specify the reduction dim with the 'dim' argument."
             )
-        _check_not_empty(x, dims, name)
+        check_not_empty(x, dims, name)
     return op(input, dims, keepdim)
 
 
@@ -143,9 +143,9 @@ def _max(
             )
         return whole(input, tuple(range(x.ndim)), False)
     if x.dtype.kind == "c":
-        raise unsupported(name, input.dtype)
+        raise RuntimeError(f"{name}(): does not support complex input")
     dim = wrap_dim(dim, x.ndim)
-    _check_not_empty(x, (dim,), name)
+    check_not_empty(x, (dim,), name)
     return result(at(input, dim, keepdim))
 
 
@@ -198,7 +198,7 @@ def aminmax(input: Value, *, dim: int | None = None, keepdim: bool = False) -> t
         dims: Dims = ()
     else:
         dims = wrap_dim(dim, x.ndim)
-        _check_not_empty(x, (dims,) if x.ndim else (), "aminmax")
+        check_not_empty(x, (dims,) if x.ndim else (), "aminmax")
     return return_types.aminmax((amin(input, dims, keepdim), amax(input, dims, keepdim)))
 
 
@@ -227,10 +227,11 @@ argmin_op = define("argmin", _argmin)
 def _check_arg(input: Value, dim: int | None, name: str) -> int | None:
     x = input._array
     if x.dtype.kind in "cb":
-        raise unsupported(f"{name}", input.dtype)
+        kind = "bool" if x.dtype.kind == "b" else "complex"
+        raise RuntimeError(f"{name}(): does not support {kind} input")
     if dim is not None:
         dim = wrap_dim(dim, x.ndim)
-        _check_not_empty(x, (dim,) if x.ndim else (), name)
+        check_not_empty(x, (dim,) if x.ndim else (), name)
     elif not x.size:
         raise IndexError(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "

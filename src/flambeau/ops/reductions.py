@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import _dtypes
+from .._shapes import wrap_dim, wrap_dims
 from ..core.op import define
-from ..core.value import Value
-from ._reduce import add, kept_shape, reduced_dims, reduction, restored, sum_op, total
+from ..core.value import Value, wrap
+from ._reduce import (
+    add,
+    cast_down,
+    kept_shape,
+    reduced_dims,
+    reduction,
+    restored,
+    sum_op,
+    sum_type,
+    total,
+)
+from .joining import cat
 
 if TYPE_CHECKING:
     from .._dtypes import dtype
@@ -44,11 +56,7 @@ def sum(
     a = input._array
     if dim is None and not keepdim and dtype is None and a.dtype in _PLAIN:
         return sum_all(input)
-    if dtype is not None:
-        dt = dtype.numpy
-    else:
-        dt = a.dtype if a.dtype.kind not in "biu" else np.dtype(np.int64)
-    return sum_op(input, reduced_dims(dim, a.ndim), keepdim, dt)
+    return sum_op(input, reduced_dims(dim, a.ndim), keepdim, sum_type(a, dtype))
 
 
 def _to_size(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -68,7 +76,7 @@ def sum_to_size(self: Value, *size: int) -> Value:
     if own == shape:
         return self
     lead = len(own) - len(shape)
-    if lead < 0 or any(n != m and m != 1 for n, m in zip(own[lead:], shape)):
+    if lead < 0 or [n for n, m in zip(own[lead:], shape) if m not in (n, 1)]:
         raise RuntimeError(
             f"size {{{list(shape)}}} is not expandable to size {{{list(own)}}}.\n"
             "  sum_to_size undoes a broadcast: sizes aligned at the right must be equal or 1"
@@ -130,26 +138,192 @@ def mean(
     return mean_op(input, reduced_dims(dim, a.ndim), keepdim, d.numpy)
 
 
+# ---- sums and means without nan ------------------------------------------------------------
+
+
+def _nansum(a: np.ndarray, dims: tuple[int, ...], keepdim: bool, dt: np.dtype) -> np.ndarray:
+    return total(np.where(a == a, a, a.dtype.type(0)), dims, keepdim, dt)
+
+
+def _nansum_vjp(g: Value, a: Value, dims: tuple[int, ...], keepdim: bool) -> Value:
+    a = a.detach()
+    return restored(g, dims, keepdim, a._array.shape, a._array.dtype) * (a == a)
+
+
+nansum_op = define("nansum", _nansum, {"a": _nansum_vjp})
+
+
+@reduction
+def nansum(
+    input: Value, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Value:
+    """The sum, with nan counting as 0."""
+    a = input._array
+    if a.dtype.kind == "c":
+        raise RuntimeError("nansum on CPU does not support complex inputs")
+    if a.dtype.kind in "biu":
+        return sum(input, dim, keepdim, dtype=dtype)
+    dt = a.dtype if dtype is None else dtype.numpy
+    return nansum_op(input, reduced_dims(dim, a.ndim), keepdim, dt)
+
+
+@reduction
+def nanmean(
+    input: Value, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Value:
+    """The mean of the elements that are not nan."""
+    if input.dtype.category < _dtypes.FLOATING:
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{input.dtype.legacy_name}"
+        )
+    present = wrap(input._array == input._array)
+    return nansum(input, dim, keepdim, dtype=dtype) / sum(present, dim, keepdim)
+
+
+# ---- prod ----------------------------------------------------------------------------------
+
+
+def _prod(a: np.ndarray, dim: int | None, keepdim: bool, dt: np.dtype) -> np.ndarray:
+    work = np.dtype(np.float32) if dt.itemsize == 2 and dt.kind not in "iu" else dt
+    a = cast_down(a, work)
+    dims = None if dim is None else (dim,) if a.ndim else ()
+    r = np.multiply.reduce(a, dims, work, keepdims=keepdim)
+    return r if work is dt else np.asarray(r).astype(dt)
+
+
+def _others(x: Value, dim: int) -> Value:
+    """For each element the product of all the others along ``dim``, without dividing."""
+    n = x._array.shape[dim]
+    one = x.new_ones([1 if d == dim else m for d, m in enumerate(x._array.shape)])
+    left = cat((one, x.narrow(dim, 0, n - 1)), dim).cumprod(dim)
+    right = cat((one, x.flip(dim).narrow(dim, 0, n - 1)), dim).cumprod(dim).flip(dim)
+    return left * right
+
+
+def _prod_vjp(
+    g: Value, a: Value, y: Value, dim: int | None, keepdim: bool, a_dtype: np.dtype
+) -> Value:
+    x = a.to(g.dtype)
+    if not x.dim():
+        return g.to(a.dtype)
+    if not (x._array == 0).any():
+        dims = () if dim is None else (dim,)
+        shape = kept_shape(x._array.shape, dims) if dims else (1,) * x.dim()
+        return ((g * y.conj()).reshape(shape) / x.conj()).to(a.dtype)
+    if dim is None:
+        others = _others(x.reshape(-1), 0).reshape(x._array.shape)
+    else:
+        others = _others(x, dim)
+        g = g if keepdim else g.unsqueeze(dim)
+    return (g * others.conj()).to(a.dtype)
+
+
+prod_op = define("prod", _prod, {"a": _prod_vjp})
+prod_all_op = define("prod_all", _prod, {"a": _prod_vjp})
+prod_op.op.grad_name, prod_all_op.op.grad_name = "ProdBackward1", "ProdBackward0"
+
+
+@reduction
+def prod(
+    input: Value, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Value:
+    """The product of all elements, or along ``dim``; of no elements, 1."""
+    a = input._array
+    dt = sum_type(a, dtype)
+    if dim is None:
+        return prod_all_op(input, None, False, dt)
+    if not isinstance(dim, int):
+        raise TypeError(
+            f"prod() received an invalid combination of arguments - dim must be int, not "
+            f"{type(dim).__name__}; call it once per dimension"
+        )
+    return prod_op(input, wrap_dim(dim, a.ndim), keepdim, dt)
+
+
+# ---- truth ---------------------------------------------------------------------------------
+
+
+def _truth(ufunc: np.ufunc, input: Value, dim: Dims, keepdim: bool) -> Value:
+    a = input._array
+    if a.dtype.kind not in "biufc":
+        a = a != 0
+    if dim is None:
+        dims = None
+    elif isinstance(dim, int):
+        dims = (wrap_dim(dim, a.ndim),) if a.ndim else ()
+        if not a.ndim:
+            wrap_dim(dim, 0)
+    else:
+        dims = wrap_dims(dim, a.ndim)
+    r = np.asarray(ufunc.reduce(a, dims, np.bool_, keepdims=keepdim))
+    return wrap(r.astype(np.uint8) if input._array.dtype == np.uint8 else r)
+
+
+@reduction
+def all(input: Value, dim: Dims = None, keepdim: bool = False) -> Value:
+    """Whether every element is true (not zero), or every one along ``dim``."""
+    return _truth(np.logical_and, input, dim, keepdim)
+
+
+@reduction
+def any(input: Value, dim: Dims = None, keepdim: bool = False) -> Value:
+    """Whether some element is true (not zero), or some along ``dim``."""
+    return _truth(np.logical_or, input, dim, keepdim)
+
+
+@reduction
+def count_nonzero(input: Value, dim: Dims = None) -> Value:
+    """The number of elements that are not zero."""
+    a = input._array
+    if dim is None:
+        return wrap(np.array(np.count_nonzero(a), np.int64))
+    return wrap(np.asarray(add(a != 0, reduced_dims(dim, a.ndim), np.int64)))
+
+
+# ---- trace ---------------------------------------------------------------------------------
+
+
+def _trace(x: np.ndarray) -> np.ndarray:
+    return total(x.diagonal(), (0,), False, sum_type(x, None))
+
+
+def _trace_backward(grad: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    full = np.zeros(shape, grad.dtype)
+    np.fill_diagonal(full, grad)
+    if shape[0] > shape[1]:
+        full[shape[1] :] = 0
+    return full
+
+
+trace_op = define("trace", _trace, {"x": lambda g, x_shape: trace_backward(g, x_shape)})
+trace_backward = define("trace_backward", _trace_backward, {"grad": lambda g: trace_op(g)})
+
+
+@reduction
+def trace(input: Value) -> Value:
+    """The sum of the diagonal of a matrix."""
+    if input._array.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input._array.ndim}")
+    return trace_op(input)
+
+
 # ---- logsumexp -----------------------------------------------------------------------------
 
 
 def _logsumexp(a: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
     x = a.astype(np.float32) if a.dtype.itemsize == 2 else a
     top = np.maximum.reduce(x.real, dims, keepdims=True, initial=-np.inf)
-    top[~np.isfinite(top)] = 0
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
     r = np.log(total(np.exp(x - top), dims, True, x.dtype)) + top
-    return (
-        r if keepdim else r.reshape([n for i, n in enumerate(r.shape) if i not in dims])
-    ).astype(a.dtype, copy=False)
+    if not keepdim:
+        r = r.reshape([n for i, n in enumerate(a.shape) if i not in dims])
+    return r.astype(a.dtype, copy=False)
 
 
 def _logsumexp_vjp(g: Value, a: Value, y: Value, dims: tuple[int, ...], keepdim: bool) -> Value:
     shape = kept_shape(a._array.shape, dims)
-    y = y.reshape(shape)
-    infinite = np.isinf(y._array)
-    if infinite.any():
-        y = y.masked_fill(type(y)(infinite) if False else y.isinf() & (y < 0), 0.0)
-    return g.reshape(shape) * (a - y).exp().conj()
+    return g.reshape(shape) * (a - y.reshape(shape)).exp().conj()
 
 
 logsumexp_op = define("logsumexp", _logsumexp, {"a": _logsumexp_vjp})
@@ -163,4 +337,15 @@ def logsumexp(input: Value, dim: Dims, keepdim: bool = False) -> Value:
     return logsumexp_op(input, reduced_dims(dim, input._array.ndim), keepdim)
 
 
-__all__ = ["logsumexp", "mean", "sum"]
+__all__ = [
+    "all",
+    "any",
+    "count_nonzero",
+    "logsumexp",
+    "mean",
+    "nanmean",
+    "nansum",
+    "prod",
+    "sum",
+    "trace",
+]

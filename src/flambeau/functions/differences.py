@@ -1,0 +1,122 @@
+"""Finite differences and integrals of sampled functions."""
+
+from __future__ import annotations
+
+from .._shapes import wrap_dim
+from ..core.promotion import Number
+from ..core.twins import accepts_out
+from ..core.value import Value
+from ..ops.joining import cat
+
+
+def _extended(input: Value, dim: int, prepend: Value | None, append: Value | None) -> Value:
+    for other in (prepend, append):
+        if other is not None and other.dim() != input.dim():
+            raise RuntimeError(
+                "diff expects prepend or append to be the same dimension as input\n"
+                f"  got {other.dim()} dimensions for an input of {input.dim()}"
+            )
+    parts = tuple([p for p in (prepend, input, append) if p is not None])
+    return cat(parts, dim) if len(parts) > 1 else input
+
+
+@accepts_out
+def diff(
+    input: Value,
+    n: int = 1,
+    dim: int = -1,
+    prepend: Value | None = None,
+    append: Value | None = None,
+) -> Value:
+    """The ``n``-th differences ``x[i+1] - x[i]`` along ``dim``, after putting ``prepend`` before
+    and ``append`` behind ``input``; for bools, whether neighbours differ."""
+    if not input.dim():
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    dim = wrap_dim(dim, input.dim())
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    if prepend is not None or append is not None:
+        input = _extended(input, dim, prepend, append)
+    size = input.shape[dim]
+    if n >= size and n:
+        return (
+            input.narrow(dim, 0, 0)
+            if not input.is_floating_point()
+            else (input.narrow(dim, 0, 0) * 1)
+        )
+    for _ in range(n):
+        size = input.shape[dim]
+        after, before = input.narrow(dim, 1, size - 1), input.narrow(dim, 0, size - 1)
+        input = after.logical_xor(before) if input.dtype.category == 0 else after - before
+    return input if n else input.clone()
+
+
+# ---- integrals -----------------------------------------------------------------------------
+
+
+def _steps(y: Value, x: Value, dim: int) -> Value:
+    """The widths of the intervals between the sample points ``x``, in the shape of ``y``."""
+    if x.dim() == 1 and y.dim() > 1:
+        if x.shape[0] != y.shape[dim]:
+            raise RuntimeError(
+                "trapezoid: There must be one `x` value for each sample point\n"
+                f"  x has {x.shape[0]}, y has {y.shape[dim]} along dimension {dim}"
+            )
+        x = x.reshape([-1 if d == dim else 1 for d in range(y.dim())])
+    elif x.dim() < y.dim():
+        x = x.reshape([1] * (y.dim() - x.dim()) + list(x.shape))
+    n = x.shape[dim]
+    return x.narrow(dim, 1, n - 1) - x.narrow(dim, 0, n - 1)
+
+
+def _checked(y: Value, x: Value | None, dx: Number | None, dim: int, name: str) -> int:
+    if x is not None and dx is not None:
+        raise TypeError(f"{name}() expected only one of x and dx")
+    dim = wrap_dim(dim, y.dim(), scalar_ok=False)
+    for what, v in (("`y`", y), ("`x`", x)):
+        if v is not None and v.dtype.category == 0:
+            raise RuntimeError(
+                f"{name}: received a bool input for {what}, but bool is not supported"
+            )
+    return dim
+
+
+def _halves(y: Value, dim: int) -> Value:
+    """The sum of each pair of neighbours."""
+    n = y.shape[dim]
+    return y.narrow(dim, 0, n - 1) + y.narrow(dim, 1, n - 1)
+
+
+def trapezoid(
+    y: Value, x: Value | None = None, *, dx: Number | None = None, dim: int = -1
+) -> Value:
+    """The integral of ``y`` along ``dim`` by the trapezoidal rule; sample points ``x``, or ``dx``
+    (default 1) apart."""
+    dim = _checked(y, x, dx, dim, "trapezoid")
+    if y.shape[dim] == 0:
+        shape = list(y.shape)
+        del shape[dim]
+        return y.new_zeros(shape)
+    if x is not None:
+        return (_steps(y, x, dim) * _halves(y, dim)).sum(dim) / 2.0
+    n = y.shape[dim]
+    ends = (y.select(dim, 0) + y.select(dim, n - 1)) * 0.5
+    return (y.sum(dim) - ends) * (1.0 if dx is None else dx)
+
+
+def trapz(y: Value, x: Value | None = None, *, dx: Number | None = None, dim: int = -1) -> Value:
+    """The same as ``trapezoid``."""
+    return trapezoid(y, x, dx=dx, dim=dim)
+
+
+def cumulative_trapezoid(
+    y: Value, x: Value | None = None, *, dx: Number | None = None, dim: int = -1
+) -> Value:
+    """The running integrals of ``y`` along ``dim`` by the trapezoidal rule."""
+    dim = _checked(y, x, dx, dim, "cumulative_trapezoid")
+    if x is not None:
+        return (_steps(y, x, dim) * _halves(y, dim)).cumsum(dim) / 2.0
+    return _halves(y, dim).cumsum(dim) * ((1.0 if dx is None else dx) / 2.0)
+
+
+__all__ = ["cumulative_trapezoid", "diff", "trapezoid", "trapz"]

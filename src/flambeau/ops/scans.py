@@ -1,0 +1,212 @@
+"""Running sums, products and extremes along one dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import _dtypes
+from .._shapes import wrap_dim
+from ..core import return_types
+from ..core.op import define, unsupported
+from ..core.value import Value
+from ._reduce import one_line, real_values, reduction
+
+if TYPE_CHECKING:
+    from .._dtypes import dtype
+
+# ---- cumsum, cumprod -----------------------------------------------------------------------
+
+
+def _accumulated(ufunc: np.ufunc, x: np.ndarray, dim: int, dt: np.dtype) -> np.ndarray:
+    """``ufunc.accumulate``; 16-bit floats in float32, float32 sums in float64, rounded at the end.
+
+    A running sum adds one term after the other, so it needs the wider type to stay accurate.
+    """
+    if dt.itemsize == 2 and dt.kind not in "iu":
+        work = np.dtype(np.float32)
+    elif dt == np.float32 and ufunc is np.add:
+        work = np.dtype(np.float64)
+    else:
+        work = dt
+    r = ufunc.accumulate(one_line(x), dim, work).reshape(x.shape)
+    return r if work is dt else r.astype(dt)
+
+
+def _cumsum(x: np.ndarray, dim: int, dt: np.dtype) -> np.ndarray:
+    return _accumulated(np.add, x, dim, dt)
+
+
+def _reverse_cumsum(x: np.ndarray, dim: int, dt: np.dtype) -> np.ndarray:
+    if not x.ndim:
+        return x.astype(dt)
+    return np.flip(_accumulated(np.add, np.flip(x, dim), dim, dt), dim)
+
+
+cumsum_op = define(
+    "cumsum", _cumsum, {"x": lambda g, dim, x_dtype: reverse_cumsum(g, dim, x_dtype)}
+)
+reverse_cumsum = define(
+    "reverse_cumsum", _reverse_cumsum, {"x": lambda g, dim, x_dtype: cumsum_op(g, dim, x_dtype)}
+)
+
+
+def _result_type(x: np.ndarray, dtype: dtype | None) -> np.dtype:
+    if dtype is not None:
+        return dtype.numpy
+    return np.dtype(np.int64) if x.dtype.kind in "biu" else x.dtype
+
+
+@reduction
+def cumsum(input: Value, dim: int, *, dtype: dtype | None = None) -> Value:
+    """The sum of the elements up to and including each one, along ``dim``."""
+    x = input._array
+    return cumsum_op(input, wrap_dim(dim, x.ndim), _result_type(x, dtype))
+
+
+def _cumprod(x: np.ndarray, dim: int, dt: np.dtype) -> np.ndarray:
+    return _accumulated(np.multiply, x, dim, dt)
+
+
+def _cumprod_vjp(g: Value, x: Value, y: Value, dim: int, x_dtype: np.dtype) -> Value:
+    """``dx_i = sum_{k >= i} g_k y_k / x_i``, where that does not divide by zero.
+
+    From the first zero of a line on, y is 0 and so is what comes from behind; at the zero itself
+    the derivative is the product of all others, which the quotient cannot give: it is found by
+    running the product again with a 1 in its place.
+    """
+    d = _dtypes.from_numpy(x_dtype)
+    if not x.dim():
+        return (g * 1).to(d)
+    x = x.to(g.dtype)
+    zero = x == 0
+    if not zero._array.any():
+        w = reverse_cumsum((g * y.conj()), dim, g._array.dtype)
+        return (w / x.conj()).to(d)
+    seen = zero.cumsum(dim)
+    before = seen == 0
+    first = zero & (seen == 1)
+    filled = x.masked_fill(zero, 1)
+    # Up to the first zero, as above; terms from the zero on do not count.
+    w = reverse_cumsum(g * y.conj(), dim, g._array.dtype) / filled.conj()
+    at_first = x.masked_fill(first, 1).cumprod(dim)
+    total = (g * at_first.conj()).masked_fill(before, 0).sum(dim, True)
+    return (w.masked_fill(~before, 0) + total.masked_fill(~first, 0)).to(d)
+
+
+cumprod_op = define("cumprod", _cumprod, {"x": _cumprod_vjp})
+
+
+@reduction
+def cumprod(input: Value, dim: int, *, dtype: dtype | None = None) -> Value:
+    """The product of the elements up to and including each one, along ``dim``."""
+    x = input._array
+    return cumprod_op(input, wrap_dim(dim, x.ndim), _result_type(x, dtype))
+
+
+# ---- cummax, cummin ------------------------------------------------------------------------
+
+
+def _running_extreme(name: str, ufunc: np.ufunc) -> Callable[..., tuple[Value, Value]]:
+    def forward(x: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
+        if not x.size or not x.ndim:
+            return x.copy(), np.zeros(x.shape, np.int64)
+        v = real_values(x)
+        best = ufunc.accumulate(v, dim)
+        # An element that is as good as all before it is the new place; once nan, always nan.
+        new = (v == best) | (v != v)
+        place = np.arange(x.shape[dim]).reshape([-1 if d == dim else 1 for d in range(x.ndim)])
+        index = np.maximum.accumulate(np.where(new, place, 0), dim)
+        return best.astype(x.dtype, copy=False), index
+
+    return define(
+        name,
+        forward,
+        {"x": lambda g, y, dim, x_shape: add_at(g[0], y[1], dim, x_shape)},
+    )
+
+
+def _add_at(grad: np.ndarray, index: np.ndarray, dim: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros of ``shape`` with ``grad`` added at ``index`` along ``dim``, which may repeat."""
+    full = np.zeros(shape or (1,), grad.dtype)
+    places = list(np.indices(grad.shape or (1,), sparse=True))
+    places[dim] = index.reshape(grad.shape or (1,))
+    np.add.at(full, tuple(places), grad)
+    return full.reshape(shape)
+
+
+add_at = define(
+    "scatter_add_along",
+    _add_at,
+    {"grad": lambda g, index, dim: g.gather(dim, index)},
+)
+cummax_op = _running_extreme("cummax", np.maximum)
+cummin_op = _running_extreme("cummin", np.minimum)
+
+
+@reduction
+def cummax(input: Value, dim: int) -> tuple[Value, Value]:
+    """``(values, indices)`` of the largest element up to each one, the last one among equals."""
+    if input._array.dtype.kind == "c":
+        raise unsupported("cummax", input.dtype)
+    return return_types.cummax(cummax_op(input, wrap_dim(dim, input._array.ndim)))
+
+
+@reduction
+def cummin(input: Value, dim: int) -> tuple[Value, Value]:
+    """``(values, indices)`` of the smallest element up to each one, the last one among equals."""
+    if input._array.dtype.kind == "c":
+        raise unsupported("cummin", input.dtype)
+    return return_types.cummin(cummin_op(input, wrap_dim(dim, input._array.ndim)))
+
+
+# ---- logcumsumexp --------------------------------------------------------------------------
+
+
+def _log_add_exp(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """``log(exp(a) + exp(b))`` of complex numbers, scaled by the larger real part."""
+    swap = (a.real < b.real) | np.isnan(b.real)
+    big, small = np.where(swap, b, a), np.where(swap, a, b)
+    r = big + np.log1p(np.exp(small - big))
+    return np.where(np.isneginf(small.real), big, r)
+
+
+def _logcumsumexp(x: np.ndarray, dim: int) -> np.ndarray:
+    if not x.size or not x.ndim:
+        return x.copy()
+    if x.dtype.kind != "c":
+        return np.logaddexp.accumulate(real_values(x), dim).astype(x.dtype, copy=False)
+    r = np.moveaxis(x.copy(), dim, 0)
+    for i in range(1, len(r)):
+        r[i] = _log_add_exp(r[i - 1], r[i])
+    return np.moveaxis(r, 0, dim)
+
+
+def _logcumsumexp_vjp(g: Value, x: Value, y: Value, dim: int) -> Value:
+    """``exp(x_i) sum_{k >= i} g_k exp(-y_k)``, the sums kept as logarithms."""
+    if not x.dim():
+        return g * 1
+    if g._array.dtype.kind == "c":
+        w = reverse_cumsum((g * (-y).exp().conj()), dim, g._array.dtype)
+        return w * x.exp().conj()
+    positive = g.log().masked_fill(g <= 0, -np.inf)
+    negative = (-g).log().masked_fill(g >= 0, -np.inf)
+    up = (positive - y).flip(dim).logcumsumexp(dim).flip(dim) + x
+    down = (negative - y).flip(dim).logcumsumexp(dim).flip(dim) + x
+    return up.exp() - down.exp()
+
+
+logcumsumexp_op = define("logcumsumexp", _logcumsumexp, {"x": _logcumsumexp_vjp})
+
+
+@reduction
+def logcumsumexp(input: Value, dim: int) -> Value:
+    """``log(cumsum(exp(input)))`` along ``dim``, without overflow."""
+    if input._array.dtype.kind in "biu":
+        raise unsupported("logcumsumexp_out", input.dtype)
+    return logcumsumexp_op(input, wrap_dim(dim, input._array.ndim))
+
+
+__all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]

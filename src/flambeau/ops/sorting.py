@@ -1,0 +1,209 @@
+"""Sorting with indices, and the largest k.
+
+Where keys and positions fit into 64 bits together, they are sorted as one unsigned integer: the
+order-preserving bits of the key above, the position below. That is stable by itself, and NumPy
+sorts integers with vector instructions. nan comes last, or first where the order descends.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._shapes import wrap_dim
+from ..core import return_types, threads
+from ..core.op import define
+from ..core.value import Value
+from ._reduce import one_line, place, real_values, reduction
+
+_SMALL = 256  # elements below which packing costs more than it saves
+
+# ---- arrays --------------------------------------------------------------------------------
+
+
+def _keys(v: np.ndarray, descending: bool) -> tuple[np.ndarray | None, int]:
+    """uint64 keys in the order of ``v``, nan last, and their number of bits; None if too many."""
+    if v.dtype == np.float32:
+        bits = (v + np.float32(0)).view(np.int32)  # + 0: -0.0 and 0.0 are equal
+        key = (bits ^ ((bits >> 31) | np.int32(-(2**31)))).view(np.uint32)
+        nan = v != v
+        if nan.any():
+            key[nan] = 0xFFFFFFFF
+        if descending:
+            np.invert(key, key)
+        return key.astype(np.uint64), 32
+    if v.dtype.kind not in "iu":
+        return None, 0
+    low, high = int(v.min()), int(v.max())
+    if high - low >= 1 << 40:
+        return None, 0
+    if descending:
+        key = (high - v) if high < 2**63 else None
+    else:
+        key = v - v.dtype.type(low) if v.dtype.itemsize == 8 else v.astype(np.int64) - low
+    if key is None:
+        return None, 0
+    return key.astype(np.uint64), max(1, (high - low).bit_length())
+
+
+def _argsort_lines(v: np.ndarray, descending: bool) -> np.ndarray:
+    """The stable order of the last dimension of ``v``."""
+    n = v.shape[-1]
+    if v.size > _SMALL and v.dtype.itemsize >= 4:
+        width = max(1, (n - 1).bit_length())
+        packed, bits = _keys(v, descending)
+        if packed is not None and bits + width <= 64:
+            packed = packed << np.uint64(width)
+            packed |= np.arange(n, dtype=np.uint64)
+            packed.sort(-1)
+            packed &= np.uint64((1 << width) - 1)
+            return packed.view(np.int64)
+    if descending:
+        return (n - 1) - np.argsort(v[..., ::-1], -1, kind="stable")[..., ::-1]
+    return np.argsort(v, -1, kind="stable")
+
+
+def argsort_array(x: np.ndarray, dim: int, descending: bool) -> np.ndarray:
+    """The stable order of ``x`` along ``dim``."""
+    if not x.size:
+        return np.zeros(x.shape, np.int64)
+    v = real_values(one_line(x))
+    last = dim == v.ndim - 1
+    if not last:
+        v = np.ascontiguousarray(v.swapaxes(dim, -1))
+    lines = v.reshape(-1, v.shape[-1])
+    if lines.size < threads.LARGE or len(lines) == 1:
+        order = _argsort_lines(lines, descending)
+    else:
+        order = np.empty(lines.shape, np.int64)
+        step = max(1, threads.BLOCK // lines.shape[1])
+
+        def part(start: int, stop: int) -> None:
+            for i in range(start, stop, step):
+                j = min(i + step, stop)
+                order[i:j] = _argsort_lines(lines[i:j], descending)
+
+        threads.run_parts(part, len(lines), step)
+    order = order.reshape(v.shape)
+    if not last:
+        order = np.ascontiguousarray(order.swapaxes(dim, -1))
+    return order.reshape(x.shape)
+
+
+def take_along(x: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
+    """``np.take_along_axis`` that is quick for one line and takes 0-dim arrays."""
+    if x.ndim <= 1:
+        return one_line(x).take(index)
+    return np.take_along_axis(x, index, dim)
+
+
+def _sort(x: np.ndarray, dim: int, descending: bool) -> tuple[np.ndarray, np.ndarray]:
+    order = argsort_array(x, dim, descending)
+    return take_along(x, order, dim), order
+
+
+def _sort_vjp(g: list, y: tuple, dim: int, x_shape: tuple[int, ...]) -> Value:
+    return place(g[0], y[1], dim, True, x_shape)
+
+
+sort_op = define("sort", _sort, {"x": _sort_vjp})
+
+# ---- public functions ----------------------------------------------------------------------
+
+
+def _check_ordered(input: Value) -> None:
+    if input._array.dtype.kind == "c":
+        raise RuntimeError(
+            "Sort does not support complex dtypes on CPU\n"
+            "  complex numbers have no order; sort .abs() or .real"
+        )
+
+
+@reduction
+def sort(
+    input: Value, dim: int = -1, descending: bool = False, stable: bool = False
+) -> tuple[Value, Value]:
+    """``(values, indices)`` in order along ``dim``; always stable. nan is the largest."""
+    _check_ordered(input)
+    dim = wrap_dim(dim, input._array.ndim)
+    return return_types.sort(sort_op(input, dim, bool(descending)))
+
+
+argsort_op = define("argsort", argsort_array)
+
+
+@reduction
+def argsort(input: Value, dim: int = -1, descending: bool = False, stable: bool = False) -> Value:
+    """The indices that put ``input`` in order along ``dim``; always stable."""
+    _check_ordered(input)
+    dim = wrap_dim(dim, input._array.ndim)
+    return argsort_op(input.detach(), dim, bool(descending))
+
+
+@reduction
+def msort(input: Value) -> Value:
+    """``input`` sorted along its first dimension."""
+    return sort(input, 0)[0]
+
+
+# ---- topk ----------------------------------------------------------------------------------
+
+_LONG_LINE = 2048  # elements from which finding the k-th value first pays
+
+
+def _largest_of_line(v: np.ndarray, k: int) -> np.ndarray:
+    """Positions of the ``k`` largest of one line without nan, in no order."""
+    threshold = np.partition(v, len(v) - k)[len(v) - k]
+    above = np.flatnonzero(v > threshold)
+    equal = np.flatnonzero(v == threshold)
+    return np.concatenate((above, equal[: k - len(above)]))
+
+
+def _topk(x: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np.ndarray, np.ndarray]:
+    if not x.ndim:
+        return (x.copy(), np.zeros((), np.int64)) if k else (x[:0], np.zeros(0, np.int64))
+    n = x.shape[dim]
+    if not k or not x.size:
+        shape = x.shape[:dim] + (k,) + x.shape[dim + 1 :]
+        return np.empty(shape, x.dtype), np.empty(shape, np.int64)
+    v = real_values(x)
+    if n >= _LONG_LINE and 4 * k <= n and not (v.dtype.kind == "f" and np.isnan(v).any()):
+        if not largest:
+            v = -v if v.dtype.kind == "f" else ~v
+        moved = np.moveaxis(v, dim, -1)
+        lines = np.ascontiguousarray(moved).reshape(-1, n)
+        index = np.empty((len(lines), k), np.int64)
+
+        def part(start: int, stop: int) -> None:
+            for i in range(start, stop):
+                index[i] = _largest_of_line(lines[i], k)
+
+        threads.run_parts(part, len(lines))
+        index = np.moveaxis(index.reshape(moved.shape[:-1] + (k,)), -1, dim)
+        order = argsort_array(np.take_along_axis(v, index, dim), dim, True)
+        index = np.take_along_axis(index, order, dim)
+    else:
+        index = argsort_array(x, dim, largest)
+        index = np.ascontiguousarray(index[(slice(None),) * dim + (slice(k),)])
+    return np.take_along_axis(x, index, dim), index
+
+
+topk_op = define("topk", _topk, {"x": _sort_vjp})
+
+
+@reduction
+def topk(
+    input: Value, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> tuple[Value, Value]:
+    """``(values, indices)`` of the ``k`` largest (or smallest) along ``dim``, best first."""
+    x = input._array
+    dim = wrap_dim(dim, x.ndim)
+    if not 0 <= k <= (x.shape[dim] if x.ndim else 1):
+        raise RuntimeError(
+            f"selected index k out of range\n"
+            f"  k is {k}, but dimension {dim} has {x.shape[dim] if x.ndim else 1} elements"
+        )
+    _check_ordered(input)
+    return return_types.topk(topk_op(input, k, dim, bool(largest)))
+
+
+__all__ = ["argsort", "msort", "sort", "topk"]
