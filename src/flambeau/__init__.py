@@ -59,6 +59,7 @@ from .core.modes import (
 from .core.promotion import result_type
 from .functions.differences import *  # noqa: F403
 from .functions.statistics import *  # noqa: F403
+from .functions.shape import *  # noqa: F403
 from .ops.arithmetic import *  # noqa: F403
 from .ops.bounds import *  # noqa: F403
 from .ops.comparison import *  # noqa: F403
@@ -68,6 +69,7 @@ from .ops.extrema import *  # noqa: F403
 from .ops.gathering import *  # noqa: F403
 from .ops.geometry import *  # noqa: F403
 from .ops.indexing import *  # noqa: F403
+from .ops.inplace_formulas import *  # noqa: F403
 from .ops.joining import *  # noqa: F403
 from .ops.memory import (
     channels_last,
@@ -81,8 +83,10 @@ from .ops.moments import *  # noqa: F403
 from .ops.multivariate import *  # noqa: F403
 from .ops.norms import *  # noqa: F403
 from .ops.order_statistics import *  # noqa: F403
+from .ops.padding import *  # noqa: F403
 from .ops.pieces import *  # noqa: F403
 from .ops.products import *  # noqa: F403
+from .ops.rearranging import *  # noqa: F403
 from .ops.reductions import *  # noqa: F403
 from .ops.rounding import *  # noqa: F403
 from .ops.scans import *  # noqa: F403

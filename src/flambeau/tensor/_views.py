@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from ..core.mutation import check_writable
+from ..core.twins import inplace
 from ..core.value import Value
-from ..ops import geometry, pieces, views
+from ..ops import geometry, pieces, rearranging, views
+
+
+def reshaped_in_place(function: Callable[..., Value]) -> Callable[..., Value]:
+    """The method that makes this tensor what the view ``function(self, ...)`` is."""
+
+    def method(self: Value, *args: object, **kwargs: object) -> Value:
+        view = function(self, *args, **kwargs)
+        check_writable(self, method.__name__, view._edge is not None)
+        self._array = view._array
+        self._edge = view._edge
+        self.counter().bump(method.__name__)
+        return self
+
+    method.__name__ = method.__qualname__ = function.__name__ + "_"
+    method.__doc__ = (
+        f"In-place version of ``{function.__name__}``: the memory stays, its shape not."
+    )
+    return method
 
 
 class ViewMethods:
@@ -51,6 +71,28 @@ class ViewMethods:
     view_as_real = geometry.view_as_real
     view_as_complex = geometry.view_as_complex
 
+    repeat = rearranging.repeat
+    repeat_interleave = rearranging.repeat_interleave
+    tril = rearranging.tril
+    tril_ = inplace(rearranging.tril)
+    triu = rearranging.triu
+    triu_ = inplace(rearranging.triu)
+    diag = rearranging.diag
+    diag_embed = rearranging.diag_embed
+    diagflat = rearranging.diagflat
+    fliplr = rearranging.fliplr
+    flipud = rearranging.flipud
+    rot90 = rearranging.rot90
+    roll = rearranging.roll
+
+    def flip(self, *dims: int | Sequence[int]) -> Value:
+        """``flip(0, 1)`` or ``flip((0, 1))``: a copy with those dimensions in reverse order."""
+        return rearranging.flip(self, dims[0] if len(dims) == 1 else dims)
+
+    def tile(self, *dims: int | Sequence[int]) -> Value:
+        """``tile(2, 3)`` or ``tile((2, 3))``: ``repeat`` with missing counts of 1 in front."""
+        return rearranging.tile(self, dims[0] if len(dims) == 1 else dims)
+
     def reshape(self, *shape: int | Sequence[int]) -> Value:
         """``reshape(2, 3)`` or ``reshape((2, 3))``: a view where there is one, else a copy."""
         if len(shape) == 1 and shape[0].__class__ is not int:
@@ -90,3 +132,11 @@ class ViewMethods:
     def imag(self) -> Value:
         """The imaginary part of a complex tensor."""
         return geometry.imag(self)
+
+    transpose_ = reshaped_in_place(views.transpose)
+    swapaxes_ = reshaped_in_place(views.swapaxes)
+    swapdims_ = reshaped_in_place(views.swapdims)
+    t_ = reshaped_in_place(views.t)
+    squeeze_ = reshaped_in_place(views.squeeze)
+    unsqueeze_ = reshaped_in_place(views.unsqueeze)
+    as_strided_ = reshaped_in_place(geometry.as_strided)
