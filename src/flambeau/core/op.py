@@ -306,7 +306,7 @@ def binary(
     takes: str = "biufc",
     grad_name: str | None = None,
     check: Callable[[Value, Value | Number], None] | None = None,
-    tensors_only: bool = False,
+    numbers: str = "both",
 ) -> Callable[..., Value]:
     """Define an elementwise operation of two operands that broadcast.
 
@@ -316,9 +316,11 @@ def binary(
     ``takes``: kinds of the promoted dtype accepted; ``grad_name`` and ``check(a, b)``: as for
     ``unary``.
 
-    The function it returns takes tensors and numbers (``tensors_only``: no numbers); with two
-    numbers or any other operand it raises TypeError. Its attribute ``operator`` is the same for
-    an infix operator: it returns NotImplemented where Python should ask the other operand.
+    ``numbers``: which operands of the function may be numbers instead of tensors: "both" (one
+    of the two, that is), "second" or "none"; TypeError for any other operand.
+
+    The function's attribute ``operator`` is the same for an infix operator: it returns
+    NotImplemented where Python should ask the other operand.
     """
     op = Op(name, "binary", forward, vjp, result, takes, grad_name, check)
     op.params = () if vjp is None else tuple(_parameters(f) for f in vjp)
@@ -400,9 +402,9 @@ def binary(
 
     def call(input: Value | Number, other: Value | Number, *, out: Value | None = None) -> Value:
         a, b = input, other
-        if isinstance(a, Value) and (not tensors_only or isinstance(b, Value)):
+        if isinstance(a, Value) and (numbers != "none" or isinstance(b, Value)):
             r = operator(a, b)
-        elif is_number(a) and isinstance(b, Value) and not tensors_only:
+        elif is_number(a) and isinstance(b, Value) and numbers == "both":
             r = number_first(a, b)
         else:
             r = NotImplemented
@@ -653,7 +655,7 @@ def define(
                 saved.append((key, v))
             elif type(v) is tuple and v and isinstance(v[0], Value):
                 saved.append((key, [getattr(t._array, part) for t in v]))
-            elif v is None:
+            elif not isinstance(v, Value):
                 saved.append((key, None))
             else:
                 saved.append((key, getattr(v._array, part)))

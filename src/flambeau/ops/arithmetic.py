@@ -48,7 +48,7 @@ def no_derivative(name: str) -> Callable[[Value], Value]:
     """A gradient that refuses, as PyTorch does for the operation ``name``."""
 
     def vjp(g: Value) -> Value:
-        raise RuntimeError(f"derivative for aten::{name} is not implemented")
+        raise NotImplementedError(f"the derivative for '{name}' is not implemented.")
 
     return vjp
 
@@ -129,6 +129,10 @@ def sub(
 
 def rsub(input: Value, other: Value | Number, *, alpha: Number = 1) -> Value:
     """``other - alpha * input``, elementwise, broadcast. RuntimeError for bool tensors."""
+    if not isinstance(input, Value):
+        raise TypeError(
+            f"rsub(): argument 'input' (position 1) must be Tensor, not {type_name(input)}"
+        )
     if alpha != 1 or alpha is True:
         _no_bool(input, other)
         input = scaled(input, alpha, other)
@@ -286,6 +290,7 @@ fmod = binary(
     _fmod,
     (lambda g: g, lambda g, a, b: -g * a.div(b, rounding_mode="trunc")),
     takes="iuf",
+    numbers="second",
 )
 
 # ---- powers --------------------------------------------------------------------------------

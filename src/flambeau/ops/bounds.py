@@ -46,7 +46,7 @@ def _extremum(name: str, ufunc: np.ufunc, a_loses: np.ufunc, b_loses: np.ufunc) 
         ),
         takes="biuf",
         check=_no_complex(name),
-        tensors_only=True,
+        numbers="none",
     )
 
 
@@ -65,7 +65,7 @@ def _first_wins(name: str, ufunc: np.ufunc, wins: np.ufunc) -> Callable:
         ),
         takes="biuf",
         check=_no_complex(name),
-        tensors_only=True,
+        numbers="none",
     )
 
 

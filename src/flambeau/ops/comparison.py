@@ -15,12 +15,14 @@ from .arithmetic import as_dtype, unbroadcast
 
 # ---- comparisons ---------------------------------------------------------------------------
 
-eq = binary("eq", np.equal, None, result="bool")
-ne = not_equal = binary("ne", np.not_equal, None, result="bool")
-lt = less = binary("lt", np.less, None, result="bool", takes="biuf")
-le = less_equal = binary("le", np.less_equal, None, result="bool", takes="biuf")
-gt = greater = binary("gt", np.greater, None, result="bool", takes="biuf")
-ge = greater_equal = binary("ge", np.greater_equal, None, result="bool", takes="biuf")
+eq = binary("eq", np.equal, None, result="bool", numbers="second")
+ne = not_equal = binary("ne", np.not_equal, None, result="bool", numbers="second")
+lt = less = binary("lt", np.less, None, result="bool", takes="biuf", numbers="second")
+le = less_equal = binary("le", np.less_equal, None, result="bool", takes="biuf", numbers="second")
+gt = greater = binary("gt", np.greater, None, result="bool", takes="biuf", numbers="second")
+ge = greater_equal = binary(
+    "ge", np.greater_equal, None, result="bool", takes="biuf", numbers="second"
+)
 
 
 def _no_complex(x: Value) -> None:
@@ -102,9 +104,9 @@ def equal(input: Value, other: Value) -> bool:
 
 # ---- logic ---------------------------------------------------------------------------------
 
-logical_and = binary("logical_and", np.logical_and, None, result="bool", tensors_only=True)
-logical_or = binary("logical_or", np.logical_or, None, result="bool", tensors_only=True)
-logical_xor = binary("logical_xor", np.logical_xor, None, result="bool", tensors_only=True)
+logical_and = binary("logical_and", np.logical_and, None, result="bool", numbers="none")
+logical_or = binary("logical_or", np.logical_or, None, result="bool", numbers="none")
+logical_xor = binary("logical_xor", np.logical_xor, None, result="bool", numbers="none")
 logical_not = unary("logical_not", np.logical_not, None, result="bool")
 
 bitwise_and = binary("bitwise_and", np.bitwise_and, None, takes="biu")

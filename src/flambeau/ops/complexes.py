@@ -7,6 +7,7 @@ import numpy as np
 from .._dtypes import float16, float32, float64, from_numpy
 from .._errors import type_name
 from .._shapes import broadcast
+from ..core.mutation import write_out
 from ..core.op import define, unary, unsupported
 from ..core.twins import accepts_out
 from ..core.value import Value
@@ -87,18 +88,31 @@ def _check_parts(name: str, first: Value, second: Value) -> None:
     broadcast(first._array.shape, second._array.shape)
 
 
-@accepts_out
-def complex(real: Value, imag: Value) -> Value:
+def _check_out(out: Value | None, first: Value) -> None:
+    """``out=`` of complex and polar is not converted to."""
+    if isinstance(out, Value) and isinstance(first, Value):
+        wanted, given = from_numpy(first._array.dtype).to_complex(), from_numpy(out._array.dtype)
+        if given is not wanted:
+            raise RuntimeError(
+                f"Expected object of scalar type {wanted.legacy_name} but got scalar type "
+                f"{given.legacy_name} for argument 'out'"
+            )
+
+
+def complex(real: Value, imag: Value, *, out: Value | None = None) -> Value:
     """``real + 1j * imag`` of two float32 or two float64 tensors, broadcast."""
     _check_parts("complex", real, imag)
-    return _complex_op(real, imag)
+    _check_out(out, real)
+    result = _complex_op(real, imag)
+    return result if out is None else write_out(out, result, "complex")
 
 
-@accepts_out
-def polar(abs: Value, angle: Value) -> Value:
+def polar(abs: Value, angle: Value, *, out: Value | None = None) -> Value:
     """``abs * (cos(angle) + 1j * sin(angle))`` of two float32 or two float64 tensors, broadcast."""
     _check_parts("polar", abs, angle)
-    return _polar_op(abs, angle)
+    _check_out(out, abs)
+    result = _polar_op(abs, angle)
+    return result if out is None else write_out(out, result, "polar")
 
 
 __all__ = ["angle", "complex", "conj", "conj_physical", "polar"]

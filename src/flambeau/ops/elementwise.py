@@ -13,22 +13,31 @@ import numpy as np
 
 from .._dtypes import FLOATING, from_numpy, get_default_dtype
 from ..core.op import binary, define, unary, unsupported
-from ..core.promotion import widened
 from ..core.twins import accepts_out
 from ..core.value import Value
+from . import scalar_math
 from .arithmetic import conjugate as conj
 
 # ---- exponentials, logarithms, roots -------------------------------------------------------
 
 _LN2, _LN10 = math.log(2), math.log(10)
 
+
+def _expm1(x: np.ndarray) -> np.ndarray:
+    return scalar_math.expm1(x) if x.dtype.kind == "c" else np.expm1(x)
+
+
+def _log1p(x: np.ndarray) -> np.ndarray:
+    return scalar_math.log1p(x) if x.dtype.kind == "c" else np.log1p(x)
+
+
 exp = unary("exp", np.exp, lambda g, y: g * conj(y))
 exp2 = unary("exp2", np.exp2, lambda g, y: g * conj(y * _LN2))
-expm1 = unary("expm1", np.expm1, lambda g, y: g * conj(y + 1))
+expm1 = unary("expm1", _expm1, lambda g, y: g * conj(y + 1))
 log = unary("log", np.log, lambda g, x: g / conj(x))
 log2 = unary("log2", np.log2, lambda g, x: g / conj(x * _LN2))
 log10 = unary("log10", np.log10, lambda g, x: g / conj(x * _LN10))
-log1p = unary("log1p", np.log1p, lambda g, x: g / conj(x + 1))
+log1p = unary("log1p", _log1p, lambda g, x: g / conj(x + 1))
 
 sqrt = unary("sqrt", np.sqrt, lambda g, y: g / conj(2 * y))
 rsqrt = unary("rsqrt", lambda x: np.reciprocal(np.sqrt(x)), lambda g, y: g * conj(y * y * y) * -0.5)
@@ -88,12 +97,6 @@ _sigmoid_backward = binary(
 sigmoid = unary("sigmoid", _sigmoid, lambda g, y: _sigmoid_backward(g, y))
 
 
-def _logit(x: np.ndarray, eps: float | None) -> np.ndarray:
-    if eps is not None:
-        x = np.minimum(np.maximum(x, eps), 1 - eps)
-    return np.log(x / (1 - x))
-
-
 def _logit_vjp(g: Value, x: Value, eps: float | None) -> Value:
     slope = 1 / (x * (1 - x))
     if eps is None:
@@ -101,7 +104,7 @@ def _logit_vjp(g: Value, x: Value, eps: float | None) -> Value:
     return (g * slope).masked_fill((x < eps) | (x > 1 - eps), 0)
 
 
-_logit_op = define("logit", widened(_logit), {"x": _logit_vjp})
+_logit_op = define("logit", lambda x, eps: scalar_math.logit(x, eps=eps), {"x": _logit_vjp})
 
 
 def floating(name: str, input: Value) -> Value:

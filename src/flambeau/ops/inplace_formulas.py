@@ -12,12 +12,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .._dtypes import COMPLEX, from_numpy
+from .._dtypes import FLOATING, INTEGRAL, from_numpy
 from ..core import threads
 from ..core.modes import state
 from ..core.mutation import check_writable, written
+from ..core.op import define
 from ..core.promotion import Number, is_number
-from ..core.twins import F32, F64, inplace, inplace_binary
+from ..core.twins import F32, F64, accepts_out, inplace, inplace_binary
 from ..core.value import Value, as_array
 from . import arithmetic, bounds, comparison, multivariate
 
@@ -216,27 +217,55 @@ def clamp_max_(self: Value, max: Value | Number) -> Value:
 # ---- constants -----------------------------------------------------------------------------
 
 
-def fill_(self: Value, value: Value | Number) -> Value:
-    """Write ``value`` (a number, or a 0-dim tensor) into every element; returns this tensor."""
+_fill_number = define("fill", lambda x, value: np.full_like(x, value), {"x": arithmetic.flat})
+_fill_tensor = define(
+    "fill_tensor",
+    lambda x, value: np.full_like(x, value),
+    {"x": arithmetic.flat, "value": lambda g: g.sum()},
+)
+_fill_tensor.op.grad_name = "FillBackward1"
+_zero = define("zero", lambda x: np.zeros_like(x), {"x": arithmetic.flat})
+
+
+@accepts_out
+def fill(input: Value, value: Value | Number) -> Value:
+    """A tensor like ``input`` with ``value`` (a number, or a 0-dim tensor) in every element."""
+    d = from_numpy(input._array.dtype)
     if isinstance(value, Value):
         if value._array.ndim:
             raise RuntimeError(
-                "fill_ only supports 0-dimension value tensor but got tensor with "
+                "fill only supports 0-dimension value tensor but got tensor with "
                 f"{value._array.ndim} dimensions."
             )
-        return self.copy_(value)
-    a = self._array
-    check_writable(self, "fill_", self._edge is not None)
-    d = from_numpy(a.dtype)
-    if isinstance(value, complex) and d.category < COMPLEX:
+        return _fill_tensor(input, arithmetic.as_dtype(value, d))
+    if isinstance(value, complex) and d.category in (INTEGRAL, FLOATING):
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
-    a.fill(value if d.category > 1 and a.dtype.kind != "V" else as_array(value, d))
+    return _fill_number(input, as_array(value, d))
+
+
+_fill_recorded = inplace(fill)
+_zero_recorded = inplace(_zero)
+
+
+def fill_(self: Value, value: Value | Number) -> Value:
+    """Write ``value`` (a number, or a 0-dim tensor) into every element; returns this tensor."""
+    if (
+        isinstance(value, Value)
+        or isinstance(value, complex)
+        or (self._edge is not None and state.grad)
+    ):
+        return _fill_recorded(self, value)
+    check_writable(self, "fill_", False)
+    a = self._array
+    a.fill(value if a.dtype.kind in "fc" else as_array(value, from_numpy(a.dtype)))
     return written(self, "fill_")
 
 
 def zero_(self: Value) -> Value:
     """Write 0 into every element; returns this tensor."""
-    check_writable(self, "zero_", self._edge is not None)
+    if self._edge is not None and state.grad:
+        return _zero_recorded(self)
+    check_writable(self, "zero_", False)
     self._array.fill(0)
     return written(self, "zero_")
 
@@ -261,3 +290,6 @@ def masked_fill_(self: Value, mask: Value, value: Value | Number) -> Value:
         self.counter().bump("masked_fill_")
         return self
     return _masked_fill(self, mask, value)
+
+
+__all__ = ["fill"]

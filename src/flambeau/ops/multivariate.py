@@ -11,6 +11,7 @@ from ..core.op import binary, define, unsupported
 from ..core.promotion import Number, is_number, result_type, widened
 from ..core.twins import accepts_out
 from ..core.value import Value
+from . import scalar_math
 from .arithmetic import as_dtype, conjugate, mul, pow, unbroadcast
 
 # ---- angles and lengths --------------------------------------------------------------------
@@ -30,81 +31,39 @@ atan2 = arctan2 = binary(
     ),
     result="float",
     takes="biuf",
-    tensors_only=True,
+    numbers="none",
 )
 hypot = binary(
     "hypot",
     np.hypot,
     (lambda g, a, y: g * (a / y), lambda g, b, y: g * (b / y)),
     takes="f",
-    tensors_only=True,
+    numbers="none",
 )
 
 # ---- sums of exponentials ------------------------------------------------------------------
 
 
-def _logaddexp(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    if a.dtype.kind != "c":
-        return np.logaddexp(a, b)
-    larger, smaller = np.where(a.real >= b.real, a, b), np.where(a.real >= b.real, b, a)
-    same = np.isinf(larger.real) & (a.real == b.real)
-    return np.where(same & (larger.real < 0), larger, larger + np.log1p(np.exp(smaller - larger)))
-
-
 logaddexp = binary(
     "logaddexp",
-    _logaddexp,
+    scalar_math.logaddexp,
     (
         lambda g, a, b: g / conjugate(1 + (b - a).exp()),
         lambda g, a, b: g / conjugate(1 + (a - b).exp()),
     ),
     takes="fc",
-    tensors_only=True,
+    numbers="none",
 )
 logaddexp2 = binary(
     "logaddexp2",
-    np.logaddexp2,
+    scalar_math.logaddexp2,
     (
         lambda g, a, b: g / (1 + (b - a).exp2()),
         lambda g, a, b: g / (1 + (a - b).exp2()),
     ),
     takes="f",
-    tensors_only=True,
+    numbers="none",
 )
-
-# ---- products with a logarithm -------------------------------------------------------------
-
-
-def _times_log(x: np.ndarray, y: np.ndarray, log: np.ufunc) -> np.ndarray:
-    nothing = (x == 0) & ~np.isnan(y)
-    r = x * log(y)
-    return np.where(nothing, r.dtype.type(0), r)
-
-
-def _xlogy(x: np.ndarray, y: np.ndarray | Number) -> np.ndarray:
-    return _times_log(x, np.asarray(y, x.dtype), np.log)
-
-
-def _log_of(b: Value | Number) -> Value | Number:
-    return b.log() if isinstance(b, Value) else float(np.log(np.float64(b)))
-
-
-xlogy = binary(
-    "xlogy",
-    _xlogy,
-    (
-        lambda g, a, b: (g * _log_of(b)).masked_fill((a == 0) & _not_above(a, b), 0),
-        lambda g, a, b: g * a / b,
-    ),
-    result="float",
-    takes="biuf",
-)
-
-
-def _not_above(a: Value, b: Value | Number) -> Value:
-    """Where ``b <= 0``, in the shape of ``a`` for a number."""
-    return b <= 0 if isinstance(b, Value) else a * 0 >= b
-
 
 # ---- one operation with a factor -----------------------------------------------------------
 
@@ -266,15 +225,19 @@ def ldexp(input: Value, other: Value) -> Value:
         raise TypeError(
             f"ldexp(): argument 'other' (position 2) must be Tensor, not {type_name(other)}"
         )
+    if not isinstance(input, Value):
+        raise TypeError(
+            f"ldexp(): argument 'input' (position 1) must be Tensor, not {type_name(input)}"
+        )
     return mul(input, pow(2.0, other))
 
 
 # ---- whole numbers -------------------------------------------------------------------------
 
-gcd = binary("gcd", np.gcd, None, takes="iu", tensors_only=True)
-lcm = binary("lcm", np.lcm, None, takes="iu", tensors_only=True)
+gcd = binary("gcd", np.gcd, None, takes="iu", numbers="none")
+lcm = binary("lcm", np.lcm, None, takes="iu", numbers="none")
 
 __all__ = [
     "addcdiv", "addcmul", "arctan2", "atan2", "float_power", "gcd", "hypot", "lcm", "ldexp", "lerp",
-    "logaddexp", "logaddexp2", "xlogy",
+    "logaddexp", "logaddexp2",
 ]  # fmt: skip

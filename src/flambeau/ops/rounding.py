@@ -10,10 +10,11 @@ from .._dtypes import from_numpy
 from .._errors import type_name
 from ..core import return_types
 from ..core.op import binary, define, unary, unsupported
-from ..core.promotion import Number, result_type, widened
+from ..core.promotion import Number, result_type
 from ..core.twins import accepts_out
 from ..core.value import Value
-from .arithmetic import as_dtype, flat
+from . import scalar_math
+from .arithmetic import as_dtype, flat, no_derivative, unbroadcast
 
 # ---- to whole numbers ----------------------------------------------------------------------
 
@@ -37,14 +38,11 @@ _round = _whole("round", np.rint)
 frac = unary("frac", lambda x: x - np.trunc(x), lambda g: g, result="same", takes="f")
 
 
-def _round_to(x: np.ndarray, decimals: int) -> np.ndarray:
-    factor = 10.0 ** abs(decimals)
-    if decimals > 0:
-        return np.rint(x * factor) / factor
-    return np.rint(x / factor) * factor
-
-
-_round_decimals = define("round_decimals", widened(_round_to), {"x": flat})
+_round_decimals = define(
+    "round_decimals",
+    lambda x, decimals: scalar_math.round_decimals(x, decimals=decimals),
+    {"x": flat},
+)
 _round_decimals.op.grad_name = "RoundBackward1"
 
 
@@ -102,7 +100,7 @@ def _copysign_vjp(g: Value, a: Value, y: Value) -> Value:
 
 
 copysign = binary(
-    "copysign", np.copysign, (_copysign_vjp, lambda g: flat(g)), result="float", takes="biuf"
+    "copysign", np.copysign, (_copysign_vjp, flat), result="float", takes="biuf", numbers="second"
 )
 
 
@@ -118,18 +116,11 @@ def _same_real_dtypes(a: Value, b: Value | Number) -> None:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
 
 
-def _no_derivative(name: str) -> Callable:
-    def vjp(g: Value) -> Value:
-        raise RuntimeError(f"derivative for aten::{name} is not implemented")
-
-    return vjp
-
-
 _heaviside_op = binary(
     "heaviside",
     _heaviside,
-    (_no_derivative("heaviside"), _no_derivative("heaviside")),
-    tensors_only=True,
+    (no_derivative("heaviside"), no_derivative("heaviside")),
+    numbers="none",
 )
 
 
@@ -143,14 +134,13 @@ def heaviside(input: Value, values: Value, *, out: Value | None = None) -> Value
     return _heaviside_op(input, values, out=out)
 
 
-def _nextafter(x: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.nextafter(x, other)
-
-
 _nextafter_op = define(
     "nextafter",
-    _nextafter,
-    {"x": _no_derivative("nextafter"), "other": _no_derivative("nextafter")},
+    scalar_math.nextafter,
+    {
+        "x": lambda g, x, towards: unbroadcast(g.masked_fill(x == towards, 0), x._array.shape),
+        "towards": lambda g, x, towards: unbroadcast(flat(g), towards._array.shape),
+    },
 )
 
 
@@ -168,7 +158,7 @@ def nextafter(input: Value, other: Value) -> Value:
 
 frexp_op = define(
     "frexp",
-    widened(lambda x: np.frexp(x)),
+    scalar_math.frexp,
     {"x": lambda g, y: g[0] * (y[1].neg()).to(g[0].dtype).exp2()},
     differentiable=(0,),
 )

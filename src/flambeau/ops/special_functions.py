@@ -1,4 +1,4 @@
-"""Error functions, gamma functions and their relatives: records over the formulas of scalar_*.
+"""Error functions, gamma functions and their relatives: records over ``scalar_math``.
 
 Source of the definitions: https://docs.pytorch.org/docs/stable/special.html
 """
@@ -6,44 +6,52 @@ Source of the definitions: https://docs.pytorch.org/docs/stable/special.html
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from ..core.op import define, unary
-from ..core.promotion import widened
+from ..core.op import binary, define, unary
+from ..core.promotion import Number
 from ..core.twins import accepts_out
 from ..core.value import Value
-from . import _scalar_erf, _scalar_gamma
+from . import scalar_math
 from .arithmetic import conjugate as conj
+from .arithmetic import no_derivative
 from .elementwise import floating
 
 _REAL = "biuf"
+_ROOT_PI, _ROOT_2, _ROOT_2PI = math.sqrt(math.pi), math.sqrt(2), math.sqrt(2 * math.pi)
+
+
+def _real(name: str, forward: Callable, vjp: Callable | None) -> Callable:
+    return unary(name, forward, vjp, takes=_REAL)
+
 
 # ---- the normal distribution ---------------------------------------------------------------
 
-_TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
-
-erf = unary(
-    "erf", _scalar_erf.erf, lambda g, x: g * (_TWO_OVER_ROOT_PI * (-x * x).exp()), takes=_REAL
+erf = _real("erf", scalar_math.erf, lambda g, x: g * ((-x * x).exp() * (2 / _ROOT_PI)))
+erfc = _real("erfc", scalar_math.erfc, lambda g, x: g * ((-x * x).exp() * (-2 / _ROOT_PI)))
+erfinv = _real("erfinv", scalar_math.erfinv, lambda g, y: g * ((y * y).exp() * (_ROOT_PI / 2)))
+erfcx = _real("special_erfcx", scalar_math.erfcx, lambda g, x, y: g * (2 * x * y - 2 / _ROOT_PI))
+ndtr = _real("ndtr", scalar_math.ndtr, lambda g, x: g * ((x * x * -0.5).exp() / _ROOT_2PI))
+ndtri = _real(
+    "special_ndtri", scalar_math.ndtri, lambda g, y: g * ((y * y * 0.5).exp() * _ROOT_2PI)
 )
-erfc = unary(
-    "erfc", _scalar_erf.erfc, lambda g, x: g * (-_TWO_OVER_ROOT_PI * (-x * x).exp()), takes=_REAL
+log_ndtr = _real(
+    "special_log_ndtr",
+    scalar_math.log_ndtr,
+    lambda g, x: g / (erfcx(x / -_ROOT_2) * (_ROOT_2PI / 2)),
 )
-erfinv = unary(
-    "erfinv",
-    _scalar_erf.erfinv,
-    lambda g, y: g * ((y * y).exp() / _TWO_OVER_ROOT_PI),
-    takes=_REAL,
-)
+entr = _real("special_entr", scalar_math.entr, lambda g, x: g * -(x.log() + 1))
 
 # ---- the gamma function --------------------------------------------------------------------
 
-lgamma = unary("lgamma", _scalar_gamma.lgamma, lambda g, x: g * x.digamma(), takes=_REAL)
-digamma = unary("digamma", _scalar_gamma.digamma, lambda g, x: g * polygamma(1, x), takes=_REAL)
+lgamma = _real("lgamma", scalar_math.lgamma, lambda g, x: g * x.digamma())
+digamma = _real("digamma", scalar_math.digamma, lambda g, x: g * polygamma(1, x))
 
 _polygamma_op = define(
     "polygamma",
-    widened(lambda x, n: _scalar_gamma.polygamma(n, x)),
+    lambda x, n: scalar_math.polygamma(n, x),
     {"x": lambda g, x, n: g * polygamma(n + 1, x)},
 )
 
@@ -63,14 +71,147 @@ def polygamma_method(self: Value, n: int) -> Value:
     return polygamma(n, self)
 
 
+def _mvlgamma_vjp(g: Value, x: Value, p: int) -> Value:
+    slope = x.digamma()
+    for j in range(1, p):
+        slope = slope + (x - 0.5 * j).digamma()
+    return g * slope
+
+
+_mvlgamma_op = define("mvlgamma", lambda x, p: scalar_math.multigammaln(x, p), {"x": _mvlgamma_vjp})
+
+
+@accepts_out
+def mvlgamma(input: Value, p: int) -> Value:
+    """The logarithm of the multivariate gamma function of dimension ``p >= 1``."""
+    if p < 1:
+        raise RuntimeError(f"p has to be greater than or equal to 1, got {p}")
+    return _mvlgamma_op(floating("mvlgamma", input), p)
+
+
+def _density(g: Value, a: Value, b: Value) -> Value:
+    """d/dx of the regularised incomplete gamma function: x^(a-1) exp(-x) / gamma(a)."""
+    return g * ((a - 1) * b.log() - b - a.lgamma()).exp()
+
+
+igamma = binary(
+    "igamma",
+    scalar_math.gammainc,
+    (no_derivative("igamma: input"), _density),
+    takes="f",
+    numbers="none",
+)
+igammac = binary(
+    "igammac",
+    scalar_math.gammaincc,
+    (no_derivative("igammac: input"), lambda g, a, b: -_density(g, a, b)),
+    takes="f",
+    numbers="none",
+)
+zeta = binary(
+    "special_zeta",
+    scalar_math.zeta,
+    (no_derivative("zeta"), lambda g, a, b: g * (-a * zeta(a + 1, b))),
+    result="float",
+    takes=_REAL,
+)
+
+# ---- products with a logarithm -------------------------------------------------------------
+
+
+def _logarithm(b: Value | Number, one_more: bool) -> Value | Number:
+    if isinstance(b, Value):
+        return b.log1p() if one_more else b.log()
+    return float(np.log1p(np.float64(b)) if one_more else np.log(np.float64(b)))
+
+
+def _factor_vjp(one_more: bool) -> Callable:
+    """The gradient to x of x log(y): log(y), and 0 where x is 0 and log(y) infinite or nan."""
+    edge = -1 if one_more else 0
+
+    def vjp(g: Value, a: Value, b: Value | Number) -> Value:
+        if not isinstance(b, Value):
+            slope = g * _logarithm(b, one_more)
+            return slope.masked_fill(a == 0, 0) if b <= edge else slope
+        return (g * _logarithm(b, one_more)).masked_fill((a == 0) & (b <= edge), 0)
+
+    return vjp
+
+
+xlogy = binary(
+    "xlogy",
+    scalar_math.xlogy,
+    (_factor_vjp(False), lambda g, a, b: g * a / b),
+    result="float",
+    takes=_REAL,
+)
+xlog1py = binary(
+    "special_xlog1py",
+    scalar_math.xlog1py,
+    (_factor_vjp(True), lambda g, a, b: g * a / (b + 1)),
+    result="float",
+    takes=_REAL,
+)
+
+# ---- Bessel functions ----------------------------------------------------------------------
+
+
+def _i1_vjp(g: Value, x: Value, y: Value) -> Value:
+    zero = x == 0
+    return g * (i0(x) - y / x.masked_fill(zero, 1)).masked_fill(zero, 0.5)
+
+
+def _i1e_vjp(g: Value, x: Value, y: Value) -> Value:
+    zero = x == 0
+    inverse = x.masked_fill(zero, 1).reciprocal()
+    return g * (i0e(x) - y * (x.sgn() + inverse)).masked_fill(zero, 0.5)
+
+
+i0 = _real("i0", scalar_math.i0, lambda g, x: g * i1(x))
+i0e = _real("special_i0e", scalar_math.i0e, lambda g, x, y: g * (i1e(x) - x.sgn() * y))
+i1 = _real("special_i1", scalar_math.i1, _i1_vjp)
+i1e = _real("special_i1e", scalar_math.i1e, _i1e_vjp)
+
+
+def _without_gradient(name: str) -> Callable:
+    """PyTorch has no gradient for these: its results never require grad."""
+    return _real("special_" + name, getattr(scalar_math, name), None)
+
+
+airy_ai = _without_gradient("airy_ai")
+bessel_j0 = _without_gradient("bessel_j0")
+bessel_j1 = _without_gradient("bessel_j1")
+bessel_y0 = _without_gradient("bessel_y0")
+bessel_y1 = _without_gradient("bessel_y1")
+modified_bessel_i0 = _without_gradient("modified_bessel_i0")
+modified_bessel_i1 = _without_gradient("modified_bessel_i1")
+modified_bessel_k0 = _without_gradient("modified_bessel_k0")
+modified_bessel_k1 = _without_gradient("modified_bessel_k1")
+scaled_modified_bessel_k0 = _without_gradient("scaled_modified_bessel_k0")
+scaled_modified_bessel_k1 = _without_gradient("scaled_modified_bessel_k1")
+spherical_bessel_j0 = _without_gradient("spherical_bessel_j0")
+
+# ---- orthogonal polynomials ----------------------------------------------------------------
+
+
+def _polynomial(name: str) -> Callable:
+    return binary("special_" + name, getattr(scalar_math, name), None, result="float", takes=_REAL)
+
+
+chebyshev_polynomial_t = _polynomial("chebyshev_polynomial_t")
+chebyshev_polynomial_u = _polynomial("chebyshev_polynomial_u")
+chebyshev_polynomial_v = _polynomial("chebyshev_polynomial_v")
+chebyshev_polynomial_w = _polynomial("chebyshev_polynomial_w")
+hermite_polynomial_h = _polynomial("hermite_polynomial_h")
+hermite_polynomial_he = _polynomial("hermite_polynomial_he")
+laguerre_polynomial_l = _polynomial("laguerre_polynomial_l")
+legendre_polynomial_p = _polynomial("legendre_polynomial_p")
+shifted_chebyshev_polynomial_t = _polynomial("shifted_chebyshev_polynomial_t")
+shifted_chebyshev_polynomial_u = _polynomial("shifted_chebyshev_polynomial_u")
+shifted_chebyshev_polynomial_v = _polynomial("shifted_chebyshev_polynomial_v")
+shifted_chebyshev_polynomial_w = _polynomial("shifted_chebyshev_polynomial_w")
+
 # ---- sin(pi x) / (pi x) --------------------------------------------------------------------
-
-
-def _sinc(x: np.ndarray) -> np.ndarray:
-    y = x * x.dtype.type(math.pi)
-    zero = y == 0
-    y = np.where(zero, y.dtype.type(1), y)
-    return np.where(zero, y.dtype.type(1), np.sin(y) / y)
 
 
 def _sinc_vjp(g: Value, x: Value) -> Value:
@@ -79,6 +220,9 @@ def _sinc_vjp(g: Value, x: Value) -> Value:
     return g * conj(slope.masked_fill(x == 0, 0))
 
 
-sinc = unary("sinc", _sinc, _sinc_vjp)
+sinc = unary("sinc", scalar_math.sinc, _sinc_vjp)
 
-__all__ = ["digamma", "erf", "erfc", "erfinv", "lgamma", "polygamma", "sinc"]
+__all__ = [
+    "digamma", "erf", "erfc", "erfinv", "i0", "igamma", "igammac", "lgamma", "mvlgamma",
+    "polygamma", "sinc", "xlogy",
+]  # fmt: skip

@@ -171,6 +171,16 @@ class ElementwiseMethods:
     digamma_ = inplace(special_functions.digamma)
     sinc = special_functions.sinc
     sinc_ = inplace(special_functions.sinc)
+    i0 = special_functions.i0
+    i0_ = inplace(special_functions.i0)
+    igamma = special_functions.igamma
+    igamma_ = inplace(special_functions.igamma)
+    igammac = special_functions.igammac
+    igammac_ = inplace(special_functions.igammac)
+    mvlgamma = special_functions.mvlgamma
+    mvlgamma_ = inplace(special_functions.mvlgamma)
+    xlogy = special_functions.xlogy
+    xlogy_ = inplace(special_functions.xlogy)
     polygamma = special_functions.polygamma_method
     polygamma_ = inplace(special_functions.polygamma_method, "polygamma_")
 
@@ -225,8 +235,6 @@ class ElementwiseMethods:
     hypot_ = inplace_binary(multivariate.hypot, np.hypot)
     logaddexp = multivariate.logaddexp
     logaddexp2 = multivariate.logaddexp2
-    xlogy = multivariate.xlogy
-    xlogy_ = inplace(multivariate.xlogy)
     addcmul = multivariate.addcmul
     addcdiv = multivariate.addcdiv
     lerp = multivariate.lerp
