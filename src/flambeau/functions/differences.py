@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._dtypes import bool_
 from .._shapes import wrap_dim
 from ..core.promotion import Number
 from ..core.twins import accepts_out
@@ -35,20 +36,15 @@ def diff(
     dim = wrap_dim(dim, input.dim())
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
+    if n == 0:
+        return input.clone()
     if prepend is not None or append is not None:
         input = _extended(input, dim, prepend, append)
-    size = input.shape[dim]
-    if n >= size and n:
-        return (
-            input.narrow(dim, 0, 0)
-            if not input.is_floating_point()
-            else (input.narrow(dim, 0, 0) * 1)
-        )
-    for _ in range(n):
+    for _ in range(min(n, input.shape[dim])):
         size = input.shape[dim]
         after, before = input.narrow(dim, 1, size - 1), input.narrow(dim, 0, size - 1)
-        input = after.logical_xor(before) if input.dtype.category == 0 else after - before
-    return input if n else input.clone()
+        input = after.logical_xor(before) if input.dtype is bool_ else after - before
+    return input
 
 
 # ---- integrals -----------------------------------------------------------------------------
@@ -74,7 +70,7 @@ def _checked(y: Value, x: Value | None, dx: Number | None, dim: int, name: str) 
         raise TypeError(f"{name}() expected only one of x and dx")
     dim = wrap_dim(dim, y.dim(), scalar_ok=False)
     for what, v in (("`y`", y), ("`x`", x)):
-        if v is not None and v.dtype.category == 0:
+        if v is not None and v.dtype is bool_:
             raise RuntimeError(
                 f"{name}: received a bool input for {what}, but bool is not supported"
             )

@@ -46,54 +46,51 @@ def _quantile(
     if is_number(q):
         if not 0 <= q <= 1:
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
-        wanted = np.asarray(q, input._array.dtype)
+        levels = wrap(np.full(1, q, input._array.dtype))
     else:
-        wanted = q._array
-        if wanted.ndim > 1:
+        if q.dim() > 1:
             raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
         if q.dtype is not input.dtype:
             raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
-        if not ((wanted >= 0) & (wanted <= 1)).all():
+        if not ((q._array >= 0) & (q._array <= 1)).all():
             raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
-    dim_kept = dim
-    if dim is None:
+        levels = q.reshape(-1)
+    if dim is None or not input.dim():
         line = input.reshape(-1)
     else:
         dim = wrap_dim(dim, input.dim())
-        line = input.unsqueeze(-1).transpose(dim, -1).squeeze(dim) if input.dim() else input
-        line = input.movedim(dim, -1) if input.dim() else input.reshape(-1)
-    ordered = line.sort(-1)[0]
+        line = input.movedim(dim, -1)
+    result = _at_levels(line.sort(-1)[0], levels, interpolation, ignore_nan)
+    several = isinstance(q, Value) and q.dim() == 1
+    result = result.movedim(-1, 0) if several else result.squeeze(-1)
+    if keepdim and input.dim():
+        kept = [1 if dim is None or d == dim else n for d, n in enumerate(input.shape)]
+        return result.reshape([len(levels), *kept] if several else kept)
+    return result
+
+
+def _at_levels(ordered: Value, levels: Value, interpolation: str, ignore_nan: bool) -> Value:
+    """Between which two of the ordered elements (last dimension) each of ``levels`` lies, and what
+    ``interpolation`` makes of them."""
     a = ordered._array
     n = a.shape[-1]
-    qs = wanted.reshape(-1)
-    counts = (a == a).sum(-1, keepdims=True)  # nan comes last
+    present = (a == a).sum(-1, keepdims=True)  # nan comes last
     if ignore_nan:
-        ranks = np.maximum(qs * (counts - 1).astype(a.dtype), 0)
+        ranks = levels * wrap(np.maximum(present - 1, 0).astype(a.dtype))
     else:
-        ranks = np.broadcast_to(qs * a.dtype.type(n - 1), (*a.shape[:-1], len(qs)))
-        ranks = np.where(counts < n, a.dtype.type(n - 1), ranks)
-    if interpolation == "lower":
-        ranks = np.floor(ranks)
-    elif interpolation == "higher":
-        ranks = np.ceil(ranks)
-    elif interpolation == "nearest":
-        ranks = np.rint(ranks)
-    below = np.floor(ranks)
-    result = ordered.gather(-1, wrap(below.astype(np.int64)))
-    if interpolation in ("linear", "midpoint"):
-        weight = np.full_like(ranks, 0.5) if interpolation == "midpoint" else ranks - below
-        above = ordered.gather(-1, wrap(np.ceil(ranks).astype(np.int64)))
-        result = result.lerp(above, wrap(np.ascontiguousarray(weight)))
-    if wanted.ndim:
-        result = result.movedim(-1, 0)
-        shape = [len(qs)]
-    else:
-        result = result.squeeze(-1)
-        shape = []
-    if keepdim and input.dim():
-        kept = [1 if dim_kept is None or d == dim else m for d, m in enumerate(input.shape)]
-        return result.reshape(shape + kept)
-    return result
+        ranks = (levels * (n - 1)).expand(*a.shape[:-1], len(levels))
+        incomplete = present < n
+        if incomplete.any():
+            ranks = ranks.masked_fill(wrap(incomplete), n - 1)
+    rounded = {"lower": np.floor, "higher": np.ceil, "nearest": np.rint}.get(interpolation)
+    if rounded is not None:
+        return ordered.gather(-1, wrap(rounded(ranks._array).astype(np.int64)))
+    below = np.floor(ranks._array)
+    low = ordered.gather(-1, wrap(below.astype(np.int64)))
+    high = ordered.gather(-1, wrap(np.ceil(ranks._array).astype(np.int64)))
+    if interpolation == "midpoint":
+        return low.lerp(high, 0.5)
+    return low.lerp(high, ranks - wrap(below))
 
 
 @accepts_out

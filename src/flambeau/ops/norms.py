@@ -69,12 +69,12 @@ def _vector_norm(x: np.ndarray, p: float, dims: tuple[int, ...], keepdim: bool) 
 
 def _vector_norm_vjp(
     g: Value, x: Value, y: Value, p: float, dims: tuple[int, ...], keepdim: bool
-) -> Value:
+) -> Value | None:
+    if p == 0:
+        return None  # a count
     if not keepdim:
         shape = kept_shape(x._array.shape, dims)
         g, y = g.reshape(shape), y.reshape(shape)
-    if p == 0:
-        return x.new_zeros(x._array.shape)
     if p == 1:
         return x.sgn() * g
     if p == 2:

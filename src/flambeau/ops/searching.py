@@ -35,11 +35,13 @@ def _search(
     side = "right" if right else "left"
     if boundaries.ndim == 1:
         return np.asarray(np.searchsorted(boundaries, values, side))
-    found = np.empty(values.shape, np.int64)
-    rows = boundaries.reshape(-1, boundaries.shape[-1])
-    lines = values.reshape(len(rows), -1) if values.size else []
-    for line, row, place in zip(lines, rows, found.reshape(len(rows), -1) if found.size else []):
-        place[...] = np.searchsorted(row, line, side)
+    found = np.zeros(values.shape, np.int64)
+    if values.size and boundaries.size:
+        rows = boundaries.reshape(-1, boundaries.shape[-1])
+        count = len(rows)
+        places = found.reshape(count, -1)
+        for row, line, place in zip(rows, values.reshape(count, -1), places):
+            place[...] = np.searchsorted(row, line, side)
     return found
 
 
