@@ -66,12 +66,16 @@ def choose(
     return out
 
 
+def _has_type(a: object, types: tuple[np.dtype, ...]) -> bool:
+    return isinstance(a, (np.ndarray, np.generic)) and a.dtype in types
+
+
 def float_type(arguments: Sequence[object]) -> np.dtype:
     """The result's type: the floating arguments' promotion, else float64.
 
     Integers, bool and Python numbers are weak: they take the type that the others give.
     """
-    types = [a.dtype for a in arguments if getattr(a, "dtype", None) in _FLOATS]
+    types = [a.dtype for a in arguments if _has_type(a, _FLOATS)]
     return functools.reduce(np.promote_types, types) if types else _FLOAT64
 
 
@@ -136,12 +140,10 @@ def via_float32(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray
 
     @functools.wraps(function)
     def wrapped(*arguments: object, **parameters: object) -> np.ndarray:
-        half = next((a.dtype for a in arguments if getattr(a, "dtype", None) in _HALF), None)
+        half = next((a.dtype for a in arguments if _has_type(a, _HALF)), None)
         if half is None:
             return function(*arguments, **parameters)
-        widened = [
-            a.astype(_FLOAT32) if getattr(a, "dtype", None) in _HALF else a for a in arguments
-        ]
+        widened = [a.astype(_FLOAT32) if _has_type(a, _HALF) else a for a in arguments]
         with np.errstate(all="ignore"):
             result = function(*widened, **parameters)
             if isinstance(result, tuple):

@@ -1,11 +1,14 @@
 """Error function and normal distribution: erf, erfc, erfcx, erfinv, ndtr, ndtri, log_ndtr.
 
 The coefficients are weighted least-squares fits (Lawson's iteration, 40 digits) made for this file.
-Each formula runs in float32 with short tables and in float64 with long ones; stated errors are
-measured against 40-digit values over the whole range, in units in the last place of the result.
+Except for erf, float32 runs in float64 with shorter tables, so that its results are right to the
+last rounding. Stated errors are in units in the last place of the result, measured against
+40-digit values over the whole range.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,19 +17,19 @@ from ._scalar_apply import choose, elementwise, polynomial, ratio, table32, tabl
 # fmt: off
 _ERF32 = (
   table32(
-    0.0021778583, 0.04264198, 0.2797948, 1.1283792,
+    0.0018114925, 0.015912052, 0.10277254,
 ),
   table32(
-    0.0003248298, 0.02368684, 0.15688193, 1.0,
+    0.00032485562, 0.023687974, 0.1568612, 1.0,
 ),
 )
-_ERF_SMALL64 = table64(
+_ERF_SMALL = table64(
     -7.779774547573377e-10, 1.3711148263982502e-08, -1.6206353564946635e-07,
     1.6447136914880478e-06, -1.4924712748539984e-05, 0.00012055293600957415,
     -0.0008548325930151261, 0.005223977606136762, -0.026866170643113828, 0.112837916709442,
     -0.3761263890318352, 1.1283791670955126,
 )
-_ERF_LARGE64 = (
+_ERF_LARGE = (
   table64(
     0.02731180361627033, 0.22686358617911093, 0.8629975684761205, 1.8314823707984558,
     2.1630416009202285, 1.1283773248301308, 1.9305727808766257e-07,
@@ -36,11 +39,13 @@ _ERF_LARGE64 = (
     0.768842419633958, 1.352748854294517, 1.0,
 ),
 )
-_ERFCX32 = table32(
-    3.792541e-05, -4.64496e-05, -0.00036131355, 0.00093795266, 0.0012477504, -0.011882121,
-    0.034159023, -0.05963753, 0.064821936, -0.023781091, -0.06781053, 0.626504,
+_ERFCX_SHORT = table64(
+    3.7925407087356155e-05, -4.6449599279166156e-05, -0.00036131355272915285,
+    0.0009379526537430853, 0.00124775039015078, -0.011882120922678964, 0.03415902282209935,
+    -0.059637530156351724, 0.06482193582161516, -0.02378109035758932, -0.06781052924381763,
+    0.6265040283894561,
 )
-_ERFCX64 = table64(
+_ERFCX = table64(
     4.888362447123973e-10, -1.5861768915988072e-09, -6.634575589151864e-09,
     1.3897650250366881e-08, 5.087101568929271e-08, -6.021423369457697e-08, -3.082454136091894e-07,
     1.6827496676869902e-07, 1.7361479142069845e-06, -3.59334227697804e-07,
@@ -49,15 +54,16 @@ _ERFCX64 = table64(
     -0.011885257445516034, 0.034154013671973474, -0.05963683170839491, 0.06482257935138154,
     -0.023781147176709847, -0.06781055306229061, 0.6265040291348648,
 )
-_CENTRE32 = (
-  table32(
-    -27.307316, 180.03532, 252.46683, 59.5818, 3.3960974,
+_CENTRE_SHORT = (
+  table64(
+    -27.30731643470512, 180.03531651941663, 252.46681990018905, 59.58179822397692,
+    3.3960973398719796,
 ),
-  table32(
-    151.32205, 114.27501, 20.580496, 1.0,
+  table64(
+    151.32205056132776, 114.27500929029556, 20.58049669649095, 1.0,
 ),
 )
-_CENTRE64 = (
+_CENTRE = (
   table64(
     2668.5753078068915, 35361.465089952035, 70676.04168597795, 47874.86952122563,
     14190.893317493188, 2018.2136218842804, 134.9166820925955, 3.3960973570677053,
@@ -67,15 +73,16 @@ _CENTRE64 = (
     5559.857617853959, 701.5614489758452, 42.76328427785991, 1.0,
 ),
 )
-_TAIL32 = (
-  table32(
-    1.0343148, 7.207229, 5.818252, -6.83218, -3.0002341,
+_TAIL_SHORT = (
+  table64(
+    1.034314761008627, 7.207229023346877, 5.818252060001713, -6.832179860123881,
+    -3.0002342224153544,
 ),
-  table32(
-    6.158062e-06, 0.7309343, 5.116401, 5.678599, 1.0,
+  table64(
+    6.1580621658954665e-06, 0.7309343182423861, 5.116401161173812, 5.678598650494447, 1.0,
 ),
 )
-_TAIL64 = (
+_TAIL = (
   table64(
     1.9510322063408445e-05, 0.003051242413456706, 0.12977282190681877, 2.067981229391604,
     14.11099948747304, 44.76643985160724, 65.55352305100888, 18.520789825905954,
@@ -89,62 +96,81 @@ _TAIL64 = (
 )
 # fmt: on
 
+
+_ERF_SLOPE = np.array(1.1283791670955126, np.float32)  # 2/sqrt(pi)
+_SIXTEEN = np.array(16, np.float32)  # erf is 1 in float32 from x = 4
 _CENTRE_EDGE = 0.1815  # the central quantile table's variable is this minus (p - 1/2)^2
 _SQRT_HALF = 0.7071067811865476
-_SIXTEEN = np.array(16, np.float32)  # erf is 1 in float32 from x = 4
+_Table = Sequence[np.ndarray]
 
 
-def _is64(x: np.ndarray) -> bool:
-    return x.dtype == np.float64
+def _wide(x: np.ndarray, long: _Table, short: _Table) -> tuple[np.ndarray, _Table]:
+    """x in float64, and the table that its own precision asks for."""
+    return (x, long) if x.dtype == np.float64 else (x.astype(np.float64), short)
 
 
 @elementwise()
 def erf(x: np.ndarray) -> np.ndarray:
-    """2/sqrt(pi) * integral of exp(-t^2) from 0 to x. Error <= 2 ulp, in float32 3."""
-    if not _is64(x):  # atanh(erf(x))/x is tame, and NumPy's float32 tanh is fast
-        return np.tanh(x * ratio(np.minimum(x * x, _SIXTEEN), _ERF32))
+    """2/sqrt(pi) * integral of exp(-t^2) from 0 to x. Error <= 2 ulp, in float32 4."""
+    if x.dtype == np.float32:  # atanh(erf(x))/x is tame, and NumPy's float32 tanh is fast
+        square = np.minimum(x * x, _SIXTEEN)
+        return np.tanh(x * (_ERF_SLOPE + square * ratio(square, _ERF32)))
     return choose(np.abs(x) < 1.0, _erf_small, _erf_large, x)
 
 
 def _erf_small(x: np.ndarray) -> np.ndarray:
-    return x * polynomial(x * x, _ERF_SMALL64)
+    return x * polynomial(x * x, _ERF_SMALL)
 
 
 def _erf_large(x: np.ndarray) -> np.ndarray:
-    tail = np.exp(-ratio(np.minimum(np.abs(x), 6.0), _ERF_LARGE64))  # the fit is of -log(erfc)
+    tail = np.exp(-ratio(np.minimum(np.abs(x), 6.0), _ERF_LARGE))  # the fit is of -log(erfc)
     return np.copysign(1.0 - tail, x)
 
 
-def _erfcx_positive(a: np.ndarray) -> np.ndarray:
+def _erfcx_positive(a: np.ndarray, table: _Table) -> np.ndarray:
     """erfcx of a >= 0: a polynomial in t = (a - 3)/(a + 3), divided by 1 + 2a."""
     finite = np.minimum(a, 1e30)
     t = finite / (finite + 3.0)
     t = (t + t) - 1.0  # exact to half a rounding of t near -1, unlike the quotient above
-    return polynomial(t, _ERFCX64 if _is64(a) else _ERFCX32) / (a + 0.5)
+    return polynomial(t, table) / (a + 0.5)
 
 
 def _square(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """a*a as its rounded value and what the rounding lost (Dekker 1971)."""
-    split = a * (134217729.0 if _is64(a) else 4097.0)
+    split = a * 134217729.0
     high = split - (split - a)
     low = a - high
     square = a * a
     return square, ((high * high - square) + 2.0 * high * low) + low * low
 
 
-def _exp_minus_square(a: np.ndarray, factor: float = 1.0) -> np.ndarray:
-    """exp(-factor * a^2) for a factor that is a power of two, right also where a is large."""
+def _exp_minus_square(a: np.ndarray, factor: float, exact: bool) -> np.ndarray:
+    """exp(-factor * a^2), factor a power of two; to the last digit for large a if ``exact``."""
+    if not exact:
+        return np.exp(a * a * -factor)
     square, lost = _square(a)
     e = np.exp(-factor * square)
     return e - e * (factor * lost)
 
 
+def _tail(a: np.ndarray, table: _Table) -> np.ndarray:
+    """erfc of a >= 1/2."""
+    a = np.minimum(a, 28.0)
+    return _exp_minus_square(a, 1.0, table is _ERFCX) * _erfcx_positive(a, table)
+
+
 @elementwise()
 def erfc(x: np.ndarray) -> np.ndarray:
-    """1 - erf(x), without cancellation. Error <= 4 ulp."""
-    a = np.minimum(np.abs(x), 28.0 if _is64(x) else 11.0)
-    tail = _exp_minus_square(a) * _erfcx_positive(a)
-    return np.where(x < 0.0, 2.0 - tail, tail)
+    """1 - erf(x), without cancellation. Error <= 4 ulp, in float32 1."""
+    wide, table = _wide(x, _ERFCX, _ERFCX_SHORT)
+
+    def outside(x: np.ndarray) -> np.ndarray:
+        tail = _tail(np.abs(x), table)
+        return np.where(x < 0.0, 2.0 - tail, tail)
+
+    if wide is not x:
+        return outside(wide).astype(x.dtype)
+    return choose(np.abs(x) < 0.5, lambda x: 1.0 - _erf_small(x), outside, x)
 
 
 @elementwise(double=True)
@@ -152,23 +178,33 @@ def erfcx(x: np.ndarray) -> np.ndarray:
     """exp(x^2) * erfc(x), the scaled complement. Error <= 3 ulp."""
 
     def negative(x: np.ndarray) -> np.ndarray:
-        square, lost = _square(np.minimum(-x, 26.6416 if _is64(x) else 9.419))
+        square, lost = _square(np.minimum(-x, 26.6416))  # the last that does not overflow below
         e = np.exp(square)
-        return 2.0 * (e + e * lost) - _erfcx_positive(-x)
+        return 2.0 * (e + e * lost) - _erfcx_positive(-x, _ERFCX)
 
-    return choose(x < 0.0, negative, _erfcx_positive, x)
+    return choose(x < 0.0, negative, lambda x: _erfcx_positive(x, _ERFCX), x)
 
 
 @elementwise()
 def ndtr(x: np.ndarray) -> np.ndarray:
-    """The standard normal distribution function, erfc(-x/sqrt(2))/2. Error <= 4 ulp."""
-    tail = _normal_tail(np.abs(x))
-    return np.where(x > 0.0, 1.0 - tail, tail)
+    """The standard normal distribution function, erfc(-x/sqrt(2))/2. Error <= 4 ulp, float32 1."""
+    wide, table = _wide(x, _ERFCX, _ERFCX_SHORT)
+    return _ndtr(wide, table).astype(x.dtype, copy=False)
 
 
-def _normal_tail(a: np.ndarray) -> np.ndarray:
-    a = np.minimum(a, 39.0 if _is64(a) else 15.0)
-    return _exp_minus_square(a, 0.5) * (0.5 * _erfcx_positive(a * _SQRT_HALF))
+def _ndtr(x: np.ndarray, table: _Table) -> np.ndarray:
+    def outside(x: np.ndarray) -> np.ndarray:
+        a = np.minimum(np.abs(x), 39.0)
+        tail = _exp_minus_square(a, 0.5, table is _ERFCX)
+        tail *= 0.5 * _erfcx_positive(a * _SQRT_HALF, table)
+        return np.where(x > 0.0, 1.0 - tail, tail)
+
+    def centre(x: np.ndarray) -> np.ndarray:
+        return 0.5 + 0.5 * _erf_small(x * _SQRT_HALF)
+
+    if table is _ERFCX_SHORT:
+        return outside(x)
+    return choose(np.abs(x) < 0.7, centre, outside, x)
 
 
 @elementwise(double=True)
@@ -176,9 +212,9 @@ def log_ndtr(x: np.ndarray) -> np.ndarray:
     """log(ndtr(x)), right also far to the left, where ndtr is 0. Error <= 4 ulp."""
 
     def left(x: np.ndarray) -> np.ndarray:
-        return np.log(0.5 * _erfcx_positive(-x * _SQRT_HALF)) - 0.5 * (x * x)
+        return np.log(0.5 * _erfcx_positive(-x * _SQRT_HALF, _ERFCX)) - 0.5 * (x * x)
 
-    return choose(x < 0.0, left, lambda x: log1p_near(-_normal_tail(x)), x)
+    return choose(x < 0.0, left, lambda x: log1p_near(-_ndtr(-x, _ERFCX)), x)
 
 
 def log1p_near(u: np.ndarray) -> np.ndarray:
@@ -190,30 +226,35 @@ def log1p_near(u: np.ndarray) -> np.ndarray:
     return np.log(w) + (u - (w - 1.0)) / w
 
 
-def _quantile(central: np.ndarray, tail: np.ndarray) -> np.ndarray:
+def _quantile(central: np.ndarray, tail: np.ndarray, centre_table: _Table) -> np.ndarray:
     """Distance from the median: ndtri(1/2 + central), where tail = 1/2 - central, central >= 0."""
 
     def near(q: np.ndarray, p: np.ndarray) -> np.ndarray:
-        return q * ratio(_CENTRE_EDGE - q * q, _CENTRE64 if _is64(q) else _CENTRE32)
+        return q * ratio(_CENTRE_EDGE - q * q, centre_table)
 
     def far(q: np.ndarray, p: np.ndarray) -> np.ndarray:
-        r = np.sqrt(-np.log(p))
-        return np.where(p == 0.0, np.inf, ratio(r, _TAIL64 if _is64(q) else _TAIL32)).astype(
-            q.dtype
-        )
+        distance = ratio(np.sqrt(-np.log(p)), _TAIL if centre_table is _CENTRE else _TAIL_SHORT)
+        return np.where(p == 0.0, np.inf, distance)
 
     return choose(central < 0.4249, near, far, central, tail)
 
 
 @elementwise()
 def erfinv(x: np.ndarray) -> np.ndarray:
-    """The inverse of erf on (-1, 1); +-inf at +-1, nan outside. Error <= 6 ulp."""
-    a = 0.5 * np.abs(x)
-    return np.copysign(_quantile(a, 0.5 - a) * _SQRT_HALF, x)
+    """The inverse of erf on (-1, 1); +-inf at +-1, nan outside. Error <= 6 ulp, in float32 1."""
+    wide, table = _wide(x, _CENTRE, _CENTRE_SHORT)
+    a = 0.5 * np.abs(wide)
+    value = np.copysign(_quantile(a, 0.5 - a, table) * _SQRT_HALF, wide)
+    return value.astype(x.dtype, copy=False)
 
 
 @elementwise()
 def ndtri(p: np.ndarray) -> np.ndarray:
-    """The inverse of ndtr on (0, 1); -inf at 0, inf at 1, nan outside. Error <= 6 ulp."""
-    q = p - 0.5
-    return np.copysign(_quantile(np.abs(q), np.minimum(p, 1.0 - p)), q)
+    """The inverse of ndtr on (0, 1); -inf at 0, inf at 1, nan outside.
+
+    Error <= 6 ulp, in float32 1.
+    """
+    wide, table = _wide(p, _CENTRE, _CENTRE_SHORT)
+    q = wide - 0.5
+    value = np.copysign(_quantile(np.abs(q), np.minimum(wide, 1.0 - wide), table), q)
+    return value.astype(p.dtype, copy=False)

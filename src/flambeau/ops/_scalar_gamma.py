@@ -126,13 +126,20 @@ def lgamma(x: np.ndarray) -> np.ndarray:
     return choose(x < 0.0, negative, lgamma_positive, x)
 
 
+@elementwise(double=True)
+def _multigammaln(a: np.ndarray, *, p: int) -> np.ndarray:
+    total = np.full_like(a, 0.25 * p * (p - 1) * math.log(_PI))
+    for j in range(p):
+        total += lgamma.__wrapped__(a - 0.5 * j)
+    return total
+
+
 def multigammaln(a: np.ndarray, p: int) -> np.ndarray:
     """Logarithm of the gamma function of p dimensions: p(p-1)/4 log(pi) + sum lgamma(a - j/2).
 
     The sum runs over j = 0 ... p-1. https://docs.pytorch.org/docs/stable/special.html
     """
-    total = sum(lgamma(np.asarray(a) - j / 2) for j in range(p))
-    return np.asarray(total + np.asarray(p * (p - 1) / 4 * math.log(_PI), total.dtype))
+    return _multigammaln(a, p=p)
 
 
 @elementwise(double=True)

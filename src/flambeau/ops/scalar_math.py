@@ -1,3 +1,4 @@
+# ruff: noqa: F401  (this module is where the names below are found)
 """Functions of one number that NumPy lacks, on arrays: the special functions and their like.
 
 Each takes array-likes that broadcast and returns an ndarray (0-d for 0-d input) of the floating
@@ -63,5 +64,3 @@ modified_bessel_k0, modified_bessel_k1 = k0, k1
 psi = digamma
 scaled_modified_bessel_k0, scaled_modified_bessel_k1 = k0e, k1e
 sigmoid = expit
-
-__all__ = [name for name in globals() if not name.startswith("_") and name != "annotations"]
