@@ -58,8 +58,11 @@ from .core.modes import (
 )
 from .core.promotion import result_type
 from .functions.differences import *  # noqa: F403
+from .functions.einsum import *  # noqa: F403
+from .functions.products import *  # noqa: F403
 from .functions.statistics import *  # noqa: F403
 from .functions.shape import *  # noqa: F403
+from .ops.addmm import *  # noqa: F403
 from .ops.arithmetic import *  # noqa: F403
 from .ops.bounds import *  # noqa: F403
 from .ops.comparison import *  # noqa: F403

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._dtypes import from_numpy
 from .._errors import type_name
+from .._shapes import numel
 from ..core.modes import state
 from ..core.op import BinaryNode, Op, define, unsupported
 from ..core.tape import Anomaly, note_line
@@ -19,7 +20,7 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 _READY = frozenset("fdFDbBhHiIlLqQ")  # dtypes NumPy multiplies itself; the rest by way of float32
 
 
-def _wide(a: ndarray) -> ndarray:
+def wide(a: ndarray) -> ndarray:
     """16-bit floats as float32: products are summed in float32 and rounded once."""
     return a if a.dtype.char in _READY else a.astype(np.float32)
 
@@ -62,7 +63,7 @@ def _product(
                 raise
         else:
             check(x, y)
-            r = forward(_wide(x), _wide(y)).astype(dt, copy=False)
+            r = forward(wide(x), wide(y)).astype(dt, copy=False)
         if r.__class__ is not ndarray:
             r = np.asarray(r)
         t = new(_Class.tensor)
@@ -172,30 +173,28 @@ mm_op = _product(
     "mm",
     _dot,
     _check_mm,
-    (lambda g, b: _mm_nt(g, conj(b)), lambda g, a: _mm_tn(conj(a), g)),
+    (lambda g, b: mm_nt(g, conj(b)), lambda g, a: mm_tn(conj(a), g)),
     "MmBackward0",
 )
-_mm_nt = _product(
+mm_nt = _product(
     "mm_nt",
     _dot_nt,
     _check_nt,
-    (lambda g, b: mm_op(g, conj(b)), lambda g, a: _mm_tn(g, conj(a))),
+    (lambda g, b: mm_op(g, conj(b)), lambda g, a: mm_tn(g, conj(a))),
     "MmBackward0",
 )
-_mm_tn = _product(
+mm_tn = _product(
     "mm_tn",
     _dot_tn,
     _check_tn,
-    (lambda g, b: _mm_nt(conj(b), g), lambda g, a: mm_op(conj(a), g)),
+    (lambda g, b: mm_nt(conj(b), g), lambda g, a: mm_op(conj(a), g)),
     "MmBackward0",
 )
 
 
 def _tensor(value: object, name: str, argument: str) -> Value:
     if not isinstance(value, Value):
-        raise TypeError(
-            f"{name}(): argument '{argument}' must be Tensor, not {type_name(value)}"
-        )
+        raise TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type_name(value)}")
     return value
 
 
@@ -211,7 +210,7 @@ def mm(input: Value, mat2: Value) -> Value:
 # ---- batches of matrices -------------------------------------------------------------------
 
 
-def _check_bmm(x: ndarray, y: ndarray) -> None:
+def check_bmm(x: ndarray, y: ndarray) -> None:
     for v, label in ((x, "batch1"), (y, "batch2")):
         if v.ndim != 3:
             raise RuntimeError(f"{label} must be a 3D tensor\n  bmm takes (b, n, k) and (b, k, m), "
@@ -227,11 +226,11 @@ def _check_bmm(x: ndarray, y: ndarray) -> None:
 
 
 def _check_bmm_nt(x: ndarray, y: ndarray) -> None:
-    _check_bmm(x, y.swapaxes(1, 2))
+    check_bmm(x, y.swapaxes(1, 2))
 
 
 def _check_bmm_tn(x: ndarray, y: ndarray) -> None:
-    _check_bmm(x.swapaxes(1, 2), y)
+    check_bmm(x.swapaxes(1, 2), y)
 
 
 def _bmm_nt_forward(a: ndarray, b: ndarray) -> ndarray:
@@ -245,7 +244,7 @@ def _bmm_tn_forward(a: ndarray, b: ndarray) -> ndarray:
 bmm_op = _product(
     "bmm",
     np.matmul,
-    _check_bmm,
+    check_bmm,
     (lambda g, b: bmm_nt(g, conj(b)), lambda g, a: bmm_tn(conj(a), g)),
     "BmmBackward0",
 )
@@ -270,7 +269,7 @@ def bmm(input: Value, mat2: Value) -> Value:
     """Products of matrices one by one, (b, n, k) x (b, k, m) -> (b, n, m)."""
     x, y = _tensor(input, "bmm", "input")._array, _tensor(mat2, "bmm", "mat2")._array
     if x.ndim != 3 or y.ndim != 3 or x.shape[0] != y.shape[0]:
-        _check_bmm(x, y)
+        check_bmm(x, y)
     return bmm_op(input, mat2)
 
 
@@ -380,13 +379,15 @@ def _matmul_batched(input: Value, other: Value) -> Value:
     _same_dtype(x, y, "matmul")
     a, b = x.shape, y.shape
     if len(b) == 1:
+        rows = numel(a[:-1])
         if a[-1] != b[0]:
-            raise product_error((int(np.prod(a[:-1])), a[-1]), (b[0], 1))
-        return mv_op(input.reshape(-1, a[-1]), other).reshape(a[:-1])
+            raise product_error((rows, a[-1]), (b[0], 1))
+        return mv_op(input.reshape(rows, a[-1]), other).reshape(a[:-1])
     if len(b) == 2:  # every row of every matrix meets the same matrix: one large product
+        rows = numel(a[:-1])
         if a[-1] != b[0]:
-            raise product_error((int(np.prod(a[:-1])), a[-1]), b)
-        return mm_op(input.reshape(-1, a[-1]), other).reshape(*a[:-1], b[1])
+            raise product_error((rows, a[-1]), b)
+        return mm_op(input.reshape(rows, a[-1]), other).reshape(*a[:-1], b[1])
     if len(a) == 1:
         return _matmul_batched(input.unsqueeze(0), other).squeeze(-2)
     if a[-1] != b[-2]:
@@ -410,7 +411,8 @@ def _matmul_batched(input: Value, other: Value) -> Value:
         batch = a[:-2]
     if len(batch) == 1:
         return bmm_op(input, other)
-    flat = bmm_op(input.reshape(-1, *a[-2:]), other.reshape(-1, *b[-2:]))
+    count = numel(batch)
+    flat = bmm_op(input.reshape(count, *a[-2:]), other.reshape(count, *b[-2:]))
     return flat.view(*batch, a[-2], b[-1])
 
 
@@ -428,13 +430,33 @@ _matmul = accepts_out(matmul_operator)
 matmul_operator.__name__ = "matmul"
 
 
+# ---- cross products ------------------------------------------------------------------------
+
+
+def _cross(a: ndarray, b: ndarray, dim: int) -> ndarray:
+    dt = a.dtype
+    x0, x1, x2 = np.moveaxis(wide(a), dim, 0)
+    y0, y1, y2 = np.moveaxis(wide(b), dim, 0)
+    parts = (x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0)
+    return np.stack(parts, dim).astype(dt, copy=False)
+
+
+cross_op = define(
+    "linalg_cross",
+    _cross,
+    {
+        "a": lambda g, b, dim: cross_op(conj(b), g, dim),
+        "b": lambda g, a, dim: cross_op(g, conj(a), dim),
+    },
+)
+
 # ---- products with a sum -------------------------------------------------------------------
 
 
 def _linear_forward(input: ndarray, weight: ndarray, bias: ndarray | None) -> ndarray:
     dt = input.dtype
-    flat = input if input.ndim == 2 else input.reshape(-1, input.shape[-1])
-    r = np.dot(_wide(flat), _wide(weight).T)
+    flat = input if input.ndim == 2 else input.reshape(numel(input.shape[:-1]), input.shape[-1])
+    r = np.dot(wide(flat), wide(weight).T)
     if bias is not None:
         r += bias
     if r.dtype != dt:
@@ -444,7 +466,8 @@ def _linear_forward(input: ndarray, weight: ndarray, bias: ndarray | None) -> nd
 
 def _linear_vjp(g: Value, input: Value, weight: Value, needs: tuple[bool, ...]) -> list:
     shape = input._array.shape
-    flat_g = g if g._array.ndim == 2 else g.reshape(-1, g._array.shape[-1])
+    rows = numel(shape[:-1])
+    flat_g = g if len(shape) == 2 else g.reshape(rows, weight._array.shape[0])
     results = []
     if needs[0]:
         gi = mm_op(flat_g, conj(weight))
@@ -452,8 +475,8 @@ def _linear_vjp(g: Value, input: Value, weight: Value, needs: tuple[bool, ...]) 
     else:
         results.append(None)
     if needs[1]:
-        flat = input if len(shape) == 2 else input.reshape(-1, shape[-1])
-        results.append(_mm_tn(flat_g, conj(flat)))
+        flat = input if len(shape) == 2 else input.reshape(rows, shape[-1])
+        results.append(mm_tn(flat_g, conj(flat)))
     else:
         results.append(None)
     if len(needs) > 2:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from ..core.twins import inplace
+from ..core.value import Value
+from ..functions import products as composed
+from ..ops import addmm as added
 from ..ops import products
 
 
@@ -11,9 +15,30 @@ class ProductMethods:
     __slots__ = ()
 
     __matmul__ = products.matmul_operator
+
+    def __rmatmul__(self, other: Value) -> Value:
+        return products.matmul(other, self)
+
     matmul = products.matmul
     mm = products.mm
     bmm = products.bmm
     mv = products.mv
     dot = products.dot
     vdot = products.vdot
+
+    addbmm = added.addbmm
+    addbmm_ = inplace(added.addbmm)
+    addmm = added.addmm
+    addmm_ = inplace(added.addmm)
+    addmv = added.addmv
+    addmv_ = inplace(added.addmv)
+    addr = added.addr
+    addr_ = inplace(added.addr)
+    baddbmm = added.baddbmm
+    baddbmm_ = inplace(added.baddbmm)
+
+    cross = composed.cross
+    ger = composed.ger
+    inner = composed.inner
+    kron = composed.kron
+    outer = composed.outer
