@@ -459,6 +459,7 @@ def transposed_settings(
 ) -> tuple[tuple[int, ...], Pads, tuple[int, ...], tuple[int, ...]]:
     """(stride, padding as pairs, dilation, output sizes) of a transposed convolution.
 
+    The padding is that of the convolution of which it is the transpose.
     x is (N, C, *sizes) or (C, *sizes); weight (C, O / groups, *kernel); bias (O,) or None. Sizes
     become (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1.
     """
@@ -492,6 +493,8 @@ def transposed_settings(
             f"Given input size per channel: ({_by(x[2:])}). Calculated output size per channel: "
             f"({_by(out)}). Output size is too small"
         )
+    # what output_padding adds is cropped again by the convolution of which this is the transpose
+    pads = tuple((a, b - e) for (a, b), e in zip(pads, extra))
     return stride, pads, dilation, out
 
 
