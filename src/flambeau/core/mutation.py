@@ -83,8 +83,20 @@ class AsStridedBackward0(_Piece):
         return (self.restored(laid.as_strided_scatter(grad, shape, strides, offset)),)
 
 
+def _check_overlap(array: np.ndarray, name: str) -> None:
+    """RuntimeError if several elements of ``array`` are one place in memory, as after expand."""
+    if any(s == 0 and n > 1 for n, s in zip(array.shape, array.strides, strict=True)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation.\n"
+            f"  {name} cannot write into an expanded tensor (shape {list(array.shape)})"
+        )
+
+
 def check_writable(x: Value, name: str, records: bool) -> None:
     """RuntimeError if autograd cannot allow a write into ``x`` by the operation ``name``."""
+    if 0 in x._array.strides:
+        _check_overlap(x._array, name)
     if x._inference and not state.inference:
         if state.grad or x._edge is not None:
             raise RuntimeError(
@@ -208,6 +220,8 @@ def write_out(out: Value, result: Value, name: str) -> Value:
                 stacklevel=3,
             )
         out.resize_(array.shape)
+    if 0 in out._array.strides:
+        _check_overlap(out._array, name)
     np.copyto(out._array, array, casting="unsafe")
     out.counter().bump(name)
     return out

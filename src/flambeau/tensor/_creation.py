@@ -17,6 +17,7 @@ from ..ops.memory import convert, laid_out, memory_format
 from ._device import device, here, layout, strided
 
 DeviceLike = device | str | int | None
+_COMPLEX = complex  # Python's own: the name means a function here, as in PyTorch
 
 
 def finished(
@@ -545,9 +546,13 @@ def arange(
     else:
         d = _dtypes.get_default_dtype()
     if d.category == _dtypes.INTEGRAL:
-        start, end, step = int(start), int(end), int(step)
-        count = max(0, -(-(end - start) // step))
-        array = (start + step * np.arange(count, dtype=np.int64)).astype(d.numpy)
+        if int(step) == 0:
+            raise ValueError(f"step must be nonzero, and {step} is 0 as {d.name}")
+        if all(isinstance(v, int) for v in (start, end, step)):
+            count = max(0, -(-(end - start) // step))
+        else:
+            count = max(0, math.ceil((end - start) / step))
+        array = (int(start) + int(step) * np.arange(count, dtype=np.int64)).astype(d.numpy)
     else:
         count = max(0, math.ceil((end - start) / step))
         wide = np.float64 if d.numpy.itemsize > 2 or d is _dtypes.float64 else np.float32
@@ -580,7 +585,17 @@ def _space_type(start: object, end: object, d: dtype | None, out: Value | None) 
     if out is not None:
         return _dtypes.from_numpy(out._array.dtype)
     default = _dtypes.get_default_dtype()
-    return default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else default
+    return default.to_complex() if isinstance(start, _COMPLEX) or isinstance(end, _COMPLEX) else default
+
+
+def _from_both_ends(start: float, end: float, steps: int) -> np.ndarray:
+    """Even steps between two integers, counted from the nearer end, as PyTorch does."""
+    start, end = int(start), int(end)
+    i = np.arange(steps)
+    if steps == 1:
+        return np.full(1, float(start))
+    step = (end - start) / max(steps - 1, 1)
+    return np.where(i < steps // 2, start + step * i, end - step * (steps - 1 - i))
 
 
 def linspace(
@@ -600,13 +615,7 @@ def linspace(
     steps = _steps("linspace", steps)
     d = _space_type(start, end, dtype, out)
     if d.category == _dtypes.INTEGRAL:
-        start, end = int(start), int(end)
-        step = np.float32(end - start) / np.float32(max(steps - 1, 1))
-        i = np.arange(steps)
-        half = steps // 2
-        up = start + (step * i.astype(np.float32)).astype(np.float32)
-        down = end - (step * (steps - 1 - i).astype(np.float32)).astype(np.float32)
-        array = np.trunc(np.where(i < half, up, down)).astype(d.numpy)
+        array = np.trunc(_from_both_ends(start, end, steps)).astype(d.numpy)
     else:
         wide = np.complex128 if d.is_complex else np.float64
         array = np.linspace(start, end, steps, dtype=wide).astype(d.numpy)
@@ -631,8 +640,12 @@ def logspace(
     steps = _steps("logspace", steps)
     d = _space_type(start, end, dtype, out)
     wide = np.complex128 if d.is_complex else np.float64
+    if d.category == _dtypes.INTEGRAL:
+        exponents = _from_both_ends(start, end, steps)
+    else:
+        exponents = np.linspace(start, end, steps, dtype=wide)
     with np.errstate(all="ignore"):
-        array = (wide(base) ** np.linspace(start, end, steps, dtype=wide)).astype(d.numpy)
+        array = (wide(base) ** exponents).astype(d.numpy)
     return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
 
 
@@ -680,6 +693,11 @@ def complex(real: Value, imag: Value, *, out: Value | None = None) -> Value:
         raise RuntimeError(
             f"Expected object of scalar type {real.dtype.legacy_name} but got scalar type "
             f"{imag.dtype.legacy_name} for second argument"
+        )
+    if out is not None and out.dtype is not real.dtype.to_complex():
+        raise RuntimeError(
+            f"Expected object of scalar type {real.dtype.to_complex().legacy_name} but got scalar "
+            f"type {out.dtype.legacy_name} for argument 'out'"
         )
     from_parts = real.to(real.dtype.to_complex()) + imag.to(real.dtype.to_complex()) * 1j
     return from_parts if out is None else out.copy_(from_parts)

@@ -209,11 +209,10 @@ def _like_type(input: Value, d: dtype | None) -> np.dtype:
     return input._array.dtype if d is None else _dtypes.as_dtype(d).numpy
 
 
-def _like_layout(input: Value, array: np.ndarray) -> np.ndarray:
-    """``array`` filled in the order in which ``input`` lies in memory, as PyTorch fills it."""
-    if input._array.flags.c_contiguous or 0 in input._array.strides:
-        return array
-    return recipes.fill(np.empty_like(input._array, array.dtype), array)
+def _template(input: Value, d: np.dtype) -> np.ndarray:
+    """Unfilled memory like that of ``input``; recipes fill it in the order in which it lies."""
+    array = input._array
+    return np.empty(array.shape, d) if 0 in array.strides else np.empty_like(array, d)
 
 
 def rand_like(
@@ -229,7 +228,7 @@ def rand_like(
     """Uniform numbers of [0, 1) in the shape and dtype of ``input``."""
     d = _like_type(input, dtype)
     array = recipes.uniform(_source(generator), input._array.shape, d)
-    return finished(_like_layout(input, array), requires_grad, device, layout)
+    return finished(recipes.fill(_template(input, d), array), requires_grad, device, layout)
 
 
 def randn_like(
@@ -244,11 +243,10 @@ def randn_like(
 ) -> Value:
     """Normal numbers of mean 0 and variance 1 in the shape and dtype of ``input``."""
     d = _like_type(input, dtype)
-    contiguous = input._array.flags.c_contiguous or 0 in input._array.strides
-    array = recipes.normal(
-        _source(generator), input._array.shape, d, contiguous=contiguous
-    )
-    return finished(_like_layout(input, array), requires_grad, device, layout)
+    target = _template(input, d)
+    dense = target.flags.c_contiguous
+    array = recipes.normal(_source(generator), target.shape, d, contiguous=dense)
+    return finished(recipes.fill(target, array), requires_grad, device, layout)
 
 
 def randint_like(
@@ -267,7 +265,7 @@ def randint_like(
     _check_range(low, high)
     d = _like_type(input, dtype)
     array = recipes.randint(_source(generator), input._array.shape, d, low, high)
-    return finished(_like_layout(input, array), requires_grad, device, layout)
+    return finished(recipes.fill(_template(input, d), array), requires_grad, device, layout)
 
 
 # ---- distributions with parameters ---------------------------------------------------------
@@ -293,9 +291,8 @@ def normal(
     else:
         if not isinstance(mean, Value) and not isinstance(std, Value):
             raise TypeError("normal(): of two numbers, 'size' is needed too")
-        m = mean._array if isinstance(mean, Value) else mean
-        s = std._array if isinstance(std, Value) else std
-        array = recipes.normal_of(_source(generator), m, s)
+        result = _normal_op(mean, std, _source(generator))
+        return result if out is None else write_out(out, result, "normal")
     if out is not None:
         return _into(out, array, "normal")
     return finished(array, requires_grad, device, layout)
@@ -306,6 +303,14 @@ def _draw(g: Value, input_shape: tuple, input_dtype: np.dtype) -> Value:
     return wrap(np.zeros(input_shape, input_dtype))
 
 
+_normal_op = define(
+    "normal",
+    lambda mean, std, generator: recipes.normal_of(generator, mean, std),
+    {
+        "mean": lambda g, mean_shape, mean_dtype: _draw(g, mean_shape, mean_dtype),
+        "std": lambda g, std_shape, std_dtype: _draw(g, std_shape, std_dtype),
+    },
+)
 _bernoulli_op = define(
     "bernoulli",
     lambda input, generator: recipes.bernoulli(generator, input.shape, input.dtype, input),
