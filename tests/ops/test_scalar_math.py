@@ -507,6 +507,7 @@ def test_shapes_and_types(name):
     expected = function(x)
     kept = x.copy()
     np.testing.assert_array_equal(function(x.T), expected.T)
+    assert function(x.T).flags.f_contiguous  # the layout is kept
     np.testing.assert_array_equal(function(x[:, ::2]), expected[:, ::2])
     np.testing.assert_array_equal(x, kept)
     for shape in ((), (0,), (3, 0)):

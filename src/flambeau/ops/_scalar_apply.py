@@ -20,14 +20,16 @@ _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _FLOATS = (_FLOAT32, _FLOAT64, *_HALF)
 
 
-def table32(*coefficients: float) -> tuple[np.ndarray, ...]:
+def table32(*coefficients: float) -> list[np.ndarray]:
     """Coefficients for float32 formulas: 0-d arrays, which ufuncs take faster than numbers."""
-    return tuple(np.array(c, _FLOAT32) for c in coefficients)
+    row = np.array(coefficients, _FLOAT32)
+    return [row[i, ...] for i in range(len(coefficients))]
 
 
-def table64(*coefficients: float) -> tuple[np.ndarray, ...]:
+def table64(*coefficients: float) -> list[np.ndarray]:
     """Coefficients for float64 formulas."""
-    return tuple(np.array(c, _FLOAT64) for c in coefficients)
+    row = np.array(coefficients, _FLOAT64)
+    return [row[i, ...] for i in range(len(coefficients))]
 
 
 def polynomial(x: np.ndarray, coefficients: Sequence[np.ndarray]) -> np.ndarray:
@@ -93,7 +95,8 @@ def elementwise(*, double: bool = False) -> Callable[[Callable], Callable[..., n
         @functools.wraps(kernel)
         def apply(*arguments: object, **parameters: object) -> np.ndarray:
             x = arguments[0]
-            if len(arguments) == 1 and isinstance(x, np.ndarray) and x.size <= BLOCK:
+            plain = len(arguments) == 1 and isinstance(x, np.ndarray)
+            if plain and x.size <= BLOCK and x.flags.c_contiguous:
                 if x.dtype == _FLOAT64 or (x.dtype == _FLOAT32 and not double):
                     with np.errstate(all="ignore"):  # the short way: nothing to cut or convert
                         return kernel(x.reshape(-1), **parameters).reshape(x.shape)
