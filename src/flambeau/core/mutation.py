@@ -85,7 +85,8 @@ class AsStridedBackward0(_Piece):
 
 def _check_overlap(array: np.ndarray, name: str) -> None:
     """RuntimeError if several elements of ``array`` are one place in memory, as after expand."""
-    if any(s == 0 and n > 1 for n, s in zip(array.shape, array.strides, strict=True)):
+    repeated = any(s == 0 and n > 1 for n, s in zip(array.shape, array.strides, strict=True))
+    if repeated and array.size:
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation.\n"

@@ -548,8 +548,8 @@ def arange(
     if d.category == _dtypes.INTEGRAL:
         if int(step) == 0:
             raise ValueError(f"step must be nonzero, and {step} is 0 as {d.name}")
-        if all(isinstance(v, int) for v in (start, end, step)):
-            count = max(0, -(-(end - start) // step))
+        if d is _dtypes.int64:  # PyTorch counts the steps of smaller integers before rounding
+            count = max(0, -(-(int(end) - int(start)) // int(step)))
         else:
             count = max(0, math.ceil((end - start) / step))
         array = (int(start) + int(step) * np.arange(count, dtype=np.int64)).astype(d.numpy)
