@@ -91,9 +91,9 @@ def tensordot(a: Value, b: Value, dims: int | Sequence[Sequence[int]] | Value = 
         if p == q:
             continue
         if q == 1:
-            a = a.sum(i, True)
+            a = a.sum(i, True, dtype=a.dtype)
         elif p == 1:
-            b = b.sum(j, True)
+            b = b.sum(j, True, dtype=b.dtype)
         else:
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {p} in dim {i} and "

@@ -45,15 +45,15 @@ def _added(
         return r if r.dtype is dt else r.astype(dt, copy=False)
 
     def grad_input(g: Value, input_shape: tuple, beta: Number) -> Value:
-        return (g if beta == 1 else g * beta).sum_to_size(input_shape)
+        return (g if beta == 1 else g * beta.conjugate()).sum_to_size(input_shape)
 
     def grad_a(g: Value, b: Value, alpha: Number) -> Value:
         r = vjp_a(g, conj(b))
-        return r if alpha == 1 else r * alpha
+        return r if alpha == 1 else r * alpha.conjugate()
 
     def grad_b(g: Value, a: Value, alpha: Number) -> Value:
         r = vjp_b(g, conj(a))
-        return r if alpha == 1 else r * alpha
+        return r if alpha == 1 else r * alpha.conjugate()
 
     return define(name, forward, {"input": grad_input, "a": grad_a, "b": grad_b})
 
