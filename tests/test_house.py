@@ -31,7 +31,7 @@ LAYERS = {
     0: "_config _errors _dtypes _shapes _missing _optional _system version",
     1: "core",
     2: "ops",
-    3: "tensor functions",
+    3: "tensor functions _settings",
     4: "autograd compiler",
     5: "nn optim utils linalg fft special distributions func amp serialization distributed",
     6: "__init__ __main__ compat cli viz _alias _doctor",

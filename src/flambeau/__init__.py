@@ -46,6 +46,8 @@ from ._dtypes import bool_ as bool
 from ._dtypes import float_ as float
 from ._dtypes import int_ as int
 from ._missing import missing as _missing_name
+from ._settings import *  # noqa: F403
+from ._settings import respect_quota as _respect_quota
 from .core import return_types
 from .core.memory import keep_freed_memory as _keep_freed_memory
 from .core.modes import (
@@ -122,6 +124,7 @@ from .version import __version__
 # NumPy code keeps its warnings: only those raised from flambeau's lines are silenced.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"flambeau\.")
 _keep_freed_memory()
+_respect_quota()
 
 
 def is_tensor(obj: object) -> bool:
@@ -157,13 +160,17 @@ def numel(input: Tensor) -> int:
 # Public packages that are loaded when somebody first asks for them, so that the import stays short.
 _ON_DEMAND = (
     "autograd",
+    "backends",
+    "cuda",
     "fft",
     "linalg",
     "masked",
+    "mps",
     "nn",
     "optim",
     "random",
     "special",
+    "xpu",
 )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .. import _config
+from .. import _config, _system
 
 LARGE = 1 << 17  # elements from which cutting the work into pieces pays (measured: 50 us)
 BLOCK = 1 << 14  # elements of one piece: a few operands of it fit into the first-level caches
@@ -20,11 +20,11 @@ _workers = 0
 
 
 def get_num_threads() -> int:
-    """Threads that elementwise work is spread over: the processors this process may use."""
+    """Threads that elementwise work is spread over: the processors this process may use, by its
+    affinity and its container's quota, unless ``set_num_threads`` said otherwise."""
     global _count
     if not _count:
-        usable = getattr(os, "sched_getaffinity", None)
-        _count = len(usable(0)) if usable else os.cpu_count() or 1
+        _count = _system.usable_cpus()
     return _count
 
 
