@@ -511,6 +511,249 @@ def lp_pool3d(
     return _norm_pooling(avg_pool3d, input, norm_type, kernel_size, stride, ceil_mode, 3)
 
 
+# ---- fractional pooling, and the way back --------------------------------------------------
+
+
+def _fractional(
+    name: str,
+    input: Value,
+    kernel_size: Ints,
+    output_size: Ints | None,
+    output_ratio: float | Sequence[float] | None,
+    return_indices: bool,
+    samples: Value | None,
+) -> Value | tuple[Value, Value]:
+    check_tensor(name, input)
+    dims = int(name[-2])
+    shape = input._array.shape
+    if len(shape) not in (dims + 1, dims + 2) or 0 in shape[-dims - 1 :]:
+        raise RuntimeError(
+            f"{name}: Expected {dims + 1}D or {dims + 2}D tensor with optional 0 dim batch size, "
+            f"but got: {list(shape)}"
+        )
+    if output_size is None and output_ratio is None:
+        raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
+    sizes = shape[-dims:]
+    kernel = (kernel_size,) * dims if isinstance(kernel_size, int) else tuple(kernel_size)
+    if output_size is None:
+        ratios = (output_ratio,) * dims if isinstance(output_ratio, float) else tuple(output_ratio)
+        if any(not 0 < r < 1 for r in ratios):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+        outs = tuple(int(n * r) for n, r in zip(sizes, ratios))
+    else:
+        outs = (output_size,) * dims if isinstance(output_size, int) else tuple(output_size)
+    for what, values in (("kernel_size", kernel), ("output_size", outs)):
+        if len(values) != dims:
+            raise RuntimeError(
+                f"{name}: {what} must either be a single int or a tuple of {dims} ints, "
+                f"but got {list(values)}"
+            )
+        if min(values) < 1:
+            raise RuntimeError(f"{name}: {what} must be greater than zero, but got {list(values)}")
+    axes = ("time", "height", "width")[3 - dims :]
+    for axis, n, k, m in zip(axes, sizes, kernel, outs):
+        if m + k - 1 > n:
+            raise RuntimeError(
+                f"{name}(): pool {axis} {k} too large relative to input {axis} {n}\n"
+                f"  {m} windows of {k} need at least {m + k - 1} elements"
+            )
+    _check_kind(name, input)
+    batched = len(shape) == dims + 2
+    x = input if batched else input.unsqueeze(0)
+    if samples is None:
+        samples = input.new_empty((*x._array.shape[:2], dims)).uniform_()
+    elif samples._array.ndim != 3 or samples._array.shape[-1] != dims:
+        raise RuntimeError(
+            f"Expect _random_samples to have {dims} in the last of 3 dimensions (batch, channel, "
+            f"axis); got {list(samples._array.shape)}"
+        )
+    elif samples._array.shape[0] < len(x._array) or samples._array.shape[1] != x._array.shape[1]:
+        raise RuntimeError(
+            f"Expect _random_samples of size {[*x._array.shape[:2], dims]}, got "
+            f"{list(samples._array.shape)}"
+        )
+    elif samples.dtype != input.dtype:
+        raise RuntimeError("Expect _random_samples to have the same dtype as input")
+    values, where = _fractional_max_pool[dims](x, kernel, outs, samples.detach())
+    if not batched:
+        values, where = values.squeeze(0), where.squeeze(0)
+    return (values, where) if return_indices else values
+
+
+def fractional_max_pool2d(
+    input: Value,
+    kernel_size: Ints,
+    output_size: Ints | None = None,
+    output_ratio: float | Sequence[float] | None = None,
+    return_indices: bool = False,
+    _random_samples: Value | None = None,
+) -> Value | tuple[Value, Value]:
+    """Maxima over windows at pseudo-random places, ``output_size`` or ``output_ratio`` times the
+    size of them in an image. Source: B. Graham, Fractional Max-Pooling, 2014."""
+    return _fractional(
+        "fractional_max_pool2d",
+        input,
+        kernel_size,
+        output_size,
+        output_ratio,
+        return_indices,
+        _random_samples,
+    )
+
+
+def fractional_max_pool3d(
+    input: Value,
+    kernel_size: Ints,
+    output_size: Ints | None = None,
+    output_ratio: float | Sequence[float] | None = None,
+    return_indices: bool = False,
+    _random_samples: Value | None = None,
+) -> Value | tuple[Value, Value]:
+    """Maxima over windows at pseudo-random places of volumes, as ``fractional_max_pool2d``."""
+    return _fractional(
+        "fractional_max_pool3d",
+        input,
+        kernel_size,
+        output_size,
+        output_ratio,
+        return_indices,
+        _random_samples,
+    )
+
+
+def fractional_max_pool2d_with_indices(
+    input: Value,
+    kernel_size: Ints,
+    output_size: Ints | None = None,
+    output_ratio: float | Sequence[float] | None = None,
+    return_indices: bool = False,
+    _random_samples: Value | None = None,
+) -> tuple[Value, Value]:
+    """``fractional_max_pool2d`` and the positions of the maxima."""
+    return fractional_max_pool2d(
+        input, kernel_size, output_size, output_ratio, True, _random_samples
+    )
+
+
+def fractional_max_pool3d_with_indices(
+    input: Value,
+    kernel_size: Ints,
+    output_size: Ints | None = None,
+    output_ratio: float | Sequence[float] | None = None,
+    return_indices: bool = False,
+    _random_samples: Value | None = None,
+) -> tuple[Value, Value]:
+    """``fractional_max_pool3d`` and the positions of the maxima."""
+    return fractional_max_pool3d(
+        input, kernel_size, output_size, output_ratio, True, _random_samples
+    )
+
+
+def _unpooling(
+    name: str,
+    input: Value,
+    indices: Value,
+    kernel_size: Ints,
+    stride: Ints | None,
+    padding: Ints,
+    output_size: Sequence[int] | None,
+) -> Value:
+    check_tensor(name, input)
+    check_tensor(name, indices, "indices")
+    dims = int(name[-2])
+    shape = input._array.shape
+
+    def each(value: Ints) -> tuple[int, ...]:
+        return (value,) * dims if isinstance(value, int) else tuple(value)
+
+    kernel, padding = each(kernel_size), each(padding)
+    stride = kernel if stride in (None, (), []) else each(stride)
+    natural = [
+        (n - 1) * s + k - 2 * p for n, s, k, p in zip(shape[-dims:], stride, kernel, padding)
+    ]
+    outs = natural
+    if output_size is not None:
+        outs = tuple(output_size)
+        if len(outs) == dims + 2:
+            outs = outs[2:]
+        if len(outs) != dims:
+            raise ValueError(
+                f"output_size should be a sequence containing {dims} or {dims + 2} elements, but "
+                f"it has a length of '{len(outs)}'"
+            )
+        for d, (m, n, s) in enumerate(zip(outs, natural, stride)):
+            if not n - s < m < n + s:
+                raise ValueError(
+                    f'invalid output_size "{list(outs)}" (dim {d} must be between {n - s} and '
+                    f"{n + s})"
+                )
+    if indices._array.dtype != np.int64:
+        raise RuntimeError(
+            f"elements in indices should be type int64 but got: {indices.dtype.legacy_name}"
+        )
+    ranks = (dims + 1, dims + 2)
+    if len(shape) not in ranks:
+        raise RuntimeError(
+            f"Input to {name} should be a {ranks[0]}d or {ranks[1]}d Tensor, but got a tensor with "
+            f"{len(shape)} dims"
+        )
+    if indices._array.shape != shape:
+        raise RuntimeError(
+            f"Expected shape of indices to be same as that of the input tensor ({list(shape)}) but "
+            f"got indices tensor with shape: {list(indices._array.shape)}"
+        )
+    if 0 in shape[len(shape) - dims - 1 :]:
+        raise RuntimeError(
+            f"{name}(): Expected input to have non-zero size for non-batch dimensions, but got "
+            f"{list(shape)}"
+        )
+    _check_kind(name, input, "fl")
+    if dims > 1:
+        return _max_unpool[dims](input, indices, tuple(outs))
+    x, where = input.unsqueeze(-2), indices.unsqueeze(-2)
+    return _max_unpool[2](x, where, (1, *outs)).squeeze(-2)
+
+
+def max_unpool1d(
+    input: Value,
+    indices: Value,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    output_size: Sequence[int] | None = None,
+) -> Value:
+    """A signal with maxima of ``max_pool1d`` in their places and 0 elsewhere."""
+    return _unpooling("max_unpool1d", input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(
+    input: Value,
+    indices: Value,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    output_size: Sequence[int] | None = None,
+) -> Value:
+    """Images with maxima of ``max_pool2d`` in their places and 0 elsewhere.
+
+    ``output_size``: the size to make, where several sizes pool to that of ``input``.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxUnpool2d.html
+    """
+    return _unpooling("max_unpool2d", input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(
+    input: Value,
+    indices: Value,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    output_size: Sequence[int] | None = None,
+) -> Value:
+    """Volumes with maxima of ``max_pool3d`` in their places and 0 elsewhere."""
+    return _unpooling("max_unpool3d", input, indices, kernel_size, stride, padding, output_size)
+
+
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
     "adaptive_max_pool2d", "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
