@@ -79,7 +79,9 @@ class AsStridedBackward0(_Piece):
 
     def backward(self, grad: Value) -> Sequence[Value | None]:
         shape, strides, offset = self.geometry
-        laid = grad.new_zeros([self.base_shape[d] for d in self.order or range(len(self.base_shape))])
+        laid = grad.new_zeros(
+            [self.base_shape[d] for d in self.order or range(len(self.base_shape))]
+        )
         return (self.restored(laid.as_strided_scatter(grad, shape, strides, offset)),)
 
 
@@ -94,8 +96,20 @@ def _check_overlap(array: np.ndarray, name: str) -> None:
         )
 
 
+def check_apart(array: np.ndarray) -> None:
+    """RuntimeError if several elements of ``array``, which is to be written to, are one place."""
+    if 0 in array.strides and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation.\n"
+            f"  it was expanded to shape {tuple(array.shape)}"
+        )
+
+
 def check_writable(x: Value, name: str, records: bool) -> None:
-    """RuntimeError if autograd cannot allow a write into ``x`` by the operation ``name``."""
+    """RuntimeError if ``x`` is no memory to write into, or autograd cannot allow a write into it by
+    the operation ``name``."""
+    check_apart(x._array)
     if 0 in x._array.strides:
         _check_overlap(x._array, name)
     if x._inference and not state.inference:
@@ -210,6 +224,7 @@ def write_out(out: Value, result: Value, name: str) -> Value:
             "but one of the arguments requires grad."
         )
     array = result._array
+    check_apart(out._array)
     check_cast(array.dtype, out._array.dtype)
     if out._array.shape != array.shape:
         if out._array.size:

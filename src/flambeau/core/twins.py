@@ -106,9 +106,16 @@ def inplace_binary(
     return method
 
 
-def accepts_out(function: F) -> F:
+def accepts_out(
+    function: F | None = None, *, apart: bool = False, exact: bool = False
+) -> F | Callable[[F], F]:
     """``function`` with the keyword ``out``: a tensor (or a tuple of them, for several results)
-    that takes the result."""
+    that takes the result.
+
+    ``apart``: it may share no memory with an operand; ``exact``: it must have the result's dtype.
+    """
+    if function is None:
+        return functools.partial(accepts_out, apart=apart, exact=exact)
 
     @functools.wraps(function)
     def with_out(*args: object, out: object = None, **kwargs: object) -> object:
@@ -123,6 +130,25 @@ def accepts_out(function: F) -> F:
                 )
             parts = [write_out(o, r, function.__name__) for o, r in zip(out, result, strict=True)]
             return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
+        if apart and isinstance(out, Value):
+            _check_apart(out, (*args, *kwargs.values()))
+        if exact and isinstance(out, Value) and out._array.dtype != result._array.dtype:
+            raise RuntimeError(
+                f"{function.__name__}(): Expected out tensor to have dtype {result.dtype!r}, but "
+                f"got {out.dtype!r} instead"
+            )
         return write_out(out, result, function.__name__)
 
     return with_out
+
+
+def _check_apart(out: Value, operands: tuple) -> None:
+    for operand in operands:
+        if isinstance(operand, (tuple, list)):
+            _check_apart(out, tuple(operand))
+        elif isinstance(operand, Value) and np.may_share_memory(out._array, operand._array):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory location. Please clone() the tensor before "
+                "performing the operation."
+            )

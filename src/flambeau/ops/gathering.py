@@ -29,10 +29,17 @@ def check_index(name: str, index: Value) -> None:
 
 
 def _index_select(x: ndarray, index: ndarray, dim: int) -> ndarray:
+    if index.size and int(index.min()) < 0:
+        checked_places(
+            "index_select", x.shape, dim, index, IndexError, "index out of range in self"
+        )
     if not x.ndim:
         check_bounds([index], (0,), (1,))
-        return x.reshape(1).take(index, 0).reshape(())
-    return taken(x, index.reshape(-1), dim)
+        return x.reshape(1).take(index.reshape(()))
+    try:
+        return taken(x, index.reshape(-1), dim)
+    except IndexError as error:
+        raise IndexError(f"index out of range in self\n  {error}") from None
 
 
 def _index_select_vjp(g: Value, x_shape: tuple, index: Value, dim: int) -> Value:
@@ -44,7 +51,7 @@ def _index_select_vjp(g: Value, x_shape: tuple, index: Value, dim: int) -> Value
 index_select_op = define("index_select", _index_select, {"x": _index_select_vjp})
 
 
-@accepts_out
+@accepts_out(apart=True, exact=True)
 def index_select(input: Value, dim: int, index: Value) -> Value:
     """The slices of dimension ``dim`` at the places in the vector ``index``; a copy."""
     check_index("index_select", index)
@@ -74,16 +81,23 @@ def linear(index: ndarray, shape: tuple[int, ...], dim: int) -> ndarray:
 
 
 def checked_places(
-    name: str, shape: tuple[int, ...], dim: int, index: ndarray, kind: type = RuntimeError
+    name: str,
+    shape: tuple[int, ...],
+    dim: int,
+    index: ndarray,
+    kind: type = RuntimeError,
+    headline: str = "",
 ) -> None:
-    """RuntimeError if an element of ``index`` is no place of dimension ``dim`` (nor negative)."""
+    """An error of ``kind`` if an element of ``index`` is no place of dimension ``dim``, counted
+    from the front."""
     n = shape[dim] if shape else 1
     if index.size and (int(index.min()) < 0 or int(index.max()) >= n):
         flat = index.reshape(-1)
         bad = int(np.flatnonzero((flat < 0) | (flat >= n))[0])
         where = ", ".join(str(int(i)) for i in np.unravel_index(bad, index.shape))
         raise kind(
-            f"index {int(flat[bad])} is out of bounds for dimension {dim} with size {n}\n"
+            (headline and headline + "\n  ")
+            + f"index {int(flat[bad])} is out of bounds for dimension {dim} with size {n}\n"
             f"  {name}: at index[{where}] of an index tensor of shape {tuple(index.shape)}; "
             f"allowed are 0 to {n - 1}"
         )
@@ -122,23 +136,7 @@ gather_op = define(
 )
 
 
-def check_places_shape(
-    name: str, index: Value, other: Value, dim: int | None, what: str = "input"
-) -> None:
-    """RuntimeError unless ``index`` fits into ``other`` in every dimension but ``dim``."""
-    a, b = index._array.shape, other._array.shape
-    if index._array.size and any(
-        n > m for d, (n, m) in enumerate(zip(a or (1,), b or (1,))) if d != dim
-    ):
-        apart = f" apart from dimension {dim}" if dim is not None else ""
-        wrong = next(d for d, (n, m) in enumerate(zip(a, b)) if n > m and d != dim)
-        raise RuntimeError(
-            f"Size does not match at dimension {wrong} expected index {list(a)} to be no larger "
-            f"than {what} {list(b)}{apart}"
-        )
-
-
-@accepts_out
+@accepts_out(apart=True, exact=True)
 def gather(input: Value, dim: int, index: Value, *, sparse_grad: bool = False) -> Value:
     """``out[i, j] = input[index[i, j], j]`` for dim 0, and so on: a value per place of ``index``.
 
@@ -154,11 +152,27 @@ def gather(input: Value, dim: int, index: Value, *, sparse_grad: bool = False) -
             "Index tensor must have the same number of dimensions as input tensor\n"
             f"  gather: index {tuple(index._array.shape)}, input {tuple(input._array.shape)}"
         )
-    check_places_shape("gather", index, input, d)
+    n, m = index._array.shape, input._array.shape
+    for i, (a, b) in enumerate(zip(n, m)):
+        if a > b and i != d and index._array.size:
+            raise RuntimeError(
+                f"Size does not match at dimension {i} expected index {list(n)} to be no larger "
+                f"than self {list(m)} apart from dimension {d}"
+            )
     return gather_op(input, d, index)
 
 
 # ---- places in the flattened tensor --------------------------------------------------------
+
+
+def check_range(index: ndarray, n: int) -> None:
+    """IndexError if an element of ``index`` is no place among ``n``, from the front or the end."""
+    if index.size and (int(index.min()) < -n or int(index.max()) >= n):
+        bad = index[(index < -n) | (index >= n)].reshape(-1)[0]
+        raise IndexError(
+            f"out of range: tried to access index {int(bad)} on a tensor of {n} elements.\n"
+            f"  allowed are {-n} to {n - 1}"
+        )
 
 
 def _take(x: ndarray, index: ndarray) -> ndarray:
@@ -167,7 +181,7 @@ def _take(x: ndarray, index: ndarray) -> ndarray:
         return np.empty(index.shape, x.dtype)
     if not flat.size:
         raise IndexError("take(): tried to take from an empty tensor")
-    check_bounds([index], (0,), flat.shape)
+    check_range(index, flat.size)
     return flat.take(index)
 
 
@@ -178,7 +192,7 @@ def _take_vjp(g: Value, x_shape: tuple, index: Value) -> Value:
 take_op = define("take", _take, {"x": _take_vjp})
 
 
-@accepts_out
+@accepts_out(apart=True, exact=True)
 def take(input: Value, index: Value) -> Value:
     """The elements at the places ``index`` of the flattened ``input``, in its shape."""
     check_tensor("take", index, "index")
@@ -197,7 +211,7 @@ def _from_front(index: Value, n: int) -> Value:
     return wrap(np.where(array < 0, array + n, array))
 
 
-@accepts_out
+@accepts_out(apart=True, exact=True)
 def take_along_dim(input: Value, indices: Value, dim: int | None = None) -> Value:
     """``gather`` whose ``input`` and ``indices`` broadcast but in ``dim``; without ``dim``, places
     in the flattened input."""
@@ -250,7 +264,7 @@ def check_mask(name: str, mask: Value) -> None:
         raise RuntimeError(f"{name}: expected BoolTensor for mask, but got {mask.dtype!r}")
 
 
-@accepts_out
+@accepts_out(apart=True, exact=True)
 def masked_select(input: Value, mask: Value) -> Value:
     """A vector of the elements of ``input`` where ``mask``, which broadcasts with it, is true."""
     check_mask("masked_select", mask)

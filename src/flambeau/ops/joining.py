@@ -85,7 +85,7 @@ def _cat_error(tensors: tuple[Value, ...], dim: int) -> RuntimeError:
     return RuntimeError(f"cat(): shapes {[v._array.shape for v in tensors]} do not fit together")
 
 
-@accepts_out
+@accepts_out(apart=True)
 def cat(tensors: Sequence[Value], dim: int = 0) -> Value:
     """The tensors one after the other along dimension ``dim``; other sizes must agree.
 
@@ -106,13 +106,13 @@ def cat(tensors: Sequence[Value], dim: int = 0) -> Value:
         raise _cat_error(kept, d) from None
 
 
-@accepts_out
+@accepts_out(apart=True)
 def concat(tensors: Sequence[Value], dim: int = 0) -> Value:
     """The same as ``cat``."""
     return cat(tensors, dim)
 
 
-@accepts_out
+@accepts_out(apart=True)
 def concatenate(tensors: Sequence[Value], dim: int = 0) -> Value:
     """The same as ``cat``."""
     return cat(tensors, dim)

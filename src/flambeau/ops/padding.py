@@ -101,11 +101,12 @@ _RECORDS.update({("circular", n): _bordered("pad_circular") for n in (1, 2, 3)})
 
 
 def _places(mode: str, n: int, before: int, after: int) -> ndarray:
+    if mode == "circular":  # what is cut away does not come round
+        kept = n + min(before, 0) + min(after, 0)
+        return np.arange(-max(before, 0), kept + max(after, 0)) % kept - min(before, 0)
     at = np.arange(-before, n + after)
     if mode == "replicate":
         return at.clip(0, n - 1)
-    if mode == "circular":
-        return at % n
     return (n - 1) - abs((n - 1) - abs(at))
 
 
@@ -116,7 +117,8 @@ def _check_border(mode: str, shape: tuple, d: int, before: int, after: int, pad:
             "Argument #4: Padding size should be less than the corresponding input dimension, but "
             f"got: padding ({before}, {after}) at dimension {d} of input {list(shape)}"
         )
-    if mode == "circular" and (before > n or after > n):
+    kept = n + min(before, 0) + min(after, 0)
+    if mode == "circular" and (before > kept or after > kept):
         raise RuntimeError(
             "Padding value causes wrapping around more than once: "
             f"padding ({before}, {after}) at dimension {d} of input {list(shape)}"

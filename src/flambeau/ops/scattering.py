@@ -16,7 +16,13 @@ from ..core.twins import accepts_out, inplace
 from ..core.value import Value, wrap
 from ._accumulate import add_flat, add_rows
 from ._arguments import check_tensor, dimension
-from .gathering import check_index, check_mask, check_places_shape, checked_places, linear
+from .gathering import (
+    check_index,
+    check_mask,
+    check_range,
+    checked_places,
+    linear,
+)
 from .indexing import INT32, INT64, check_bounds, filling, fresh, overwrite
 from .memory import convert
 from .pieces import diagonal_of, placed
@@ -114,14 +120,21 @@ def _scatter_arguments(
                 "Index tensor must have the same number of dimensions as self tensor\n"
                 f"  {name}: index {tuple(index._array.shape)}, self {tuple(input._array.shape)}"
             )
-        check_places_shape(name, index, input, d, "self")
-        if src is not None:
-            if max(index._array.ndim, 1) != max(src._array.ndim, 1):
-                raise RuntimeError(
-                    "Index tensor must have the same number of dimensions as src tensor\n"
-                    f"  {name}: index {tuple(index._array.shape)}, src {tuple(src._array.shape)}"
-                )
-            check_places_shape(name, index, src, None, "src")
+        if src is not None and max(index._array.ndim, 1) != max(src._array.ndim, 1):
+            raise RuntimeError(
+                "Index tensor must have the same number of dimensions as src tensor\n"
+                f"  {name}: index {tuple(index._array.shape)}, src {tuple(src._array.shape)}"
+            )
+        n, m = index._array.shape, input._array.shape
+        k = n if src is None else src._array.shape
+        if any(a > b for i, (a, b) in enumerate(zip(n, m)) if i != d) or any(
+            a > b for a, b in zip(n, k)
+        ):
+            bound = "" if src is None else f" and to be no larger size than src {list(k)}"
+            raise RuntimeError(
+                f"Expected index {list(n)} to be no larger than self {list(m)} apart from "
+                f"dimension {d}{bound}"
+            )
     if src is not None and src._array.dtype != input._array.dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
     return d, index
@@ -362,7 +375,7 @@ def _index_add(x: ndarray, dim: int, index: ndarray, source: ndarray, alpha: obj
     if not x.ndim:
         x += source.sum().astype(x.dtype)
         return x
-    check_bounds([index], (0,), (x.shape[dim],))
+    checked_places("index_add", x.shape, dim, index)
     add_rows(_rows(x, dim), index.reshape(-1), _rows(source, dim))
     return x
 
@@ -371,7 +384,7 @@ def _index_copy(x: ndarray, dim: int, index: ndarray, source: ndarray) -> ndarra
     if not x.ndim:
         x[...] = source.reshape(-1)[-1] if source.size else x
         return x
-    check_bounds([index], (0,), (x.shape[dim],))
+    checked_places("index_copy", x.shape, dim, index, IndexError)
     _rows(x, dim)[index.reshape(-1)] = _rows(source, dim)
     return x
 
@@ -415,33 +428,68 @@ index_fill_op = define(
 
 
 def _slices(name: str, self: Value, dim: int, index: Value, source: Value) -> int:
-    """The dimension, after the checks that index_add, index_copy and index_reduce share."""
+    """The dimension, after the checks that index_add and index_reduce share."""
     check_tensor(name, source, "source")
     check_index(name, index)
     d = dimension(name, dim, self._array.ndim)
     a, b = self._array.shape, source._array.shape
     if index._array.ndim > 1:
-        raise IndexError(f"{name}(): Index is supposed to be a vector, but got dim: "
-                         f"{index._array.ndim} with type: {index.dtype.legacy_name}")  # fmt: skip
+        raise IndexError(
+            f"{name}(): Index is supposed to be a vector, but got dim: {index._array.ndim} with "
+            f"type: {index.dtype.legacy_name} and size: {list(index._array.shape)}"
+        )
     if self._array.dtype != source._array.dtype:
         raise RuntimeError(
             f"{name}(): self ({self.dtype.legacy_name}) and source ({source.dtype.legacy_name}) "
             "must have the same scalar type"
         )
-    n = index._array.size
-    if b and (d >= len(b)):
-        raise IndexError(
-            f"{name}(): Indexing dim {d} is out of bounds of the source tensor with dim {len(b)}"
+    n, m = index._array.size, b[d] if d < len(b) else 1
+    if n != m:
+        raise RuntimeError(
+            f"{name}(): Number of indices ({n}) should be equal to source.size(dim): ({m}), for "
+            f"dim: {d}"
         )
-    if n != (b[d] if b else 1):
+    if len(a) > 1 or len(b) > 1:
+        if len(a) != len(b) or (a[:d] + a[d + 1 :]) != (b[:d] + b[d + 1 :]):
+            raise RuntimeError(
+                "source tensor shape must match self tensor shape, excluding the specified "
+                f"dimension. Got self.shape = {list(a)} source.shape = {list(b)}"
+            )
+    return d
+
+
+def _copied_slices(name: str, self: Value, dim: int, index: Value, source: Value) -> int:
+    """The dimension, after the checks of index_copy."""
+    check_tensor(name, source, "source")
+    check_tensor(name, index, "index")
+    d = dimension(name, dim, self._array.ndim)
+    a, b = self._array.shape, source._array.shape
+    if index._array.ndim > 1:
+        raise IndexError(f"{name}(): Index should have dimension 1 or 0 (got {index._array.ndim})")
+    n, m = index._array.size, b[d] if d < len(b) else 1
+    if a and b and len(a) != len(b):
         raise IndexError(
-            f"{name}(): Number of indices ({n}) should be equal to source.size(dim) "
-            f"({b[d] if b else 1}) for dim: {d}"
+            f"{name}(): When source and destination are not scalars, their dimensionality must "
+            f"match. Source dimensionality ({len(b)}), destination dimensionality ({len(a)})"
         )
-    if a and b and (a[:d] + a[d + 1 :]) != (b[:d] + b[d + 1 :]):
+    if n != m:
         raise IndexError(
-            f"{name}(): source and destination must agree but in dim {d}: Destination slice shape: "
-            f"{list(a[:d] + a[d + 1 :])} and source slice shape: {list(b[:d] + b[d + 1 :])}"
+            f"{name}(): Number of indices ({n}) should be equal to source.size(dim) ({m})"
+        )
+    if index._array.dtype != INT64:
+        raise RuntimeError(
+            f"{name}(): Expected a long tensor for index, but got {index.dtype.legacy_name}"
+        )
+    if self._array.dtype != source._array.dtype:
+        raise RuntimeError(
+            f"{name}(): self and source expected to have the same dtype, but got (self) "
+            f"{self.dtype.legacy_name} and (source) {source.dtype.legacy_name}"
+        )
+    own, other = a[:d] + a[d + 1 :], b[:d] + b[d + 1 :]
+    if a and b and own != other:
+        raise RuntimeError(
+            f"{name}(): Source/destination tensor must have same slice shapes. Destination slice "
+            f"shape: {list(own)} at dimension {d} and source slice shape: {list(other)}"
         )
     return d
 
@@ -462,13 +510,13 @@ def index_add_(self: Value, dim: int, index: Value, source: Value, *, alpha: flo
 @accepts_out
 def index_copy(input: Value, dim: int, index: Value, source: Value) -> Value:
     """A copy of ``input`` with slice ``index[i]`` replaced by slice i of ``source``."""
-    d = _slices("index_copy", input, dim, index, source)
+    d = _copied_slices("index_copy", input, dim, index, source)
     return index_copy_op(fresh(input), d, index, source)
 
 
 def index_copy_(self: Value, dim: int, index: Value, source: Value) -> Value:
     """``index_copy`` into this tensor."""
-    d = _slices("index_copy_", self, dim, index, source)
+    d = _copied_slices("index_copy_", self, dim, index, source)
     return overwrite(self, index_copy_op, "index_copy_", d, index, source)
 
 
@@ -478,7 +526,7 @@ def _fill_value(name: str, self: Value, dim: int, index: Value, value: object) -
     if index._array.dtype not in (INT64, INT32):
         raise IndexError(f"{name}(): Expected dtype int64 for index.")
     if index._array.ndim > 1:
-        raise IndexError(f"{name}(): Index is supposed to be a vector")
+        raise RuntimeError("Index has to be a vector/scalar")
     if isinstance(value, Value):
         if value._array.ndim:
             raise RuntimeError(
@@ -532,7 +580,7 @@ index_reduce_ = inplace(index_reduce)
 def _put(x: ndarray, index: ndarray, source: ndarray, accumulate: bool) -> ndarray:
     if not index.size:
         return x
-    check_bounds([index], (0,), (x.size,))
+    check_range(index, x.size)
     flat = _flat(x)
     places = index.reshape(-1)
     if accumulate:
@@ -670,6 +718,7 @@ def _check_piece(src: Value, shape: tuple[int, ...]) -> None:
         )
 
 
+@accepts_out
 def select_scatter(input: Value, src: Value, dim: int, index: int) -> Value:
     """A copy of ``input`` with slice ``index`` of dimension ``dim`` replaced by ``src``."""
     shape = input._array.shape
@@ -685,6 +734,7 @@ def select_scatter(input: Value, src: Value, dim: int, index: int) -> Value:
     return select_scatter_op(input, convert(src, input.dtype), (slice(None),) * d + (index,))
 
 
+@accepts_out
 def slice_scatter(
     input: Value,
     src: Value,
@@ -722,6 +772,7 @@ diagonal_scatter_op = define(
 )
 
 
+@accepts_out
 def diagonal_scatter(
     input: Value, src: Value, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Value:
