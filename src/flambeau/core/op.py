@@ -27,13 +27,15 @@ from . import threads
 from .modes import state
 from .mutation import write_out
 from .promotion import Number, compute_type, is_number, result_type
-from .tape import FREED, Anomaly, Node, Output, note_line
+from .tape import FREED, Anomaly, Node, Output, made_by, note_line
 from .value import Value, Version, _Class, as_array, new, ticks, wrap, wrap_view
 
 ndarray = np.ndarray
 F32 = np.dtype(np.float32)
 F64 = np.dtype(np.float64)
 BOOL = np.dtype(np.bool_)
+I64 = np.dtype(np.int64)
+HALVES = tuple(d.numpy for d in _dtypes.REDUCED)
 LARGE = threads.LARGE
 REGISTRY: dict[str, Op] = {}
 
@@ -110,16 +112,28 @@ def intact_array(array: ndarray, cell: Version, node: Node, op_name: str) -> Val
     return wrap(array, node if state.grad else None)
 
 
+def inference_saved() -> RuntimeError:
+    """What PyTorch says where a gradient would keep a tensor made in inference mode."""
+    return RuntimeError(
+        "Inference tensors cannot be saved for backward. Please do not use Tensors created in "
+        "inference mode in computation tracked by autograd. To work around this, you can make a "
+        "clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
+        "`torch.inference_mode()`."
+    )
+
+
 def _was_written(
     array: ndarray, edge: Node | None, cell: Version, node: Node, op_name: str
 ) -> RuntimeError:
     writers = cell.writes_after(node.tick)
     kind = _dtypes.from_numpy(array.dtype).legacy_name
-    made_by = "" if edge is None else f", which is output 0 of {edge.name()},"
+    maker = "" if edge is None else f", which is output 0 of {made_by(edge)},"
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: [torch.{kind}Tensor {list(array.shape)}]{made_by} is at version {cell.count}; "
-        f"expected version {cell.count - len(writers)} instead.\n"
+        f"operation: [torch.{kind}Tensor {list(array.shape)}]{maker} is at version {cell.count}; "
+        f"expected version {cell.count - len(writers)} instead. Hint: enable anomaly detection to "
+        "find the operation that failed to compute its gradient, with "
+        "torch.autograd.set_detect_anomaly(True, check_nan=False).\n"
         f"  {op_name} saved it for its gradient, then {', '.join(writers)} changed it; "
         f"use the version of {writers[0].removesuffix('_')} that returns a new tensor, "
         f"or change a .clone()"
@@ -374,8 +388,12 @@ def binary(
         node.watch = None
         if be is None:
             ka, kb, ky = a_keeps_a, a_keeps_b, a_keeps_y
+            if kb and isinstance(b, Value) and b._inference:
+                raise inference_saved()
         elif ae is None:
             ka, kb, ky = b_keeps_a, b_keeps_b, b_keeps_y
+            if ka and a._inference:
+                raise inference_saved()
         else:
             ka, kb, ky = a_keeps_a or b_keeps_a, a_keeps_b or b_keeps_b, a_keeps_y or b_keeps_y
         shape = a._array.shape
@@ -434,8 +452,39 @@ class _Bound:
         return self.forward(x, self.b)
 
 
+def _binary_alike(op: Op, a: Value, b: Value | Number) -> ndarray | None:
+    """The result where both operands have one dtype, or an integer meets an int64; else None."""
+    x = a._array
+    dt = x.dtype
+    kind = dt.kind
+    if op.check is not None or op.result == "float":
+        return None
+    if b.__class__ is int:
+        if dt is not I64 or "i" not in op.takes or not -(1 << 63) <= b < 1 << 63:
+            return None
+        return np.asarray(op.forward(x, b))
+    if not isinstance(b, Value):
+        return None
+    y = b._array
+    if dt != y.dtype:
+        return None
+    try:
+        if kind in "biu" and kind in op.takes:
+            return np.asarray(op.forward(x, y))
+        if dt in HALVES and "f" in op.takes:
+            r = op.forward(x.astype(F32), y.astype(F32))
+            return np.asarray(r) if op.result == "bool" else np.asarray(r, dt)
+    except ValueError:
+        _shapes.broadcast(x.shape, y.shape)
+        raise
+    return None
+
+
 def _binary_slow(op: Op, a: Value, b: Value | Number) -> tuple[Value, Value | Number, ndarray]:
     """The operands brought to one dtype (on the tape, if they are recorded), and the result."""
+    quick = _binary_alike(op, a, b)
+    if quick is not None:
+        return a, b, quick
     d = result_type(a, b)
     if op.check is not None:
         op.check(a, b)
@@ -474,6 +523,15 @@ class OpNode(Node):
 
     def name(self) -> str:
         return self.op.grad_name
+
+    def release(self) -> None:
+        # Shapes and numbers are no reason to refuse a second backward.
+        if any(
+            isinstance(e, (Value, _SavedOutput)) or (type(e) is tuple and e and isinstance(e[0], Value))
+            for _, e in self.saved
+        ):
+            self.saved = FREED
+            self.edges = ()
 
     def backward(self, grad: Value | list) -> Sequence[Value | None]:
         op = self.op
@@ -652,6 +710,8 @@ def define(
         for key, place, part in plan:
             v = args[place] if place < len(args) else None
             if part is None:
+                if isinstance(v, Value) and v._inference:
+                    raise inference_saved()
                 saved.append((key, v))
             elif type(v) is tuple and v and isinstance(v[0], Value):
                 saved.append((key, [getattr(t._array, part) for t in v]))

@@ -93,6 +93,8 @@ neg = unary("neg", np.negative, lambda g: -g, result="same", check=_no_bool_nega
 
 def scaled(other: Value | Number, alpha: Number, input: Value | Number) -> Value | Number:
     """``alpha * other``, with PyTorch's rules for the kind of ``alpha``."""
+    if alpha.__class__ is float and isinstance(other, Value) and other._array.dtype.kind == "f":
+        return mul_op.operator(other, alpha)
     d = result_type(input, other)
     if d.category < FLOATING and isinstance(alpha, (float, complex)):
         raise RuntimeError(
@@ -113,7 +115,7 @@ def add(
     input: Value | Number, other: Value | Number, *, alpha: Number = 1, out: Value | None = None
 ) -> Value:
     """``input + alpha * other``, elementwise, broadcast."""
-    if alpha != 1 or alpha is True:
+    if alpha.__class__ is not int or alpha != 1:
         other = scaled(other, alpha, input)
     return add_op(input, other, out=out)
 
@@ -122,7 +124,7 @@ def sub(
     input: Value | Number, other: Value | Number, *, alpha: Number = 1, out: Value | None = None
 ) -> Value:
     """``input - alpha * other``, elementwise, broadcast. RuntimeError for bool tensors."""
-    if alpha != 1 or alpha is True:
+    if alpha.__class__ is not int or alpha != 1:
         other = scaled(other, alpha, input)
     return sub_op(input, other, out=out)
 
@@ -166,7 +168,7 @@ reciprocal = _reciprocal
 
 
 def _no_zero(b: np.ndarray) -> None:
-    if b.dtype.kind in "iub" and not np.all(b):
+    if not np.all(b):
         raise RuntimeError(
             "ZeroDivisionError\n  an integer is divided by 0; floats would give inf or nan"
         )
@@ -175,11 +177,7 @@ def _no_zero(b: np.ndarray) -> None:
 def _floor_divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.dtype.kind in "iu":
         _no_zero(b)
-        return np.floor_divide(a, b)
-    # NumPy gives nan for a quotient of infinite size, and PyTorch inf.
-    q = np.floor_divide(a, b)
-    zero = np.equal(b, 0)
-    return np.where(zero, np.true_divide(a, b), q).astype(a.dtype) if np.any(zero) else q
+    return np.floor_divide(a, b)
 
 
 def _trunc_divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -270,12 +268,14 @@ floor_divide = _floor_divide_op
 
 
 def _remainder(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    _no_zero(b) if a.dtype.kind in "iu" else None
+    if a.dtype.kind in "iu":
+        _no_zero(b)
     return np.remainder(a, b)
 
 
 def _fmod(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    _no_zero(b) if a.dtype.kind in "iu" else None
+    if a.dtype.kind in "iu":
+        _no_zero(b)
     return np.fmod(a, b)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from .._dtypes import INTEGRAL, dtype, finfo, from_numpy
 from .._errors import type_name
 from .._shapes import broadcast
+from ..core.mutation import write_out
 from ..core.op import binary, define
 from ..core.promotion import Number, is_number, result_type, widened
 from ..core.twins import accepts_out
@@ -142,17 +143,35 @@ def _bound(value: Number, d: dtype) -> Number:
     return builtins_max(limits.min, builtins_min(limits.max, int(value)))
 
 
+_BOUNDS = (float, int, type(None))
 builtins_max, builtins_min = max, min  # the names are arguments here
 
 
-@accepts_out
 def clamp(
-    input: Value, min: Value | Number | None = None, max: Value | Number | None = None
+    input: Value,
+    min: Value | Number | None = None,
+    max: Value | Number | None = None,
+    *,
+    out: Value | None = None,
 ) -> Value:
     """``minimum(maximum(input, min), max)``: both bounds numbers, or both tensors; None is none.
 
     The gradient passes where the input lies within the bounds, these included.
     """
+    if (
+        out is None
+        and isinstance(input, Value)
+        and input._array.dtype.kind == "f"
+        and min.__class__ in _BOUNDS
+        and max.__class__ in _BOUNDS
+        and min is not max
+    ):
+        return _by_numbers(input, min, max)
+    result = _clamp_checked(input, min, max)
+    return result if out is None else write_out(out, result, "clamp")
+
+
+def _clamp_checked(input: Value, min: Value | Number | None, max: Value | Number | None) -> Value:
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if not isinstance(input, Value):

@@ -7,11 +7,13 @@ import numpy as np
 from .._dtypes import BOOL, COMPLEX, from_numpy
 from .._errors import type_name
 from .._shapes import broadcast
+from ..core.mutation import write_out
 from ..core.op import binary, define, unary
 from ..core.promotion import Number, is_number, result_type
-from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from .arithmetic import as_dtype, unbroadcast
+
+BOOLEAN = np.dtype(np.bool_)
 
 # ---- comparisons ---------------------------------------------------------------------------
 
@@ -149,15 +151,30 @@ where_op = define(
 )
 
 
-@accepts_out
 def where(
-    condition: Value, input: Value | Number | None = None, other: Value | Number | None = None
+    condition: Value,
+    input: Value | Number | None = None,
+    other: Value | Number | None = None,
+    *,
+    out: Value | None = None,
 ) -> Value | tuple[Value, ...]:
     """``input`` where ``condition`` is true, else ``other``; all three broadcast.
 
     With the condition alone: the indices where it is true, as ``nonzero(as_tuple=True)``.
     RuntimeError for a condition that is not bool.
     """
+    if (
+        out is None
+        and isinstance(input, Value)
+        and isinstance(other, Value)
+        and isinstance(condition, Value)
+        and condition._array.dtype is BOOLEAN
+        and input._array.dtype is other._array.dtype
+    ):
+        try:
+            return where_op(condition, input, other)
+        except ValueError:
+            pass  # shapes that do not fit: below
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
     if not isinstance(condition, Value):
@@ -177,11 +194,9 @@ def where(
             raise TypeError(f"where(): argument '{name}' must be Tensor, not {type_name(v)}")
     d = result_type(input, other)
     a, b = as_dtype(input, d), as_dtype(other, d)
-    try:
-        return where_op(condition, a, b)
-    except ValueError:
-        broadcast(condition._array.shape, a._array.shape, b._array.shape)
-        raise
+    broadcast(condition._array.shape, a._array.shape, b._array.shape)
+    result = where_op(condition, a, b)
+    return result if out is None else write_out(out, result, "where")
 
 
 def where_method(self: Value, condition: Value, other: Value | Number) -> Value:
@@ -189,18 +204,36 @@ def where_method(self: Value, condition: Value, other: Value | Number) -> Value:
     return where(condition, self, other)
 
 
-masked_fill_op = define(
+_filled_number = define(
     "masked_fill",
+    lambda x, mask, value: np.where(mask, x.dtype.type(value), x),
+    {"x": lambda g, mask, x_shape: unbroadcast(where_op(mask, 0.0, g), x_shape)},
+)
+_filled_tensor = define(
+    "masked_fill_tensor",
     lambda x, mask, value: np.where(mask, value, x),
     {
         "x": lambda g, mask, x_shape: unbroadcast(where_op(mask, 0.0, g), x_shape),
         "value": lambda g, mask, value_shape: where_op(mask, g, 0.0).sum(),
     },
 )
+_filled_tensor.op.grad_name = "MaskedFillBackward1"
 
 
 def masked_fill(input: Value, mask: Value, value: Value | Number) -> Value:
     """``input`` with ``value`` (a number, or a 0-dim tensor) wherever ``mask`` is true."""
+    if (
+        value.__class__ in (float, int)
+        and isinstance(mask, Value)
+        and mask._array.dtype is BOOLEAN
+        and isinstance(input, Value)
+        and input._array.dtype.kind == "f"
+    ):
+        try:
+            return _filled_number(input, mask, value)
+        except ValueError:
+            broadcast(input._array.shape, mask._array.shape)
+            raise
     if not isinstance(mask, Value):
         raise TypeError(
             f"masked_fill(): argument 'mask' (position 1) must be Tensor, not {type_name(mask)}"
@@ -225,7 +258,7 @@ def masked_fill(input: Value, mask: Value, value: Value | Number) -> Value:
     if own.category == COMPLEX and d.category not in (BOOL, COMPLEX):
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
     try:
-        return masked_fill_op(input, mask, as_dtype(value, d))
+        return _filled_tensor(input, mask, as_dtype(value, d))
     except ValueError:
         broadcast(input._array.shape, mask._array.shape)
         raise

@@ -33,7 +33,7 @@ def _log1p(x: np.ndarray) -> np.ndarray:
 
 exp = unary("exp", np.exp, lambda g, y: g * conj(y))
 exp2 = unary("exp2", np.exp2, lambda g, y: g * conj(y * _LN2))
-expm1 = unary("expm1", _expm1, lambda g, y: g * conj(y + 1))
+expm1 = unary("expm1", _expm1, lambda g, y: g * conj(y + 1.0))
 log = unary("log", np.log, lambda g, x: g / conj(x))
 log2 = unary("log2", np.log2, lambda g, x: g / conj(x * _LN2))
 log10 = unary("log10", np.log10, lambda g, x: g / conj(x * _LN10))
@@ -59,7 +59,7 @@ arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, aco
 
 
 def _tanh_slope(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    slope = np.subtract(1, np.multiply(y, y))
+    slope = np.subtract(1.0, np.multiply(y, y))
     return np.multiply(g, np.conjugate(slope) if slope.dtype.kind == "c" else slope)
 
 
@@ -77,12 +77,12 @@ tanh = unary("tanh", np.tanh, lambda g, y: _tanh_backward(g, y))
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     y = np.exp(np.negative(x))
-    y += 1
+    y += 1.0
     return np.reciprocal(y, out=y) if y.ndim else np.reciprocal(y)
 
 
 def _sigmoid_slope(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    slope = np.multiply(np.subtract(1, y), y)
+    slope = np.multiply(np.subtract(1.0, y), y)
     return np.multiply(g, np.conjugate(slope) if slope.dtype.kind == "c" else slope)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from .._dtypes import FLOATING, INTEGRAL, from_numpy
 from ..core import threads
 from ..core.modes import state
-from ..core.mutation import check_writable, written
+from ..core.mutation import check_writable, needs_care, written
 from ..core.op import define
 from ..core.promotion import Number, is_number
 from ..core.twins import F32, F64, accepts_out, inplace, inplace_binary
@@ -39,22 +39,21 @@ def by_formula(
             (dt is not F32 and dt is not F64)
             or (grad and self._edge is not None)
             or self._inference
+            or (self._base is not None and needs_care(self))
         ):
             return general(self, *args, **kwargs)
         operands = []
         for v in args:
-            if v.__class__ not in _NUMBERS:
-                if (
-                    not isinstance(v, Value)
-                    or v._array.dtype is not dt
-                    or (grad and v._edge is not None)
-                ):
+            if isinstance(v, Value):
+                if v._array.dtype is not dt or (grad and v._edge is not None):
                     return general(self, *args, **kwargs)
-                v = v._array
-            operands.append(v)
-        for v in kwargs.values():
-            if v.__class__ not in _NUMBERS:
+                operands.append(v._array)
+            elif v.__class__ in _NUMBERS:
+                operands.append(v)
+            else:
                 return general(self, *args, **kwargs)
+        if kwargs and not all(v.__class__ in _NUMBERS for v in kwargs.values()):
+            return general(self, *args, **kwargs)
         try:
             if a.size < threads.LARGE or not threads.overwrite(formula, a, operands, kwargs):
                 formula(a, *operands, **kwargs)
@@ -136,42 +135,44 @@ def _pow_into(x: np.ndarray, exponent: np.ndarray | float) -> None:
 pow_ = by_formula(arithmetic.pow, _pow_into, "pow_")
 
 
-def _addcmul_into(
-    x: np.ndarray, tensor1: np.ndarray, tensor2: np.ndarray, *, value: float = 1
-) -> None:
+def _times_into(x: np.ndarray, tensor1: np.ndarray, tensor2: np.ndarray, value: float = 1) -> None:
     t = np.multiply(tensor1, tensor2)
     if value != 1:
         t *= value
     np.add(x, t, x)
 
 
-def _addcdiv_into(
-    x: np.ndarray, tensor1: np.ndarray, tensor2: np.ndarray, *, value: float = 1
-) -> None:
+def _over_into(x: np.ndarray, tensor1: np.ndarray, tensor2: np.ndarray, value: float = 1) -> None:
     t = np.true_divide(tensor1, tensor2)
     if value != 1:
         t *= value
     np.add(x, t, x)
 
 
-_addcmul = by_formula(multivariate.addcmul, _addcmul_into, "addcmul_")
-_addcdiv = by_formula(multivariate.addcdiv, _addcdiv_into, "addcdiv_")
+_addcmul = by_formula(
+    lambda x, tensor1, tensor2, value: multivariate.addcmul(x, tensor1, tensor2, value=value),
+    _times_into,
+    "addcmul_",
+)
+_addcdiv = by_formula(
+    lambda x, tensor1, tensor2, value: multivariate.addcdiv(x, tensor1, tensor2, value=value),
+    _over_into,
+    "addcdiv_",
+)
 
 
-def addcmul_(self: Value, *tensors: Value, **factor: Number) -> Value:
+def addcmul_(self: Value, tensor1: Value, tensor2: Value, *old: Value, value: Number = 1) -> Value:
     """In-place ``addcmul``: ``self += value * tensor1 * tensor2``."""
-    if len(tensors) == 3:
-        value, *tensors = _old_order("addcmul_", *tensors)
-        factor = {"value": value}
-    return _addcmul(self, *tensors, **factor)
+    if old:
+        value, tensor1, tensor2 = _old_order("addcmul_", tensor1, tensor2, *old)
+    return _addcmul(self, tensor1, tensor2, value)
 
 
-def addcdiv_(self: Value, *tensors: Value, **factor: Number) -> Value:
+def addcdiv_(self: Value, tensor1: Value, tensor2: Value, *old: Value, value: Number = 1) -> Value:
     """In-place ``addcdiv``: ``self += value * tensor1 / tensor2``."""
-    if len(tensors) == 3:
-        value, *tensors = _old_order("addcdiv_", *tensors)
-        factor = {"value": value}
-    return _addcdiv(self, *tensors, **factor)
+    if old:
+        value, tensor1, tensor2 = _old_order("addcdiv_", tensor1, tensor2, *old)
+    return _addcdiv(self, tensor1, tensor2, value)
 
 
 def _lerp_into(x: np.ndarray, end: np.ndarray, weight: np.ndarray | float) -> None:
@@ -196,9 +197,9 @@ def _clamp_into(
     if min is None and max is None:
         raise TypeError("one bound is needed")
     if min is not None:
-        np.maximum(x, min, x)
+        np.maximum(x, min, out=x)
     if max is not None:
-        np.minimum(x, max, x)
+        np.minimum(x, max, out=x)
 
 
 clamp_ = by_formula(bounds.clamp, _clamp_into, "clamp_")
@@ -249,11 +250,7 @@ _zero_recorded = inplace(_zero)
 
 def fill_(self: Value, value: Value | Number) -> Value:
     """Write ``value`` (a number, or a 0-dim tensor) into every element; returns this tensor."""
-    if (
-        isinstance(value, Value)
-        or isinstance(value, complex)
-        or (self._edge is not None and state.grad)
-    ):
+    if isinstance(value, (Value, complex)) or (self._edge is not None and state.grad):
         return _fill_recorded(self, value)
     check_writable(self, "fill_", False)
     a = self._array
@@ -265,9 +262,11 @@ def zero_(self: Value) -> Value:
     """Write 0 into every element; returns this tensor."""
     if self._edge is not None and state.grad:
         return _zero_recorded(self)
-    check_writable(self, "zero_", False)
+    if self._inference:
+        check_writable(self, "zero_", False)
     self._array.fill(0)
-    return written(self, "zero_")
+    self.counter().bump("zero_")
+    return self
 
 
 _masked_fill = inplace(comparison.masked_fill)

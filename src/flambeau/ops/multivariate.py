@@ -108,6 +108,16 @@ addcdiv_op = define(
 def _three(
     name: str, input: Value, tensor1: Value, tensor2: Value
 ) -> tuple[dtype, Value, Value, Value]:
+    own = from_numpy(input._array.dtype) if isinstance(input, Value) else None
+    if (
+        own is not None
+        and isinstance(tensor1, Value)
+        and isinstance(tensor2, Value)
+        and input._array.shape == tensor1._array.shape == tensor2._array.shape
+        and own.category >= FLOATING
+        and input._array.dtype == tensor1._array.dtype == tensor2._array.dtype
+    ):
+        return own, input, tensor1, tensor2
     for place, v in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
         if not isinstance(v, Value) and not (place == "tensor1" and is_number(v)):
             raise TypeError(f"{name}(): argument '{place}' must be Tensor, not {type_name(v)}")

@@ -68,10 +68,8 @@ def _no_complex_sign(x: Value) -> None:
 
 
 def _sign(x: np.ndarray) -> np.ndarray:
-    if x.dtype.kind == "f":
-        y = np.sign(x)
-        nan = np.isnan(x)
-        return np.where(nan, x.dtype.type(0), y) if np.any(nan) else y
+    if x.dtype.kind == "f":  # 0 for nan
+        return np.subtract(np.greater(x, 0.0), np.less(x, 0.0), dtype=x.dtype)
     return x if x.dtype.kind == "b" else np.sign(x)
 
 
