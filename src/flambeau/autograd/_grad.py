@@ -105,8 +105,8 @@ def grad(
         if g is None:
             if not allow_unused:
                 raise RuntimeError(
-                    "One of the differentiated Tensors appears to not have been used in the graph. "
-                    "Set allow_unused=True if this is the desired behavior.\n"
+                    f"The differentiated Tensor at index {i} appears to not have been used in the "
+                    "graph. Set allow_unused=True if this is the desired behavior.\n"
                     f"  inputs[{i}], of shape {tuple(t.shape)}, does not lead to any output"
                 )
             if materialize_grads:

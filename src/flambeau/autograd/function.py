@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -149,10 +150,12 @@ class Function:
     generate_vmap_rule = False
 
     def __init__(self) -> None:
-        raise RuntimeError(
-            f"{type(self).__name__} should not be instantiated. Methods on autograd functions are "
-            "all static, so you should invoke them on the class itself. "
-            f"Instantiating an autograd function will raise an error; use {type(self).__name__}.apply"
+        name = type(self).__name__
+        warnings.warn(
+            f"{name} should not be instantiated: methods on autograd functions are all static, "
+            f"so use {name}.apply",
+            DeprecationWarning,
+            stacklevel=2,
         )
 
     @staticmethod

@@ -43,13 +43,14 @@ def _call(func: Callable, inputs: tuple[Value, ...], where: str) -> tuple[bool, 
 
 
 def _check_vector(v: object, like: tuple[Value, ...], what: str) -> tuple[Value, ...]:
-    _, vs = _tupled(v, "v", what)
+    many, vs = _tupled(v, "v", what)
     if len(vs) != len(like):
         raise RuntimeError(f"v is a tuple of invalid length: should be {len(like)}, got {len(vs)}.")
     for i, (a, b) in enumerate(zip(vs, like, strict=True)):
         if a.shape != b.shape:
             raise RuntimeError(
-                f"Entry {i} in v has invalid size: should be {b.shape} but got {a.shape}."
+                f"{f'Entry {i} in v' if many else 'v'} has invalid size: should be {b.shape} but "
+                f"got {a.shape}."
             )
     return vs
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _dtypes
 from .modes import state
-from .tape import Leaf, Node, watch
+from .tape import Leaf, Node, made_by, watch
 from .value import Value, ticks
 
 
@@ -59,6 +59,9 @@ class CopySlices(_Piece):
 
     __slots__ = ()
 
+    def name(self) -> str:
+        return "torch::autograd::CopySlices"
+
     def backward(self, grad: Value) -> Sequence[Value | None]:
         shape, strides, offset = self.geometry
         laid = self.laid_out(grad)
@@ -85,20 +88,11 @@ class AsStridedBackward0(_Piece):
         return (self.restored(laid.as_strided_scatter(grad, shape, strides, offset)),)
 
 
-def _check_overlap(array: np.ndarray, name: str) -> None:
-    """RuntimeError if several elements of ``array`` are one place in memory, as after expand."""
-    repeated = any(s == 0 and n > 1 for n, s in zip(array.shape, array.strides, strict=True))
-    if repeated and array.size:
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a "
-            "single memory location. Please clone() the tensor before performing the operation.\n"
-            f"  {name} cannot write into an expanded tensor (shape {list(array.shape)})"
-        )
-
-
 def check_apart(array: np.ndarray) -> None:
     """RuntimeError if several elements of ``array``, which is to be written to, are one place."""
-    if 0 in array.strides and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape)):
+    if 0 not in array.strides or not array.size:
+        return
+    if any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation.\n"
@@ -106,19 +100,25 @@ def check_apart(array: np.ndarray) -> None:
         )
 
 
+def needs_care(view: Value) -> bool:
+    """Whether a write into a view is more than a write into its own memory."""
+    return (state.grad and view._base._edge is not None) or 0 in view._array.strides
+
+
 def check_writable(x: Value, name: str, records: bool) -> None:
     """RuntimeError if ``x`` is no memory to write into, or autograd cannot allow a write into it by
     the operation ``name``."""
     check_apart(x._array)
-    if 0 in x._array.strides:
-        _check_overlap(x._array, name)
     if x._inference and not state.inference:
         if state.grad or x._edge is not None:
             raise RuntimeError(
-                "Inplace update to inference tensor outside InferenceMode is not allowed. You can "
-                "make a clone to get a normal tensor before doing inplace update."
+                "Inplace update to inference tensor outside InferenceMode is not allowed."
+                "You can make a clone to get a normal tensor before doing inplace update."
+                "See https://github.com/pytorch/rfcs/pull/17 for more details."
             )
-    if not (state.grad and records):
+    if not state.grad:
+        return
+    if not records and (x._base is None or x._base._edge is None):
         return
     if type(x._edge) is Leaf and x._base is None:
         raise RuntimeError(
@@ -136,7 +136,7 @@ def check_writable(x: Value, name: str, records: bool) -> None:
             "do it under torch.no_grad(), or on a .clone()"
         )
     if x._view_kind == "multiple":
-        maker = x._edge.name() if x._edge is not None else "a function"
+        maker = made_by(x._edge) if x._edge is not None else "a function"
         raise RuntimeError(
             f"Output 0 of {maker} is a view and is being modified inplace. This view is the output "
             "of a function that returns multiple views. Such functions do not allow the output "
@@ -236,8 +236,6 @@ def write_out(out: Value, result: Value, name: str) -> Value:
                 stacklevel=3,
             )
         out.resize_(array.shape)
-    if 0 in out._array.strides:
-        _check_overlap(out._array, name)
     np.copyto(out._array, array, casting="unsafe")
     out.counter().bump(name)
     return out

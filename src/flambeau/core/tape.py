@@ -34,6 +34,11 @@ class Node:
         """The name that PyTorch shows in a tensor's repr, such as ``MulBackward0``."""
         return type(self).__name__
 
+    @property
+    def label(self) -> str:
+        """The name as a tensor's repr shows it: without C++ namespaces."""
+        return self.name().rpartition("::")[2]
+
     def release(self) -> None:
         """Forget what the gradient needed; a second backward through here then raises."""
         if self.saved is not None:
@@ -61,7 +66,7 @@ class Node:
         return add_hook(watch(self).pre, hook)
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+        return f"<{self.label} object at {id(self):#x}>"
 
 
 class Watch:
@@ -104,7 +109,7 @@ class Leaf(Node):
         return self.variable_ref()
 
     def name(self) -> str:
-        return "AccumulateGrad"
+        return "torch::autograd::AccumulateGrad"
 
 
 class Output(Node):
@@ -369,6 +374,12 @@ def _check_nan(node: Node, results: Sequence) -> None:
                 if node.watch is not None and node.watch.line is not None:
                     error.add_note(f"the forward call was at:\n{node.watch.line}")
                 raise error
+
+
+def made_by(node: Node) -> str:
+    """The operation of ``node`` as PyTorch's messages name it: ``Exp`` of ``ExpBackward0``."""
+    name = node.label
+    return name.rstrip("0123456789").removesuffix("Backward") or name
 
 
 def _second_time(node: Node) -> RuntimeError:

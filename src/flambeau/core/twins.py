@@ -11,7 +11,7 @@ import numpy as np
 
 from . import threads
 from .modes import state
-from .mutation import write, write_out
+from .mutation import needs_care, write, write_out
 from .value import Value, wrap
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -80,6 +80,7 @@ def inplace_binary(
             (dt is not F32 and dt is not F64)
             or (self._edge is not None and state.grad)
             or self._inference
+            or (self._base is not None and needs_care(self))
         ):
             return general(self, other)
         cls = other.__class__

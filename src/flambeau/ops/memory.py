@@ -145,6 +145,7 @@ copied = define(
     "copy_backwards",
     _broadcast_copy,
     {"source": lambda g, source_shape: g.sum_to_size(source_shape)},
+    grad_name="torch::autograd::CopyBackwards",
 )
 
 

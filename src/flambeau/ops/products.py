@@ -10,7 +10,7 @@ from .._dtypes import from_numpy
 from .._errors import type_name
 from .._shapes import numel
 from ..core.modes import state
-from ..core.op import BinaryNode, Op, define, unsupported
+from ..core.op import BinaryNode, Op, define, inference_saved, unsupported
 from ..core.tape import Anomaly, note_line
 from ..core.twins import accepts_out
 from ..core.value import Value, _Class, new, ticks
@@ -78,6 +78,8 @@ def _product(
         node.op = op
         node.edges = (ae, be)
         node.watch = None
+        if a._inference or b._inference:
+            raise inference_saved()
         node.saved = (None if be is None else a, None if ae is None else b, None, None, None)
         node.tick = ticks()
         t._edge = node

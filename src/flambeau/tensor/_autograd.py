@@ -87,7 +87,7 @@ class AutogradMethods:
             if edge is None:
                 if self._array.dtype.kind in "biu":
                     raise RuntimeError(
-                        "only Tensors of floating point and complex dtype can require gradients\n"
+                        "only Tensors of floating point dtype can require gradients\n"
                         f"  this one is {self.dtype!r}; make it floating first, with .float()"
                     )
                 if self._inference and not state.inference:
@@ -157,8 +157,9 @@ class AutogradMethods:
                 )
             if value._array.shape != self._array.shape:
                 raise RuntimeError(
-                    f"assigned grad has data of a different size: {tuple(value.shape)} for a "
-                    f"tensor of {tuple(self.shape)}"
+                    f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of "
+                    f"size '{list(self.shape)}'. Please ensure that the gradient and the tensor "
+                    "are the same size"
                 )
         self._grad = value
 

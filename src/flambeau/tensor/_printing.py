@@ -206,7 +206,7 @@ def text_of(tensor: Value) -> str:
         notes.append(f"dtype={d!r}")
     node = tensor.grad_fn
     if node is not None:
-        notes.append(f"grad_fn=<{node.name()}>")
+        notes.append(f"grad_fn=<{node.label}>")
     elif tensor.requires_grad:
         notes.append("requires_grad=True")
     text = prefix + _contents(array, indent)
