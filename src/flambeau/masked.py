@@ -35,7 +35,7 @@ def _filled(input: Value, mask: Value | None, value: Number) -> Value:
 
 def _extreme(d: dtype, low: bool, name: str) -> Number:
     """The smallest or the largest value of dtype ``d``."""
-    if d.is_floating_point:
+    if d.category >= _dtypes.FLOATING:
         return -math.inf if low else math.inf
     if d.category == _dtypes.INTEGRAL:
         limits = _dtypes.iinfo(d)
@@ -221,14 +221,14 @@ def var(
     dims = _dims(dim, input)
     x = input.to(d)
     if mask is None and dims:
-        return x.var(dims, correction=correction, keepdim=keepdim)
+        return x.var(dims, correction=correction, keepdim=keepdim).to(d)
     count = _selected(x, mask, dims, True)
     deviation = x - sum(x, dims, keepdim=True, mask=mask) / count
     square = deviation * deviation.conj()
-    total = sum(square.real if d.is_complex else square, dims, keepdim=keepdim, mask=mask)
+    total = sum(square, dims, keepdim=keepdim, mask=mask)
     if not keepdim:
         count = count.reshape(total.shape)
-    return total / (count - correction).clamp(min=0)
+    return total / (count - correction).clamp(min=0).to(total.dtype)
 
 
 def std(
@@ -289,14 +289,14 @@ def cumsum(
     input: Value, dim: int, *, dtype: dtype | None = None, mask: Value | None = None
 ) -> Value:
     """The running sum of the selected elements along ``dim``."""
-    return _filled(input, mask, 0).cumsum(dim, dtype=dtype)
+    return _filled(input, mask, 0).cumsum(dim, dtype=dtype or input.dtype)
 
 
 def cumprod(
     input: Value, dim: int, *, dtype: dtype | None = None, mask: Value | None = None
 ) -> Value:
     """The running product of the selected elements along ``dim``."""
-    return _filled(input, mask, 1).cumprod(dim, dtype=dtype)
+    return _filled(input, mask, 1).cumprod(dim, dtype=dtype or input.dtype)
 
 
 def normalize(

@@ -175,12 +175,9 @@ def cov(
         _weights(aweights, count, "aweights", True)
         w = aweights if w is None else w * aweights
     w_sum = count if w is None else w.sum()
-    if count == 0 or (w is not None and w_sum.item() == 0 and w_sum.is_floating_point() is None):
-        mean = x.sum(1, True) / 0.0
-    elif w is None:
-        mean = x.mean(1, True)
-    else:
-        mean = (x * w).sum(1, True) / w_sum
+    if isinstance(w_sum, Value) and not w_sum.item():
+        raise RuntimeError("cov(): the sum of fweights times aweights is 0, expected it to be > 0")
+    mean = (x if w is None else x * w).sum(1, True) / w_sum
     if w is not None and aweights is not None and correction:
         norm = w_sum - correction * (w * aweights).sum() / w_sum
     else:
@@ -195,8 +192,7 @@ def cov(
         )
         norm = norm * 0 if isinstance(norm, Value) else 0
     d = x - mean
-    weighted = d if w is None else d * w
-    product = weighted.matmul(d.t().conj())
+    product = d.matmul((d if w is None else d * w).t().conj())
     return (product / norm).squeeze()
 
 

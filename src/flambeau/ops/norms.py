@@ -51,7 +51,7 @@ def _vector_norm(x: np.ndarray, p: float, dims: tuple[int, ...], keepdim: bool) 
         return r.reshape((1,) * x.ndim) if keepdim else r
     if dt.itemsize == 2:
         x = x.astype(np.float32)
-    a = np.abs(x)
+    a = np.asarray(np.abs(x))
     if p == math.inf:
         r = np.maximum.reduce(a, dims, keepdims=keepdim)
     elif p == -math.inf:

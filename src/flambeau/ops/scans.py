@@ -177,11 +177,11 @@ def _logcumsumexp(x: np.ndarray, dim: int) -> np.ndarray:
     if not x.size or not x.ndim:
         return x.copy()
     if x.dtype.kind != "c":
-        return np.logaddexp.accumulate(real_values(x), dim).astype(x.dtype, copy=False)
-    r = np.moveaxis(x.copy(), dim, 0)
+        return np.logaddexp.accumulate(x, dim, np.float64).astype(x.dtype, copy=False)
+    r = np.moveaxis(x.astype(np.complex128), dim, 0)
     for i in range(1, len(r)):
         r[i] = _log_add_exp(r[i - 1], r[i])
-    return np.moveaxis(r, 0, dim)
+    return np.moveaxis(r, 0, dim).astype(x.dtype)
 
 
 def _logcumsumexp_vjp(g: Value, x: Value, y: Value, dim: int) -> Value:
@@ -189,8 +189,8 @@ def _logcumsumexp_vjp(g: Value, x: Value, y: Value, dim: int) -> Value:
     if not x.dim():
         return g * 1
     if g._array.dtype.kind == "c":
-        w = reverse_cumsum((g * (-y).exp().conj()), dim, g._array.dtype)
-        return w * x.exp().conj()
+        w = (g.conj().log() - y).flip(dim).logcumsumexp(dim).flip(dim) + x
+        return w.exp().conj()
     positive = g.log().masked_fill(g <= 0, -np.inf)
     negative = (-g).log().masked_fill(g >= 0, -np.inf)
     up = (positive - y).flip(dim).logcumsumexp(dim).flip(dim) + x

@@ -12,6 +12,7 @@ from .._shapes import wrap_dim
 from ..core import return_types
 from ..core.op import unsupported
 from ..core.promotion import Number, is_number
+from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from ._reduce import real_values, reduction
 from .sorting import argsort_array
@@ -239,6 +240,7 @@ def unique_consecutive(
     return _distinct(input, return_inverse, return_counts, dim, False)
 
 
+@accepts_out
 def isin(
     elements: Value | Number,
     test_elements: Value | Number,
@@ -342,8 +344,11 @@ def histc(input: Value, bins: int = 100, min: Number = 0, max: Number = 0) -> Va
         if low == high:
             low, high = low - 1, high + 1
     low, high = _range(v, low, high, "torch.histc")
-    edges = np.linspace(low, high, bins + 1).astype(v.dtype)
-    return wrap(_counts(_bins(v, edges, True), bins, None, a.dtype))
+    inside = (v >= low) & (v <= high)
+    kept = a.reshape(-1)[inside]  # the place is computed in the input's own precision
+    start, width = a.dtype.type(low), a.dtype.type(high) - a.dtype.type(low)
+    place = ((kept - start) * a.dtype.type(bins) / width).astype(np.int64)
+    return wrap(np.bincount(np.minimum(place, bins - 1), minlength=bins).astype(a.dtype))
 
 
 def _edges(
