@@ -81,7 +81,11 @@ def _nll_forward(
     check_targets(target, logp.shape[1 if logp.ndim > 1 else 0], ignore_index)
     _, w, values = _picked(logp, target, weight, ignore_index)
     losses = -w * values
-    losses = np.where(w == 0, logp.dtype.type(0), losses) if weight is not None or (w == 0).any() else losses
+    losses = (
+        np.where(w == 0, logp.dtype.type(0), losses)
+        if weight is not None or (w == 0).any()
+        else losses
+    )
     return _reduced(losses, w, reduction).astype(dt, copy=False)
 
 
@@ -125,7 +129,6 @@ def _nll_grad_vjp(
 
 
 _nll_grad = define("nll_loss_backward", _nll_grad_forward, {"grad": _nll_grad_vjp})
-
 
 
 def _nll_vjp(
@@ -208,9 +211,7 @@ def _entropy_vjp(
         logp = input.log_softmax(axis)
         into_logp = _nll_grad(g[0], logp.detach(), target, weight, ignore_index, reduction)
         return into_logp - logp.exp() * into_logp.sum(axis, keepdim=True)
-    return _entropy_grad(
-        g[0], y[1], target, weight, ignore_index, reduction, input._array.dtype
-    )
+    return _entropy_grad(g[0], y[1], target, weight, ignore_index, reduction, input._array.dtype)
 
 
 _entropy = define(
@@ -237,7 +238,8 @@ def _check_pair(input: Value, target: Value, name: str) -> None:
         )
     if t.dtype.kind not in "iu" or t.dtype.itemsize not in (1, 8):
         raise RuntimeError(
-            f"expected scalar type Long but found {from_numpy(t.dtype).legacy_name}\n"
+            "expected target dtype to be Long or Byte, but got "
+            f"{from_numpy(t.dtype).legacy_name}\n"
             f"  {name} takes class numbers as int64: use target.long()"
             + (", or class probabilities of the input's shape" if x.shape != t.shape else "")
         )
@@ -362,9 +364,7 @@ def _smoothed(
     smoothing: float,
 ) -> Value:
     if not 0.0 <= smoothing <= 1.0:
-        raise RuntimeError(
-            f"label_smoothing must be between 0.0 and 1.0. Got: {smoothing}"
-        )
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {smoothing}")
     axis = 1 if input.dim() > 1 else 0
     classes = input.shape[axis]
     logp = input.log_softmax(axis)
@@ -376,10 +376,10 @@ def _smoothed(
     if reduction == "sum":
         smooth = smooth.sum()
     elif reduction == "mean":
-        w = kept.astype(np.float64) if weight is None else np.where(
-            kept, weight._array[np.where(kept, target._array, 0)], 0
+        w = (
+            kept.astype(np.float64)
+            if weight is None
+            else np.where(kept, weight._array[np.where(kept, target._array, 0)], 0)
         )
         smooth = smooth.sum() / float(w.sum())
     return nll * (1 - smoothing) + smooth * (smoothing / classes)
-
-

@@ -196,7 +196,8 @@ mm_tn = _product(
 
 def _tensor(value: object, name: str, argument: str) -> Value:
     if not isinstance(value, Value):
-        raise TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type_name(value)}")
+        raise TypeError(f"{name}(): argument '{argument}' (position {1 if argument == 'input' else 2}) must be "
+            f"Tensor, not {type_name(value)}")
     return value
 
 
@@ -400,13 +401,7 @@ def _matmul_batched(input: Value, other: Value) -> Value:
             f"(shapes {a} and {b})"
         )
     if a[:-2] != b[:-2]:
-        try:
-            batch = np.broadcast_shapes(a[:-2], b[:-2])
-        except ValueError:
-            raise RuntimeError(
-                f"The batch dimensions {a[:-2]} and {b[:-2]} of matmul's operands (shapes {a} and "
-                f"{b}) must match the size or be 1 at every non-singleton dimension"
-            ) from None
+        batch = _shapes.broadcast(a[:-2], b[:-2])
         input = input.expand(*batch, *a[-2:])
         other = other.expand(*batch, *b[-2:])
     else:

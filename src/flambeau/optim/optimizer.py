@@ -64,7 +64,7 @@ class Optimizer:
         if isinstance(params, Value):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                "but got torch.Tensor"
+                f"but got {params.type()}"
             )
         self.state: defaultdict[Value, Any] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []

@@ -34,6 +34,12 @@ def finished(
         raise NotImplementedError(f"flambeau has no tensors of layout {layout!r}; use strided")
     t = wrap(array)
     if requires_grad:
+        if array.dtype.kind in "biu":
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients\n"
+                f"  this one would be {t.dtype!r}; give floats, such as 1.0, or "
+                "dtype=torch.float32"
+            )
         t.requires_grad_(True)
     return t
 
@@ -130,7 +136,8 @@ def _array_of_sequence(data: Sequence, d: dtype | None) -> np.ndarray:
             raise ValueError("too many dimensions 'str'") from None
         if hasattr(bad, "__array__"):
             return _array_of_sequence([np.asarray(item) for item in data], d)
-        raise RuntimeError(f"Could not infer dtype of {type_name(bad)}") from None
+        named = "NoneType" if bad is type(None) else type_name(bad)
+        raise RuntimeError(f"Could not infer dtype of {named}") from None
     if found is None:
         found = d or _dtypes.get_default_dtype()
     plain = _plain(data)
