@@ -8,7 +8,7 @@ import numpy as np
 
 from .._dtypes import from_numpy
 from .._errors import type_name
-from .._shapes import numel
+from .._shapes import broadcast, numel
 from ..core.modes import state
 from ..core.op import BinaryNode, Op, define, inference_saved, unsupported
 from ..core.tape import Anomaly, note_line
@@ -401,7 +401,7 @@ def _matmul_batched(input: Value, other: Value) -> Value:
             f"(shapes {a} and {b})"
         )
     if a[:-2] != b[:-2]:
-        batch = _shapes.broadcast(a[:-2], b[:-2])
+        batch = broadcast(a[:-2], b[:-2])
         input = input.expand(*batch, *a[-2:])
         other = other.expand(*batch, *b[-2:])
     else:
