@@ -93,7 +93,7 @@ _SHIFTS = 10  # terms of zeta's sum that are added one by one
 
 
 def lgamma_1p(e: np.ndarray) -> np.ndarray:
-    """log(gamma(1 + e)) for -0 <= e <= 3, zero to the last digit's precision at e = 0 and 1."""
+    """log(gamma(1 + e)) for 0 <= e <= 3, with all digits also beside its zeros, e = 0 and 1."""
     return e * (e - 1.0) * ratio(e, _LGAMMA_SMALL)
 
 
