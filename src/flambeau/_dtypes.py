@@ -166,6 +166,8 @@ def _promote(a: dtype, b: dtype) -> dtype:
         )
     if a.category < b.category:
         a, b = b, a
+    if a.category == COMPLEX and b in (uint16, uint32, uint64):
+        raise _barebones(a, b)
     if a.category == COMPLEX:
         real = promote_types(a.to_real(), b.to_real()) if b.category >= FLOATING else a.to_real()
         return complex128 if real is float64 else complex64
@@ -181,12 +183,16 @@ def _promote(a: dtype, b: dtype) -> dtype:
     if any(t is not uint8 for t in unsigned):
         if len(unsigned) == 2:
             return max(a, b, key=lambda t: t.itemsize)
-        raise RuntimeError(
-            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
-            f"{a.legacy_name} and {b.legacy_name}; convert one with .to(dtype) first"
-        )
+        raise _barebones(a, b)
     signed = a if b is uint8 else b
     return int16 if signed is int8 else signed
+
+
+def _barebones(a: dtype, b: dtype) -> RuntimeError:
+    return RuntimeError(
+        "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+        f"{a.legacy_name} and {b.legacy_name}; convert one with .to(dtype) first"
+    )
 
 
 def of_number(value: object) -> dtype:
@@ -253,7 +259,7 @@ class finfo:
         self.max = float(limits.max)
         self.min = float(limits.min)
         self.tiny = self.smallest_normal = float(limits.smallest_normal)
-        self.resolution = float(limits.resolution)
+        self.resolution = 10.0**-limits.precision
 
     def __repr__(self) -> str:
         return (

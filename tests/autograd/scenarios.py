@@ -1,38 +1,9 @@
 """What autograd does in some situations: functions of the library, whose answers are compared.
 
-``golden.json`` holds what PyTorch 2.13 answers: ``python scenarios.py torch > golden.json`` writes
-it, in an environment that has PyTorch. An exception is an answer too: its type and first line.
+``golden.json`` holds what PyTorch 2.13 answers; tests/golden.py records and compares.
 """
 
 from __future__ import annotations
-
-import importlib
-import json
-import sys
-import warnings
-
-
-def plain(value: object) -> object:
-    """An answer as what JSON can hold."""
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if hasattr(value, "tolist"):
-        return plain(value.detach().tolist() if hasattr(value, "detach") else value.tolist())
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    return str(value)
-
-
-def answer(function: object, t: object) -> object:
-    """What ``function`` returns, or the exception it raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return plain(function(t))
-        except Exception as error:
-            return f"{type(error).__name__}: {str(error).splitlines()[0]}"
 
 
 # ---- leaves, accumulation, graph -----------------------------------------------------------
@@ -766,16 +737,3 @@ def item_of_many(t):
 
 def bool_of_many(t):
     bool(t.ones(2))
-
-
-SCENARIOS = {
-    name: f
-    for name, f in list(globals().items())
-    if callable(f) and not name.startswith("_") and name not in ("plain", "answer")
-    and getattr(f, "__module__", None) == __name__
-}  # fmt: skip
-
-
-if __name__ == "__main__":
-    module = importlib.import_module(sys.argv[1])
-    print(json.dumps({name: answer(f, module) for name, f in SCENARIOS.items()}, indent=1))

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from pathlib import Path
 
 import pytest
+from golden import answer, recorded, scenarios
 
 import flambeau
 
-HERE = Path(__file__).parent
-_spec = importlib.util.spec_from_file_location("scenarios", HERE / "scenarios.py")
-scenarios = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scenarios)
-GOLDEN = json.loads((HERE / "golden.json").read_text())
+SCENARIOS = scenarios(Path(__file__).parent)
+GOLDEN = recorded(Path(__file__).parent)
 
 
-@pytest.mark.parametrize("name", scenarios.SCENARIOS)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario(name: str) -> None:
-    assert scenarios.answer(scenarios.SCENARIOS[name], flambeau) == GOLDEN[name]
+    assert answer(SCENARIOS[name], flambeau) == GOLDEN[name]
 
 
 def test_every_scenario_is_recorded() -> None:
-    assert set(GOLDEN) == set(scenarios.SCENARIOS)
+    assert set(GOLDEN) == set(SCENARIOS)
 
 
 def test_100_000_operations_in_a_chain() -> None:

@@ -11,7 +11,7 @@ from .. import _dtypes
 from .._dtypes import dtype
 from .._errors import type_name
 from ..core.tape import Leaf
-from ..core.value import Value, wrap
+from ..core.value import Value, new, wrap
 from ..ops import memory
 from ..ops.memory import convert, laid_out, memory_format
 from . import _creation
@@ -205,6 +205,13 @@ class ConversionMethods:
         )
 
     # ---- copying and pickling --------------------------------------------------------------
+
+    def __copy__(self) -> Value:
+        out = new(type(self))
+        out._array = self._array
+        out._edge = None if self._edge is None else Leaf(out)
+        out.__dict__.update((k, v) for k, v in self.__dict__.items() if not k.startswith("_"))
+        return out
 
     def __deepcopy__(self, memo: dict) -> Value:
         if id(self) in memo:
