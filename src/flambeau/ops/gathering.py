@@ -318,7 +318,7 @@ def unravel_index(indices: Value, shape: int | tuple[int, ...]) -> tuple[Value, 
     flat = indices._array
     coordinates = []
     for n, step in zip(sizes, contiguous_strides(sizes)):
-        coordinates.append(wrap(np.asarray(flat // step % max(n, 1)).astype(flat.dtype)))
+        coordinates.append(wrap(np.asarray(flat // step % max(n, 1)).astype(np.int64)))
     return tuple(coordinates)
 
 

@@ -12,7 +12,7 @@ from .._errors import type_name
 from ..core import threads
 from ..core.modes import state
 from ..core.mutation import check_writable, rebase
-from ..core.op import define
+from ..core.op import Op, define
 from ..core.promotion import is_number
 from ..core.value import Value, wrap
 from ..core.views import address, owner_of, view_of
@@ -20,6 +20,7 @@ from ..core.views import view as view_record
 from ._accumulate import sum_at
 from .memory import convert, copy_, laid_out
 from .pieces import ALL, _piece, _select, _slice, placed
+from .views import _unsqueeze
 
 ndarray = np.ndarray
 INT64 = np.dtype(np.int64)
@@ -93,7 +94,7 @@ def _index(x: ndarray, indices: list[ndarray], dims: tuple[int, ...]) -> ndarray
     if len(indices) == 1:
         return taken(x, indices[0], dims[0])
     try:
-        return x[_full(indices, dims)]
+        return x[tuple(indices) if dims[-1] == len(dims) - 1 else _full(indices, dims)]
     except IndexError:
         check_bounds(indices, dims, x.shape)
         raise _shape_mismatch(indices) from None
@@ -144,6 +145,21 @@ def getitem(self: Value, index: object) -> Value:
     elif kind is slice:
         if index.step is None and array.ndim:
             return view_of(self, array[index], _SLICE, ((index,),))
+    elif kind is tuple:
+        op = _plain_kind(index, array.ndim)
+        if op is index_op:
+            return index_op(self, index, tuple(range(len(index))))
+        if op is not None:
+            try:
+                r = array[index]
+            except IndexError:
+                pass  # the long way raises PyTorch's error
+            else:
+                if r.__class__ is not ndarray:
+                    r = array[(*index, ...)]
+                return view_of(self, r, op, (index,))
+    elif index is None:
+        return _unsqueeze(self, (1, *array.shape))
     elif isinstance(index, Value):
         i = index._array
         if i.ndim and array.ndim and (i.dtype is INT64 or i.dtype == INT32):
@@ -152,6 +168,30 @@ def getitem(self: Value, index: object) -> Value:
     if not dims:
         return view
     return index_op(view, indices, dims)
+
+
+def _plain_kind(index: tuple, ndim: int) -> Op | Callable | None:
+    """What the most frequent tuples mean: the view operation for integers and slices without a
+    step, ``index_op`` for int64 tensors alone; None for every other."""
+    op = None
+    for item in index:
+        kind = item.__class__
+        if kind is int:
+            if op is index_op:
+                return None
+            op = _SELECT
+        elif kind is slice and item.step is None:
+            if op is index_op:
+                return None
+            if op is None or item.start is not None or item.stop is not None:
+                op = _SLICE
+        elif isinstance(item, Value) and item._array.dtype is INT64 and item._array.ndim:
+            if op is not None and op is not index_op:
+                return None
+            op = index_op
+        else:
+            return None
+    return op if len(index) <= ndim else None
 
 
 _new_axes = view_record("unsqueeze", lambda a, i, new: _with_axes(a, i, new), None)

@@ -41,9 +41,17 @@ def _cat_vjp(g: Value, tensors_shape: list, dim: int) -> list[Value]:
 
 
 cat_op = define("cat", _cat, {"tensors": _cat_vjp})
-stack_op = define(
-    "stack", lambda tensors, dim: np.stack(tensors, dim), {"tensors": lambda g, dim: g.unbind(dim)}
-)
+
+
+def _stack(tensors: list[ndarray], dim: int) -> ndarray:
+    shape = tensors[0].shape
+    if dim == 0:  # what np.stack does, without its checks
+        return np.concatenate(tensors, None).reshape(len(tensors), *shape)
+    shape = (*shape[:dim], 1, *shape[dim:])
+    return np.concatenate([a.reshape(shape) for a in tensors], dim)
+
+
+stack_op = define("stack", _stack, {"tensors": lambda g, dim: g.unbind(dim)})
 
 
 def _sequence(name: str, tensors: object) -> tuple[Value, ...]:
@@ -92,17 +100,21 @@ def cat(tensors: Sequence[Value], dim: int = 0) -> Value:
     Dtypes are promoted. 1-dim tensors without elements are left out, as PyTorch does.
     """
     tensors = _sequence("cat", tensors)
-    kept = [v for v in tensors if v._array.shape != (0,)] or tensors
+    ndim = 0
     for i, v in enumerate(tensors):
-        if not v._array.ndim:
+        shape = v._array.shape
+        if not shape:
             raise RuntimeError(
                 f"zero-dimensional tensor (at position {i}) cannot be concatenated\n"
                 "  use stack, which adds a dimension"
             )
-    d = wrap_dim(dim, kept[0]._array.ndim)
+        if not ndim and shape != (0,):
+            ndim = len(shape)
+    d = wrap_dim(dim, ndim or 1)
     try:
         return cat_op(tensors, d)
     except (ValueError, np.exceptions.AxisError):
+        kept = tuple([v for v in tensors if v._array.shape != (0,)])
         raise _cat_error(kept, d) from None
 
 
