@@ -181,8 +181,6 @@ def _promote(a: dtype, b: dtype) -> dtype:
     if len(unsigned) == 0:
         return max(a, b, key=_SIGNED.index)
     if any(t is not uint8 for t in unsigned):
-        if len(unsigned) == 2:
-            return max(a, b, key=lambda t: t.itemsize)
         raise _barebones(a, b)
     signed = a if b is uint8 else b
     return int16 if signed is int8 else signed
@@ -284,4 +282,4 @@ class iinfo:
         self.min = int(limits.min)
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
