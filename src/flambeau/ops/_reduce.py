@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,18 +49,47 @@ def reduction(function: Callable) -> Callable:
         out = kwargs.pop("out", None)
         for numpy_name in _NUMPY_NAMES.keys() & kwargs.keys():
             kwargs[_NUMPY_NAMES[numpy_name]] = kwargs.pop(numpy_name)
-        result = function(*args, **kwargs)
         if out is None:
-            return result
-        if isinstance(result, tuple):
-            if not isinstance(out, (tuple, list)) or len(out) != len(result):
-                raise TypeError(
-                    f"{name}(): argument 'out' must be a tuple of {len(result)} Tensors"
-                )
-            return type(result)([write_out(o, r, name) for o, r in zip(out, result)])
-        return write_out(out, result, name)
+            return function(*args, **kwargs)
+        return _into(out, function, args, kwargs, name)
 
     return call
+
+
+# Where out= decides in which dtype to compute, and where a result is converted to that of out=.
+_COMPUTED_AS_OUT = frozenset(("cumprod", "cumsum", "mean", "nansum", "prod", "sum"))
+_CONVERTED = frozenset(("logsumexp", "std", "var"))
+
+
+def _into(
+    out: Value | Sequence[Value], function: Callable, args: tuple, kwargs: dict, name: str
+) -> object:
+    """The results of ``function`` written into ``out``."""
+    if name in _COMPUTED_AS_OUT and kwargs.get("dtype") is None and isinstance(out, Value):
+        d = out.dtype
+        if name != "mean" or d.category >= _dtypes.FLOATING:
+            kwargs["dtype"] = d
+    result = function(*args, **kwargs)
+    many = isinstance(result, tuple)
+    if many and (not isinstance(out, (tuple, list)) or len(out) != len(result)):
+        raise TypeError(f"{name}(): argument 'out' must be a tuple of {len(result)} Tensors")
+    if name not in _COMPUTED_AS_OUT and name not in _CONVERTED:
+        for o, r in zip(out, result) if many else ((out, result),):
+            if isinstance(o, Value) and o.dtype is not r.dtype:
+                raise RuntimeError(
+                    f"Expected out tensor to have dtype {_c_name(r.dtype)}, but got "
+                    f"{_c_name(o.dtype)} instead\n  {name} does not convert its result"
+                )
+    if many:
+        return type(result)([write_out(o, r, name) for o, r in zip(out, result)])
+    return write_out(out, result, name)
+
+
+def _c_name(d: dtype) -> str:
+    """What PyTorch calls ``d`` in messages from C++."""
+    return {"Long": "long int", "Byte": "unsigned char", "Char": "signed char"}.get(
+        d.legacy_name, d.legacy_name.lower()
+    )
 
 
 def reduced_dims(dim: Dims, ndim: int) -> tuple[int, ...]:

@@ -62,7 +62,7 @@ def sum(
 def _to_size(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     lead = a.ndim - len(shape)
     dims = tuple([i for i, n in enumerate(a.shape) if i < lead or shape[i - lead] == 1 != n])
-    return total(a, dims, False, a.dtype).reshape(shape)
+    return total(a, dims, False, sum_type(a, None)).reshape(shape)
 
 
 sum_to_size_op = define("sum_to_size", _to_size, {"a": lambda g, a_shape: g.expand(a_shape)})

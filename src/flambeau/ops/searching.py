@@ -295,8 +295,8 @@ def bincount(input: Value, weights: Value | None = None, minlength: int = 0) -> 
 
 def _range(a: np.ndarray, low: float, high: float, name: str) -> tuple[float, float]:
     """The range to divide: that of the elements if ``low`` equals ``high``, made one unit wide."""
-    if low == high and a.size:
-        low, high = float(a.min()), float(a.max())
+    if low == high == 0:
+        low, high = (float(a.min()), float(a.max())) if a.size else (0.0, 1.0)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"{name}: range of [{low:g}, {high:g}] is not finite")
     if low > high:
