@@ -166,7 +166,8 @@ def _promote(a: dtype, b: dtype) -> dtype:
         )
     if a.category < b.category:
         a, b = b, a
-    if a.category == COMPLEX and b in (uint16, uint32, uint64):
+    barebones = (uint16, uint32, uint64)
+    if a.category != FLOATING and (a in barebones or b in barebones):
         raise _barebones(a, b)
     if a.category == COMPLEX:
         real = promote_types(a.to_real(), b.to_real()) if b.category >= FLOATING else a.to_real()
@@ -180,8 +181,6 @@ def _promote(a: dtype, b: dtype) -> dtype:
     unsigned = [t for t in (a, b) if not t.is_signed]
     if len(unsigned) == 0:
         return max(a, b, key=_SIGNED.index)
-    if any(t is not uint8 for t in unsigned):
-        raise _barebones(a, b)
     signed = a if b is uint8 else b
     return int16 if signed is int8 else signed
 
