@@ -61,6 +61,7 @@ from .core.modes import (
 from .core.promotion import result_type
 from .functions.differences import *  # noqa: F403
 from .functions.einsum import *  # noqa: F403
+from .functions.linear_algebra import *  # noqa: F403
 from .functions.products import *  # noqa: F403
 from .functions.statistics import *  # noqa: F403
 from .functions.shape import *  # noqa: F403
@@ -71,6 +72,7 @@ from .ops.comparison import *  # noqa: F403
 from .ops.complexes import *  # noqa: F403
 from .ops.elementwise import *  # noqa: F403
 from .ops.extrema import *  # noqa: F403
+from .ops.factorisations import *  # noqa: F403
 from .ops.gathering import *  # noqa: F403
 from .ops.geometry import *  # noqa: F403
 from .ops.indexing import *  # noqa: F403
@@ -98,8 +100,10 @@ from .ops.scans import *  # noqa: F403
 from .ops.scattering import *  # noqa: F403
 from .ops.searching import *  # noqa: F403
 from .ops.softmax import *  # noqa: F403
+from .ops.solving import *  # noqa: F403
 from .ops.sorting import *  # noqa: F403
 from .ops.special_functions import *  # noqa: F403
+from .ops.spectra import *  # noqa: F403
 from .ops.views import *  # noqa: F403
 from .tensor._creation import *  # noqa: F403
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided

@@ -527,7 +527,8 @@ class OpNode(Node):
     def release(self) -> None:
         # Shapes and numbers are no reason to refuse a second backward.
         if any(
-            isinstance(e, (Value, _SavedOutput)) or (type(e) is tuple and e and isinstance(e[0], Value))
+            isinstance(e, (Value, _SavedOutput))
+            or (type(e) is tuple and e and isinstance(e[0], Value))
             for _, e in self.saved
         ):
             self.saved = FREED
@@ -601,7 +602,12 @@ class _SavedOutput:
         outs = tuple(
             intact_array(a, c, node, name) for a, c in zip(self.arrays, self.cells, strict=True)
         )
-        return outs[0] if self.single else outs
+        if self.single:
+            return outs[0]
+        if state.grad:
+            for i, out in enumerate(outs):
+                out._edge = Output(node, i)
+        return outs
 
 
 def define(

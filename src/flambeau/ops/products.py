@@ -196,8 +196,10 @@ mm_tn = _product(
 
 def _tensor(value: object, name: str, argument: str) -> Value:
     if not isinstance(value, Value):
-        raise TypeError(f"{name}(): argument '{argument}' (position {1 if argument == 'input' else 2}) must be "
-            f"Tensor, not {type_name(value)}")
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position {1 if argument == 'input' else 2}) must be "
+            f"Tensor, not {type_name(value)}"
+        )
     return value
 
 
