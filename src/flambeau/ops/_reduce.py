@@ -268,7 +268,8 @@ def _restore(
 
 
 def _restore_vjp(g: Value, dims: tuple[int, ...], keepdim: bool, g_dtype: np.dtype) -> Value:
-    return sum_op(g, dims, keepdim, g_dtype)
+    every = dims or tuple(range(g._array.ndim))  # no dims: a number was spread over all of them
+    return sum_op(g, every, keepdim, g_dtype)
 
 
 def _sum_vjp(
