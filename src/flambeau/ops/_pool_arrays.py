@@ -65,7 +65,7 @@ def avg_pool(
     maps, count = _averages(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor)
     if x.dtype.kind in "iu":
         total, count = apply_maps(x, maps), np.asarray(count, x.dtype)
-        return np.sign(total) * (np.abs(total) // count)
+        return np.sign(total) * np.sign(count) * (np.abs(total) // np.abs(count))
     return apply_maps(x, maps, after=count)
 
 

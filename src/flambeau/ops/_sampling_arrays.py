@@ -224,7 +224,7 @@ def grid_sample(
         for b in range(n):
             source, total = flat[b].astype(work, copy=False), 0
             for at, inside, weight, _ in _neighbours(
-                grid[b].astype(work, copy=False), sizes, mode, padding_mode, align_corners
+                grid[b], sizes, mode, padding_mode, align_corners
             ):
                 term = source.take(at, 1)
                 if inside is not None:
@@ -255,7 +255,7 @@ def grid_sample_gradients(
     rows = np.arange(0, channels * size, size)[:, None]
     for b in range(n if grad.size else 0):
         source, gb = flat[b].astype(work, copy=False), g[b].astype(work, copy=False)
-        places = grid[b].astype(work, copy=False)
+        places = grid[b]
         slopes = [np.zeros(gb.shape[1], work) for _ in sizes]
         back = np.zeros(channels * size)
         for at, inside, weight, rises in _neighbours(
@@ -287,11 +287,11 @@ def _neighbours(
     """The elements that each place of one image takes part of; axes in the image's order."""
     axes = []
     for axis, size in enumerate(sizes):
+        # in the grid's own arithmetic, for halves too: what is nearest depends on it
         place = places[..., len(sizes) - 1 - axis].ravel()
-        if align_corners:
-            at, rise = (place + 1) / 2 * (size - 1), (size - 1) / 2
-        else:
-            at, rise = ((place + 1) * size - 1) / 2, size / 2
+        number = place.dtype.type
+        rise = (size - 1) / 2 if align_corners else size / 2
+        at = (place + number(1)) * number(rise) - number(0 if align_corners else 0.5)
         axes.append(_axis(at, rise, size, mode, padding_mode, align_corners))
     for choice in itertools.product(*axes):
         flat, inside = np.zeros((), np.int64), None

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.modes import state
 from ..core.op import define, unsupported
+from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from . import _pool_arrays as arrays
 from ._arguments import check_tensor
@@ -378,6 +379,7 @@ def avg_pool1d(
     )
 
 
+@accepts_out
 def avg_pool2d(
     input: Value,
     kernel_size: Ints,
@@ -405,6 +407,7 @@ def avg_pool2d(
     )
 
 
+@accepts_out
 def avg_pool3d(
     input: Value,
     kernel_size: Ints,
