@@ -189,6 +189,7 @@ def unary(
     op.params = () if vjp is None else _parameters(vjp)
     keeps_x, keeps_y = "x" in op.params, "y" in op.params
     bools = BOOL if result == "bool" else None
+    quick = "f" in takes
 
     def call(input: Value, *, out: Value | None = None) -> Value:
         x = input
@@ -201,7 +202,7 @@ def unary(
                 f"{name}(): argument 'input' (position 1) must be Tensor, not {type_name(x)}"
             ) from None
         dt = a.dtype
-        if dt is F32 or dt is F64:
+        if (dt is F32 or dt is F64) and quick:
             r = forward(a) if a.size < LARGE else spread(forward, bools or dt, a)
             if r.__class__ is not ndarray:
                 r = np.asarray(r, bools or dt)
@@ -340,6 +341,7 @@ def binary(
     op.params = () if vjp is None else tuple(_parameters(f) for f in vjp)
     pa, pb = op.params if vjp is not None else ((), ())
     bools = BOOL if result == "bool" else None
+    quick = "f" in takes
     # What must be kept if only a, only b, or both need a gradient.
     a_keeps_a, a_keeps_b, a_keeps_y = "a" in pa, "b" in pa, "y" in pa
     b_keeps_a, b_keeps_b, b_keeps_y = "a" in pb, "b" in pb, "y" in pb
@@ -349,7 +351,7 @@ def binary(
         if cls is float or cls is int:
             x = a._array
             dt = x.dtype
-            if dt is F32 or dt is F64:
+            if (dt is F32 or dt is F64) and quick:
                 r = forward(x, b) if x.size < LARGE else spread(_Bound(forward, b), bools or dt, x)
             else:
                 a, b, r = _binary_slow(op, a, b)
@@ -358,7 +360,7 @@ def binary(
             x = a._array
             y = b._array
             dt = x.dtype
-            if dt is y.dtype and (dt is F32 or dt is F64):
+            if dt is y.dtype and (dt is F32 or dt is F64) and quick:
                 try:
                     r = forward(x, y) if x.size < LARGE else spread(forward, bools or dt, x, y)
                 except ValueError:

@@ -353,7 +353,7 @@ pow_tensor = binary(
 
 def _pow_from_vjp(g: Value, a: Value, b: Number, y: Value) -> Value:
     if b == 0:  # 0 ** a is 1 at 0, 0 above and infinite below
-        return (g * (y * -math.inf)).masked_fill(a >= 0, 0)
+        return g * wrap(np.where(a._array.real < 0, -math.inf, 0.0).astype(a._array.dtype))
     if isinstance(b, complex):
         return g * (y * complex(np.log(b))).conj()
     return g * conjugate(y * (math.log(b) if b > 0 else math.nan))

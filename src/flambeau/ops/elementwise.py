@@ -69,8 +69,9 @@ _tanh_backward = binary(
     _tanh_slope,
     (
         lambda g, b: _tanh_backward(g, b.conj()),
-        lambda g, a, b: g * (-2 * conj(a) * b),
+        lambda g, a, b: conj(g) * (-2.0 * a * conj(b)),
     ),
+    takes="fc",
 )
 tanh = unary("tanh", np.tanh, lambda g, y: _tanh_backward(g, y))
 
@@ -91,8 +92,9 @@ _sigmoid_backward = binary(
     _sigmoid_slope,
     (
         lambda g, b: _sigmoid_backward(g, b.conj()),
-        lambda g, a, b: g * (conj(a) * (1 - 2 * b)),
+        lambda g, a, b: conj(g) * (a * conj(1.0 - 2.0 * b)),
     ),
+    takes="fc",
 )
 sigmoid = unary("sigmoid", _sigmoid, lambda g, y: _sigmoid_backward(g, y))
 
@@ -134,10 +136,18 @@ def _no_complex(name: str) -> Callable[[Value], None]:
 
 _DEGREE = math.pi / 180
 deg2rad = unary(
-    "deg2rad", lambda x: x * _DEGREE, lambda g: g * _DEGREE, check=_no_complex("deg2rad")
+    "deg2rad",
+    lambda x: x * _DEGREE,
+    lambda g: g * _DEGREE,
+    takes="biuf",
+    check=_no_complex("deg2rad"),
 )
 rad2deg = unary(
-    "rad2deg", lambda x: x / _DEGREE, lambda g: g / _DEGREE, check=_no_complex("rad2deg")
+    "rad2deg",
+    lambda x: x / _DEGREE,
+    lambda g: g / _DEGREE,
+    takes="biuf",
+    check=_no_complex("rad2deg"),
 )
 
 __all__ = [

@@ -154,12 +154,12 @@ def nextafter(input: Value, other: Value) -> Value:
     return _nextafter_op(as_dtype(input, d), as_dtype(other, d))
 
 
-frexp_op = define(
-    "frexp",
-    scalar_math.frexp,
-    {"x": lambda g, y: g[0] * (y[1].neg()).to(g[0].dtype).exp2()},
-    differentiable=(0,),
-)
+def _frexp_vjp(g: list[Value | None], y: tuple[Value, Value]) -> Value | None:
+    mantissa, (_, exponent) = g[0], y
+    return None if mantissa is None else mantissa * exponent.neg().to(mantissa.dtype).exp2()
+
+
+frexp_op = define("frexp", scalar_math.frexp, {"x": _frexp_vjp}, differentiable=(0,))
 
 
 @accepts_out
