@@ -4,7 +4,7 @@ into a tensor that the caller gives."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -131,22 +131,30 @@ def accepts_out(
                 )
             parts = [write_out(o, r, function.__name__) for o, r in zip(out, result, strict=True)]
             return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
-        if apart and isinstance(out, Value):
-            _check_apart(out, (*args, *kwargs.values()))
-        if exact and isinstance(out, Value) and out._array.dtype != result._array.dtype:
-            raise RuntimeError(
-                f"{function.__name__}(): Expected out tensor to have dtype {result.dtype!r}, but "
-                f"got {out.dtype!r} instead"
-            )
-        return write_out(out, result, function.__name__)
+        operands = (*args, *kwargs.values()) if apart else ()
+        return put_out(out, result, function.__name__, operands, exact)
 
     return with_out
 
 
-def _check_apart(out: Value, operands: tuple) -> None:
+def put_out(
+    out: Value, result: Value, name: str, operands: Sequence[object] = (), exact: bool = False
+) -> Value:
+    """Put ``result`` into ``out``, which may share no memory with ``operands``; returns ``out``."""
+    if isinstance(out, Value):
+        _check_apart(out, operands)
+        if exact and out._array.dtype != result._array.dtype:
+            raise RuntimeError(
+                f"{name}(): Expected out tensor to have dtype {result.dtype!r}, but got "
+                f"{out.dtype!r} instead"
+            )
+    return write_out(out, result, name)
+
+
+def _check_apart(out: Value, operands: Sequence[object]) -> None:
     for operand in operands:
         if isinstance(operand, (tuple, list)):
-            _check_apart(out, tuple(operand))
+            _check_apart(out, operand)
         elif isinstance(operand, Value) and np.may_share_memory(out._array, operand._array):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to "

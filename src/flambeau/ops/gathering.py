@@ -8,7 +8,7 @@ from .._errors import type_name
 from .._shapes import broadcast, contiguous_strides, numel
 from ..core import threads
 from ..core.op import define
-from ..core.twins import accepts_out
+from ..core.twins import accepts_out, put_out
 from ..core.value import Value, wrap
 from ._arguments import check_tensor, dimension, integers
 from .indexing import INT32, INT64, check_bounds, index_backward, taken
@@ -51,8 +51,7 @@ def _index_select_vjp(g: Value, x_shape: tuple, index: Value, dim: int) -> Value
 index_select_op = define("index_select", _index_select, {"x": _index_select_vjp})
 
 
-@accepts_out(apart=True, exact=True)
-def index_select(input: Value, dim: int, index: Value) -> Value:
+def index_select(input: Value, dim: int, index: Value, *, out: Value | None = None) -> Value:
     """The slices of dimension ``dim`` at the places in the vector ``index``; a copy."""
     check_index("index_select", index)
     if index._array.ndim > 1:
@@ -63,20 +62,27 @@ def index_select(input: Value, dim: int, index: Value) -> Value:
             "index_select(): Index to scalar can have only 1 value, "
             f"got {index._array.size} value(s)"
         )
-    return index_select_op(input, index, d)
+    result = index_select_op(input, index, d)
+    return result if out is None else put_out(out, result, "index_select", (input, index), True)
 
 
 def linear(index: ndarray, shape: tuple[int, ...], dim: int) -> ndarray:
     """Places in a row-major array of ``shape``, of the elements that differ from their own place
     by having ``index`` as coordinate ``dim``."""
-    strides = contiguous_strides(shape)
-    places = index * strides[dim] if strides[dim] != 1 else index
-    grid = None
-    for d, n in enumerate(index.shape):
-        if d != dim and n > 1:
-            steps = np.arange(0, n * strides[d], strides[d])
-            steps = steps.reshape((n,) + (1,) * (len(shape) - d - 1))
+    places, grid = index, None
+    step = 1
+    last = len(shape) - 1
+    for d in range(last, -1, -1):
+        n = index.shape[d]
+        if d == dim:
+            if step != 1:
+                places = index * step
+        elif n > 1:
+            steps = np.arange(0, n * step, step)
+            if d != last:
+                steps = steps.reshape((n,) + (1,) * (last - d))
             grid = steps if grid is None else grid + steps
+        step *= shape[d]
     return places if grid is None else places + grid
 
 
@@ -91,7 +97,9 @@ def checked_places(
     """An error of ``kind`` if an element of ``index`` is no place of dimension ``dim``, counted
     from the front."""
     n = shape[dim] if shape else 1
-    if index.size and (int(index.min()) < 0 or int(index.max()) >= n):
+    if index.dtype != INT64:
+        index = index.astype(np.int64)
+    if index.size and index.view(np.uint64).max() >= n:  # as unsigned, negative ones are largest
         flat = index.reshape(-1)
         bad = int(np.flatnonzero((flat < 0) | (flat >= n))[0])
         where = ", ".join(str(int(i)) for i in np.unravel_index(bad, index.shape))
@@ -109,7 +117,7 @@ def _gather(x: ndarray, dim: int, index: ndarray) -> ndarray:
     checked_places("gather", x.shape, dim, index)
     if not x.ndim or not index.ndim:
         return x.reshape(-1).take(index)
-    flat = np.ascontiguousarray(x).reshape(-1)
+    flat = x.reshape(-1)
     if index.size < threads.LARGE:
         return flat.take(linear(index, x.shape, dim))
     out = np.empty(index.shape, x.dtype)
@@ -136,8 +144,14 @@ gather_op = define(
 )
 
 
-@accepts_out(apart=True, exact=True)
-def gather(input: Value, dim: int, index: Value, *, sparse_grad: bool = False) -> Value:
+def gather(
+    input: Value,
+    dim: int,
+    index: Value,
+    *,
+    sparse_grad: bool = False,
+    out: Value | None = None,
+) -> Value:
     """``out[i, j] = input[index[i, j], j]`` for dim 0, and so on: a value per place of ``index``.
 
     ``index``: int64, of as many dimensions as ``input``, no larger than it but in ``dim``.
@@ -159,7 +173,8 @@ def gather(input: Value, dim: int, index: Value, *, sparse_grad: bool = False) -
                 f"Size does not match at dimension {i} expected index {list(n)} to be no larger "
                 f"than self {list(m)} apart from dimension {d}"
             )
-    return gather_op(input, d, index)
+    result = gather_op(input, d, index)
+    return result if out is None else put_out(out, result, "gather", (input, index), True)
 
 
 # ---- places in the flattened tensor --------------------------------------------------------

@@ -10,7 +10,7 @@ from .._errors import type_name
 from .._shapes import wrap_dim
 from ..core.op import define
 from ..core.promotion import result_type
-from ..core.twins import accepts_out
+from ..core.twins import put_out
 from ..core.value import Value
 from .memory import convert
 
@@ -93,8 +93,7 @@ def _cat_error(tensors: tuple[Value, ...], dim: int) -> RuntimeError:
     return RuntimeError(f"cat(): shapes {[v._array.shape for v in tensors]} do not fit together")
 
 
-@accepts_out(apart=True)
-def cat(tensors: Sequence[Value], dim: int = 0) -> Value:
+def cat(tensors: Sequence[Value], dim: int = 0, *, out: Value | None = None) -> Value:
     """The tensors one after the other along dimension ``dim``; other sizes must agree.
 
     Dtypes are promoted. 1-dim tensors without elements are left out, as PyTorch does.
@@ -112,26 +111,24 @@ def cat(tensors: Sequence[Value], dim: int = 0) -> Value:
             ndim = len(shape)
     d = wrap_dim(dim, ndim or 1)
     try:
-        return cat_op(tensors, d)
+        result = cat_op(tensors, d)
     except (ValueError, np.exceptions.AxisError):
         kept = tuple([v for v in tensors if v._array.shape != (0,)])
         raise _cat_error(kept, d) from None
+    return result if out is None else put_out(out, result, "cat", tensors)
 
 
-@accepts_out(apart=True)
-def concat(tensors: Sequence[Value], dim: int = 0) -> Value:
+def concat(tensors: Sequence[Value], dim: int = 0, *, out: Value | None = None) -> Value:
     """The same as ``cat``."""
-    return cat(tensors, dim)
+    return cat(tensors, dim, out=out)
 
 
-@accepts_out(apart=True)
-def concatenate(tensors: Sequence[Value], dim: int = 0) -> Value:
+def concatenate(tensors: Sequence[Value], dim: int = 0, *, out: Value | None = None) -> Value:
     """The same as ``cat``."""
-    return cat(tensors, dim)
+    return cat(tensors, dim, out=out)
 
 
-@accepts_out
-def stack(tensors: Sequence[Value], dim: int = 0) -> Value:
+def stack(tensors: Sequence[Value], dim: int = 0, *, out: Value | None = None) -> Value:
     """The tensors, all of one shape, along a new dimension ``dim``."""
     tensors = _sequence("stack", tensors)
     shape = tensors[0]._array.shape
@@ -141,7 +138,8 @@ def stack(tensors: Sequence[Value], dim: int = 0) -> Value:
                 f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 "
                 f"and {list(v._array.shape)} at entry {i}"
             )
-    return stack_op(tensors, wrap_dim(dim, len(shape) + 1))
+    result = stack_op(tensors, wrap_dim(dim, len(shape) + 1))
+    return result if out is None else put_out(out, result, "stack", tensors)
 
 
 __all__ = ["cat", "concat", "concatenate", "stack"]
