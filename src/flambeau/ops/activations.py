@@ -16,11 +16,13 @@ import numpy as np
 from .._dtypes import from_numpy
 from .._errors import type_name
 from .._shapes import wrap_dim
+from ..core import random_recipes as recipes
 from ..core import threads
+from ..core.generator import Generator, default_generator
 from ..core.op import binary, define, unary, unsupported
 from ..core.promotion import widened
 from ..core.twins import inplace, inplace_unary
-from ..core.value import Value
+from ..core.value import Value, wrap
 from . import scalar_math
 from .elementwise import sigmoid
 from .joining import cat
@@ -135,9 +137,7 @@ _threshold = piecewise(
 )
 _leaky_relu = piecewise(
     "leaky_relu",
-    lambda x, p: (
-        np.maximum(x, x * p[0]) if 0 <= p[0] <= 1 else np.where(x > 0, x, x * p[0])
-    ),
+    lambda x, p: np.maximum(x, x * p[0]) if 0 <= p[0] <= 1 else np.where(x > 0, x, x * p[0]),
     lambda x, p: _choose(x > 0, 1, p[0], x),
 )
 _hardtanh = piecewise(
@@ -259,6 +259,29 @@ def prelu(input: Value, weight: Value) -> Value:
         shape[1] = w.size
     weight = weight.reshape(shape)
     return _prelu(input, weight.expand(x.shape))
+
+
+def rrelu(
+    input: Value,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    generator: Generator | None = None,
+) -> Value:
+    """``input`` where it is positive, else ``a * input``: a is drawn from [lower, upper) for each
+    element in training, and is (lower + upper) / 2 otherwise."""
+    _floating("rrelu", input)
+    if lower > upper:
+        raise ValueError(f"rrelu needs lower <= upper, got {lower} and {upper}")
+    if not training:
+        return _leaky_relu(input, ((lower + upper) / 2,))
+    x = input._array
+    noise = np.ones(x.shape, x.dtype)
+    falls = x <= 0
+    source = default_generator if generator is None else generator
+    count = int(np.count_nonzero(falls))
+    noise[falls] = recipes.uniform(source, (count,), np.dtype(np.float64), lower, upper)
+    return input * wrap(noise)
 
 
 # ---- smooth ones ------------------------------------------------------------------------------
@@ -548,8 +571,9 @@ hardtanh_ = inplace(hardtanh)
 elu_ = inplace(elu)
 selu_ = inplace(selu)
 celu_ = inplace(celu)
+rrelu_ = inplace(rrelu)
 
 __all__ = [
-    "celu", "celu_", "hardshrink", "prelu", "relu", "relu_", "selu", "selu_", "threshold",
-    "threshold_",
+    "celu", "celu_", "hardshrink", "prelu", "relu", "relu_", "rrelu", "rrelu_", "selu", "selu_",
+    "threshold", "threshold_",
 ]  # fmt: skip

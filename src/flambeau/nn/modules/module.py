@@ -136,7 +136,9 @@ class Module(StateMethods):
         self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
     ) -> Handle:
         """Call ``hook(module, args)`` before forward; what it returns replaces the arguments."""
-        return _add(self._hooks("_forward_pre_hooks"), (hook, {"with_kwargs": with_kwargs}), prepend)
+        return _add(
+            self._hooks("_forward_pre_hooks"), (hook, {"with_kwargs": with_kwargs}), prepend
+        )
 
     def register_forward_hook(
         self,
@@ -284,9 +286,7 @@ class Module(StateMethods):
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self.__dict__.setdefault("_non_persistent_buffers_set", set())
-        self.__dict__.setdefault(
-            "_hooked", any(self.__dict__.get(table) for table in _HOOK_TABLES)
-        )
+        self.__dict__.setdefault("_hooked", any(self.__dict__.get(table) for table in _HOOK_TABLES))
 
     def __dir__(self) -> list[str]:
         names = set(dir(type(self))) | set(self.__dict__)
@@ -556,5 +556,3 @@ def _add(table: dict, entry: object, prepend: bool) -> Handle:
         table.clear()
         table.update([items[-1], *items[:-1]])
     return handle
-
-

@@ -1,0 +1,25 @@
+"""Neural networks: layers, losses, parameters, and functions of them.
+
+Source: https://docs.pytorch.org/docs/stable/nn.html
+"""
+
+from __future__ import annotations
+
+from .._missing import missing as _missing
+from . import functional, init, modules, parameter
+from .modules.activation import *  # noqa: F403
+from .modules.batchnorm import *  # noqa: F403
+from .modules.container import *  # noqa: F403
+from .modules.distance import *  # noqa: F403
+from .modules.dropout import *  # noqa: F403
+from .modules.embedding import *  # noqa: F403
+from .modules.flatten import *  # noqa: F403
+from .modules.linear import *  # noqa: F403
+from .modules.loss import *  # noqa: F403
+from .modules.module import Module
+from .modules.normalization import *  # noqa: F403
+from .parameter import Buffer, Parameter
+
+
+def __getattr__(name: str) -> object:
+    raise _missing(__name__, name, globals())
