@@ -177,12 +177,31 @@ _ON_DEMAND = (
     "xpu",
 )
 
+# Functions likewise, by the module that has them: those of layers, which few scripts call by
+# these names.
+_FUNCTIONS_ON_DEMAND = {
+    name: module
+    for module, names in {
+        "ops.convolution": """conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d
+            conv_transpose3d convolution""",
+        "ops.pooling": """adaptive_avg_pool1d avg_pool1d max_pool1d max_pool1d_with_indices
+            max_pool2d max_pool3d""",
+        "ops.resampling": "affine_grid_generator grid_sampler grid_sampler_2d grid_sampler_3d",
+    }.items()
+    for name in names.split()
+}
+
 
 def __getattr__(name: str) -> object:
     if name in _ON_DEMAND:
         return _importlib.import_module(f"{__name__}.{name}")
-    raise _missing_name(__name__, name, (*globals(), *_ON_DEMAND))
+    if name in _FUNCTIONS_ON_DEMAND:
+        module = _importlib.import_module(f"{__name__}.{_FUNCTIONS_ON_DEMAND[name]}")
+        globals()[name] = value = getattr(module, name)
+        return value
+    raise _missing_name(__name__, name, (*globals(), *_ON_DEMAND, *_FUNCTIONS_ON_DEMAND))
 
 
 def __dir__() -> list[str]:
-    return sorted({n for n in globals() if not n.startswith("_")} | set(_ON_DEMAND))
+    public = {n for n in globals() if not n.startswith("_")}
+    return sorted(public | set(_ON_DEMAND) | set(_FUNCTIONS_ON_DEMAND))
