@@ -366,7 +366,8 @@ def matrix_power(A: Value, n: int) -> Value:
     name = "linalg.matrix_power"
     check_matrix(name, A, square=True)
     if n == 0:
-        return wrap(arrays.eye_like(A._array, A._array.shape[-1]))
+        size = A._array.shape[-1]  # the triangle above all diagonals: zeros, with a gradient
+        return A.triu(size) + wrap(arrays.eye_like(A._array, size))
     if n < 0:
         A, n = inv(A), -n
     if n == 1:

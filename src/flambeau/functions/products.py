@@ -301,17 +301,15 @@ def vander(x: Value, N: int | None = None, increasing: bool = False) -> Value:
 def linalg_vander(x: Value, *, N: int | None = None) -> Value:
     """The powers ``1 x x^2 ... x^(N-1)`` of the last dimension's elements, in a new last one."""
     check_tensor("linalg.vander", x, "x")
-    if not x._array.ndim:
-        raise RuntimeError("Expected dim >= 1, but got a tensor without dimensions")
     if x.dtype is _dtypes.bool_:
         raise RuntimeError("linalg.vander: powers of bool tensors are not defined")
     if N is None:
-        N = x._array.shape[-1]
-    elif N <= 1:
+        N = x._array.shape[-1] if x._array.ndim else 1
+    if N <= 1:
         raise RuntimeError(f"N must be greater than 1, but got {N}")
     if x.dtype.category < _dtypes.FLOATING:
         x = x.to(_dtypes.int64)
-    return _powers(x, N)
+    return _powers(x if x._array.ndim else x.unsqueeze(0), N)
 
 
 def _powers(x: Value, n: int) -> Value:

@@ -3,6 +3,7 @@ which matrix of a batch a factorisation failed on."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +22,12 @@ def adjoint(a: ndarray) -> ndarray:
 def eye_like(a: ndarray, n: int) -> ndarray:
     """Identity matrices of size ``n``, one for each matrix of ``a``."""
     return np.broadcast_to(np.eye(n, dtype=a.dtype), (*a.shape[:-2], n, n)).copy()
+
+
+def flat(a: ndarray, kept: int) -> ndarray:
+    """``a`` with one batch dimension before its last ``kept`` ones."""
+    lead = a.ndim - kept
+    return a.reshape((math.prod(a.shape[:lead]), *a.shape[lead:]))
 
 
 # ---- triangular systems --------------------------------------------------------------------
@@ -72,7 +79,7 @@ def lu(a: ndarray, pivot: bool) -> tuple[ndarray, ndarray, ndarray]:
     """
     batch, (m, n) = a.shape[:-2], a.shape[-2:]
     k = min(m, n)
-    f = np.array(a.reshape(-1, m, n))
+    f = np.array(flat(a, 2))
     pivots = np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), (len(f), k)).copy()
     which = np.arange(len(f))
     with np.errstate(all="ignore"):
@@ -104,11 +111,11 @@ def lu(a: ndarray, pivot: bool) -> tuple[ndarray, ndarray, ndarray]:
 
 def permutation(pivots: ndarray, m: int) -> ndarray:
     """The order of rows that the exchanges ``pivots`` (..., k) bring about: A[order] = L U."""
-    flat = pivots.reshape(-1, pivots.shape[-1])
-    order = np.broadcast_to(np.arange(m), (len(flat), m)).copy()
-    which = np.arange(len(flat))
-    for i in range(flat.shape[1]):
-        p = flat[:, i] - 1
+    exchanges = flat(pivots, 1)
+    order = np.broadcast_to(np.arange(m), (len(exchanges), m)).copy()
+    which = np.arange(len(exchanges))
+    for i in range(exchanges.shape[1]):
+        p = exchanges[:, i] - 1
         rows = order[which, p].copy()
         order[which, p] = order[:, i]
         order[:, i] = rows
@@ -165,9 +172,9 @@ def matrix_exp(a: ndarray) -> ndarray:
 
 def each(f: Callable[[ndarray], ndarray], a: ndarray) -> tuple[ndarray, ndarray]:
     """``f`` of every matrix by itself, and which of them it refused (they give nan)."""
-    flat = a.reshape(-1, *a.shape[-2:])
-    results, failed = np.full(flat.shape, np.nan, a.dtype), np.zeros(len(flat), bool)
-    for i, matrix in enumerate(flat):
+    matrices = flat(a, 2)
+    results, failed = np.full(matrices.shape, np.nan, a.dtype), np.zeros(len(matrices), bool)
+    for i, matrix in enumerate(matrices):
         try:
             results[i] = f(matrix)
         except LinAlgError:

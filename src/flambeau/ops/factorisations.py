@@ -210,6 +210,14 @@ def _reflected(x: Value, vectors: Value, tau: Value, columns: range, adjoint: bo
     return x
 
 
+# Where there is nothing to reflect there is nothing to differentiate either.
+_nothing_reflected = define(
+    "linalg_householder_product",
+    lambda x, vectors, tau: x,
+    lambda g, needs: [g if needs[0] else None, None, None],
+)
+
+
 def _reflectors(a: Value, k: int) -> Value:
     """The Householder vectors below the diagonal of ``a``, with their 1 on it."""
     unit = a.new_zeros((*a._array.shape[:-1], k))
@@ -253,8 +261,8 @@ def householder_product(A: Value, tau: Value) -> Value:
     m, k = s[-2], t[-1]
     one = A.new_zeros(s)
     diagonal_of(one).fill_(1)
-    if not (m and k):
-        return one
+    if not (m and k and A._array.size):
+        return _nothing_reflected(one, A, tau)
     return _reflected(one, _reflectors(A, k), tau, range(k - 1, -1, -1), False)
 
 
@@ -310,8 +318,8 @@ def ormqr(
             )
     check_floating("torch.ormqr", input.dtype, "ormqr_cpu")
     k = t[-1]
-    if not (k and s[-2]):
-        return other.clone()
+    if not (k and input._array.size):
+        return _nothing_reflected(other.clone(), input, tau)
     if not left:  # (Q^H other^H)^H
         return mh(ormqr(input, tau, mh(other), True, not transpose))
     columns = range(k) if transpose else range(k - 1, -1, -1)
@@ -466,13 +474,13 @@ def _ldl(a: ndarray, hermitian: bool) -> tuple[ndarray, ndarray, ndarray]:
     kind = "hetrf" if hermitian and a.dtype.kind == "c" else "sytrf"
     routine = getattr(routines, {"f": "s", "d": "d", "F": "c", "D": "z"}[a.dtype.char] + kind)
     n = a.shape[-1]
-    flat = np.tril(a.reshape(-1, n, n))
-    pivots, info = np.zeros((len(flat), n), np.int32), np.zeros(len(flat), np.int32)
-    for i in range(len(flat) if n else 0):
-        flat[i], pivots[i], info[i] = routine(flat[i], lower=1)
+    matrices = np.tril(arrays.flat(a, 2))
+    count = len(matrices)
+    pivots, info = np.zeros((count, n), np.int32), np.zeros(count, np.int32)
+    for i in range(count if n else 0):
+        matrices[i], pivots[i], info[i] = routine(matrices[i], lower=1)
     return (
-        np.tril(flat).reshape(a.shape),
-        # SciPy counts rows from 0; PyTorch passes on LAPACK's numbers, from 1.
+        np.tril(matrices).reshape(a.shape),
         pivots.reshape(a.shape[:-1]),
         info.reshape(a.shape[:-2]),
     )
@@ -522,9 +530,9 @@ def _ldl_solve(f: ndarray, pivots: ndarray, b: ndarray, hermitian: bool) -> ndar
     routine = getattr(routines, {"f": "s", "d": "d", "F": "c", "D": "z"}[f.dtype.char] + kind)
     batch = np.broadcast_shapes(f.shape[:-2], b.shape[:-2])
     n, k = b.shape[-2:]
-    f = np.broadcast_to(f, (*batch, n, n)).reshape(-1, n, n)
-    pivots = np.broadcast_to(pivots, (*batch, n)).reshape(-1, n)
-    x = np.broadcast_to(b, (*batch, n, k)).reshape(-1, n, k).copy()
+    f = arrays.flat(np.broadcast_to(f, (*batch, n, n)), 2)
+    pivots = arrays.flat(np.broadcast_to(pivots, (*batch, n)), 1)
+    x = np.array(arrays.flat(np.broadcast_to(b, (*batch, n, k)), 2))
     for i in range(len(x) if n and k else 0):
         x[i], _ = routine(f[i], pivots[i], x[i], lower=1)
     return x.reshape(*batch, n, k)

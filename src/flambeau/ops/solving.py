@@ -306,6 +306,27 @@ def inv_ex(A: Value, *, check_errors: bool = False) -> return_types.linalg_inv_e
 # ---- systems whose factors are known -------------------------------------------------------
 
 
+def _cholesky_solve(b: ndarray, l: ndarray, upper: bool) -> ndarray:
+    h = arrays.adjoint(l)
+    low, high = (h, l) if upper else (l, h)
+    return _solve_triangular(high, _solve_triangular(low, b, False, False), True, False)
+
+
+def _cholesky_solve_vjp(
+    g: Value, y: Value, l: Value, upper: bool, b_shape: tuple, needs: tuple
+) -> list:
+    gb = cholesky_solve_op(g, l, upper)
+    gl = None
+    if len(needs) > 1 and needs[1]:  # of the whole factor, as if its other triangle were read
+        outer = gb @ mh(y)
+        outer = outer + mh(outer)
+        gl = -(l @ outer if upper else outer @ l).sum_to_size(l._array.shape)
+    return [gb.sum_to_size(b_shape) if needs[0] else None, gl]
+
+
+cholesky_solve_op = define("cholesky_solve", _cholesky_solve, _cholesky_solve_vjp)
+
+
 @accepts_out
 def cholesky_solve(B: Value, L: Value, upper: bool = False) -> Value:
     """X of ``A X = B``, given L of ``A = L L^H`` (U of ``U^H U`` if ``upper``)."""
@@ -334,9 +355,7 @@ def cholesky_solve(B: Value, L: Value, upper: bool = False) -> Value:
         )
     check_floating("cholesky_solve", L.dtype, "cholesky_solve_cpu")
     broadcast(b[:-2], a[:-2])
-    if upper:
-        return solve_triangular_op(L, solve_triangular_op(mh(L), B, False, False), True, False)
-    return solve_triangular_op(mh(L), solve_triangular_op(L, B, False, False), True, False)
+    return cholesky_solve_op(B, L, upper)
 
 
 @accepts_out
@@ -344,7 +363,7 @@ def cholesky_inverse(L: Value, upper: bool = False) -> Value:
     """The inverse of A, given L of ``A = L L^H`` (U of ``U^H U`` if ``upper``)."""
     check_matrix("cholesky_inverse", L, square=True)
     check_floating("cholesky_inverse", L.dtype, "cholesky_inverse_cpu")
-    return cholesky_solve(wrap(arrays.eye_like(L._array, L._array.shape[-1])), L, upper)
+    return cholesky_solve_op(wrap(arrays.eye_like(L._array, L._array.shape[-1])), L, upper)
 
 
 @accepts_out

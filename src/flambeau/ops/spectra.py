@@ -74,6 +74,7 @@ def _eigh_vjp(g: list, y: tuple) -> Value:
         raise _phase_error("linalg_eigh_backward", "eigenvectors")
     inner = inner / _gaps(w)
     inner = inner - diagonal_of(inner).diag_embed()
+    inner = (inner + mh(inner)) * 0.5
     if gw is not None:
         inner = inner + gw.diag_embed()
     return v @ inner @ mh(v)
