@@ -12,7 +12,7 @@ import numpy as np
 from .. import _dtypes
 from .._dtypes import from_numpy
 from .._errors import type_name
-from .._shapes import wrap_dims
+from .._shapes import wrap_dim, wrap_dims
 from ..core import threads
 from ..core.mutation import write_out
 from ..core.op import define
@@ -94,6 +94,8 @@ def _c_name(d: dtype) -> str:
 
 def reduced_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
     """``dim`` as sorted dimensions counted from the front; None and () mean all of them."""
+    if dim.__class__ is int:
+        return (wrap_dim(dim, ndim),) if ndim else wrap_dims(dim, ndim)
     if dim is None or dim == () or dim == []:
         return tuple(range(ndim))
     return tuple(sorted(wrap_dims(dim, ndim)))
@@ -108,6 +110,7 @@ def real_values(a: np.ndarray) -> np.ndarray:
 
 _ACCUMULATE = {t.numpy: np.dtype(np.float32) for t in _dtypes.REDUCED}
 _ACCUMULATE.update({t.numpy: np.dtype(np.int64) for t in _dtypes.ALL if t.category <= 1})
+SHORT = 8192  # elements below which nothing special is done
 _LONG = 1024  # terms from which adding row after row is no longer accurate enough
 _ROWS = 64  # rows that are added one after the other
 _LINE = 1 << 15  # elements of a line that one call adds, pairwise
@@ -259,11 +262,33 @@ def kept_shape(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]
     return tuple([1 if d in dims else n for d, n in enumerate(shape)])
 
 
+def filled(shape: tuple[int, ...], value: np.ndarray) -> np.ndarray:
+    """An array of one value, that of a 0-dim array."""
+    full = np.empty(shape, value.dtype)
+    if full.size < threads.LARGE:
+        full.fill(value)
+    else:
+        flat = full.reshape(-1)
+        threads.run_parts(lambda start, stop: flat[start:stop].fill(value), flat.size)
+    return full
+
+
 def _restore(
     g: np.ndarray, dims: tuple[int, ...], keepdim: bool, shape: tuple[int, ...], dt: np.dtype
 ) -> np.ndarray:
+    if not g.ndim:
+        return filled(shape, g.astype(dt, copy=False))
     full = np.empty(shape, dt)
-    full[...] = g if keepdim or not g.ndim else g.reshape(kept_shape(shape, dims))
+    g = g if keepdim else g.reshape(kept_shape(shape, dims))
+    if full.size < threads.LARGE or full.shape[0] < 2:
+        full[...] = g
+    else:
+        g = np.broadcast_to(g, shape)
+
+        def part(start: int, stop: int) -> None:
+            full[start:stop] = g[start:stop]
+
+        threads.run_parts(part, shape[0])
     return full
 
 
@@ -278,8 +303,7 @@ def _sum_vjp(
     return restored(g, dims, keepdim, a_shape, a_dtype)
 
 
-sum_op = define("sum", total, {"a": _sum_vjp})
-sum_op.op.grad_name = "SumBackward1"
+sum_op = define("sum", total, {"a": _sum_vjp}, grad_name="SumBackward1")
 
 # A gradient of a reduction, repeated over the dimensions that were reduced.
 restored = define("expand_reduced", _restore, {"g": _restore_vjp})

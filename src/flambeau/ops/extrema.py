@@ -6,22 +6,25 @@ the gradient of a value with an index goes to that element, that of a value alon
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._shapes import wrap_dim
-from ..core import return_types
+from ..core import return_types, threads
 from ..core.op import define, unsupported
 from ..core.value import Value
 from ._reduce import (
+    SHORT,
     at_index_vjp,
     kept_shape,
     one_line,
     real_values,
     reduced_dims,
     reduction,
+    spread_parts,
 )
 
 if TYPE_CHECKING:
@@ -41,22 +44,39 @@ def spread_evenly(g: Value, x: Value, y: Value, dims: tuple[int, ...], keepdim: 
     return g.reshape(shape) * (share / share.sum(dims, True) if dims else share)
 
 
-def _extreme(name: str, ufunc: np.ufunc) -> Callable[..., Value]:
-    reduce = ufunc.reduce
+def _reduced(ufunc: np.ufunc, x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
+    """``ufunc.reduce`` over ``dims``, on all threads where the first dimension of a large array
+    stays, or where none does."""
+    if x.dtype.itemsize == 2 and x.dtype.kind not in "iu":
+        return np.asarray(_reduced(ufunc, real_values(x), dims, keepdim)).astype(x.dtype)
+    if x.size < threads.LARGE or not x.flags.c_contiguous or (0 in dims and len(dims) < x.ndim):
+        return ufunc.reduce(x, dims, None, None, keepdim)
+    if 0 not in dims:
+        r = _rows_reduced(ufunc, x, dims)
+        return r.reshape(kept_shape(x.shape, dims)) if keepdim else r
+    flat, parts = x.reshape(-1), []
+    threads.run_parts(lambda i, j: parts.append(ufunc.reduce(flat[i:j])), flat.size)
+    return np.asarray(ufunc.reduce(parts), x.dtype).reshape((1,) * x.ndim if keepdim else ())
 
+
+def _rows_reduced(ufunc: np.ufunc, x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """``ufunc.reduce`` over ``dims``, of which the first dimension is none."""
+    r = np.empty([n for d, n in enumerate(x.shape) if d not in dims], x.dtype)
+    threads.run_parts(lambda i, j: ufunc.reduce(x[i:j], dims, None, r[i:j]), len(x))
+    return r
+
+
+def _extreme(name: str, ufunc: np.ufunc, grad_name: str | None = None) -> Callable[..., Value]:
     def forward(x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
-        if x.dtype.itemsize == 2 and x.dtype.kind not in "iu":
-            return np.asarray(reduce(real_values(x), dims, keepdims=keepdim)).astype(x.dtype)
-        return reduce(x, dims, None, None, keepdim)
+        return _reduced(ufunc, x, dims, keepdim)
 
-    return define(name, forward, {"x": spread_evenly})
+    return define(name, forward, {"x": spread_evenly}, grad_name=grad_name)
 
 
 amax_op = _extreme("amax", np.maximum)
 amin_op = _extreme("amin", np.minimum)
-max_all_op = _extreme("max_all", np.maximum)
-min_all_op = _extreme("min_all", np.minimum)
-max_all_op.op.grad_name, min_all_op.op.grad_name = "MaxBackward1", "MinBackward1"
+max_all_op = _extreme("max_all", np.maximum, "MaxBackward1")
+min_all_op = _extreme("min_all", np.minimum, "MinBackward1")
 
 
 def check_not_empty(x: np.ndarray, dims: tuple[int, ...], name: str) -> None:
@@ -102,24 +122,52 @@ def amin(input: Value, dim: Dims = (), keepdim: bool = False) -> Value:
 # ---- values with their indices -------------------------------------------------------------
 
 
-def _extreme_at(name: str, find: Callable[..., np.ndarray]) -> Callable[..., tuple]:
+def found(find: Callable[..., np.ndarray], x: np.ndarray, dim: int) -> np.ndarray:
+    """``np.argmax`` or ``np.argmin`` along ``dim``, by columns laid out as rows where that pays."""
+    x = real_values(one_line(x))
+    if dim == x.ndim - 1:
+        if x.size < threads.LARGE or x.ndim == 1:
+            return find(x, dim)
+        lines = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+        index = np.empty(len(lines), np.int64)
+        threads.run_parts(lambda i, j: find(lines[i:j], 1, index[i:j]), len(lines))
+        return index.reshape(x.shape[:-1])
+    if x.size < SHORT:
+        return find(x, dim)
+    outer, inner = math.prod(x.shape[:dim]), math.prod(x.shape[dim + 1 :])
+    lines = np.ascontiguousarray(x).reshape(outer, x.shape[dim], inner)
+    index = np.empty((outer, inner), np.int64)
+
+    def part(start: int, stop: int) -> None:
+        for i in range(start, stop, _COLUMNS):
+            block = lines[:, :, i : min(i + _COLUMNS, stop)]
+            find(
+                np.ascontiguousarray(block.swapaxes(1, 2)), 2, index[:, i : min(i + _COLUMNS, stop)]
+            )
+
+    spread_parts(part, inner, x.size)
+    return index.reshape(x.shape[:dim] + x.shape[dim + 1 :])
+
+
+_COLUMNS = 64  # columns turned into rows at a time
+
+
+def _extreme_at(
+    name: str, find: Callable[..., np.ndarray], ufunc: np.ufunc
+) -> Callable[..., tuple]:
     def forward(x: np.ndarray, dim: int, keepdim: bool) -> tuple[np.ndarray, np.ndarray]:
-        line = one_line(x)
-        index = np.asarray(find(real_values(line), dim, keepdims=True))
-        if line.shape[dim] and line.ndim == 1:
-            values = line[index]
-        else:
-            values = np.take_along_axis(line, index, dim)
-        if keepdim and x.ndim:
-            return values, index
-        shape = x.shape[:dim] + x.shape[dim + 1 :]
-        return values.reshape(shape), index.reshape(shape)
+        index = found(find, x, dim)
+        values = _reduced(ufunc, x, (dim,) if x.ndim else (), False)
+        if keepdim or not x.ndim:
+            shape = kept_shape(x.shape, (dim,))
+            return np.asarray(values).reshape(shape), np.asarray(index).reshape(shape)
+        return np.asarray(values), np.asarray(index)
 
     return define(name, forward, {"x": at_index_vjp})
 
 
-max_at = _extreme_at("max", np.argmax)
-min_at = _extreme_at("min", np.argmin)
+max_at = _extreme_at("max", np.argmax, np.maximum)
+min_at = _extreme_at("min", np.argmin, np.minimum)
 
 
 def _max(
@@ -205,11 +253,13 @@ def aminmax(input: Value, *, dim: int | None = None, keepdim: bool = False) -> t
 def _arg(
     find: Callable[..., np.ndarray], x: np.ndarray, dim: int | None, keepdim: bool
 ) -> np.ndarray:
-    x = real_values(x)
     if dim is None:
-        index = np.asarray(find(x))
+        index = np.asarray(find(real_values(x)))
         return index.reshape((1,) * x.ndim) if keepdim else index
-    return np.asarray(find(one_line(x), dim, keepdims=keepdim and x.ndim > 0))
+    index = np.asarray(found(find, x, dim))
+    return index.reshape(
+        kept_shape(x.shape, (dim,)) if keepdim else x.shape[:dim] + x.shape[dim + 1 :]
+    )
 
 
 def _argmax(x: np.ndarray, dim: int | None, keepdim: bool) -> np.ndarray:

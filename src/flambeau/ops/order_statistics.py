@@ -45,10 +45,12 @@ def _median_all_vjp(g: Value, x: Value, y: Value) -> Value:
     return spread_evenly(g, x, y, tuple(range(x.dim())), False)
 
 
-median_all_op = define("median_all", _median_all, {"x": _median_all_vjp})
-nanmedian_all_op = define("nanmedian_all", _median_all, {"x": _median_all_vjp})
-median_all_op.op.grad_name = "MedianBackward0"
-nanmedian_all_op.op.grad_name = "NanmedianBackward0"
+median_all_op = define(
+    "median_all", _median_all, {"x": _median_all_vjp}, grad_name="MedianBackward0"
+)
+nanmedian_all_op = define(
+    "nanmedian_all", _median_all, {"x": _median_all_vjp}, grad_name="NanmedianBackward0"
+)
 
 
 def _median(x: np.ndarray, dim: int, keepdim: bool, ignore_nan: bool) -> Pair:
@@ -67,10 +69,8 @@ def _median(x: np.ndarray, dim: int, keepdim: bool, ignore_nan: bool) -> Pair:
     return _chosen(x, index, dim, keepdim)
 
 
-median_op = define("median", _median, {"x": at_index_vjp})
-nanmedian_op = define("nanmedian", _median, {"x": at_index_vjp})
-median_op.op.grad_name = "MedianBackward1"
-nanmedian_op.op.grad_name = "NanmedianBackward1"
+median_op = define("median", _median, {"x": at_index_vjp}, grad_name="MedianBackward1")
+nanmedian_op = define("nanmedian", _median, {"x": at_index_vjp}, grad_name="NanmedianBackward1")
 
 
 def _check(input: Value, dim: int, name: str, takes_bool: bool = True) -> int:

@@ -9,11 +9,15 @@ import numpy as np
 
 from .. import _dtypes
 from .._shapes import wrap_dim, wrap_dims
+from ..core.modes import state
 from ..core.op import define
-from ..core.value import Value, wrap
+from ..core.tape import Anomaly, Node, note_line
+from ..core.value import Value, new, ticks, wrap
 from ._reduce import (
+    SHORT,
     add,
     cast_down,
+    filled,
     kept_shape,
     reduced_dims,
     reduction,
@@ -28,20 +32,54 @@ if TYPE_CHECKING:
     from .._dtypes import dtype
     from ._reduce import Dims
 
-# ---- sum -----------------------------------------------------------------------------------
+# ---- sum and mean of all elements ----------------------------------------------------------
 
-
-def _sum_all(a: np.ndarray) -> np.ndarray:
-    return total(a, tuple(range(a.ndim)), False, a.dtype) if a.size > 8192 else add(a, None)
-
-
-def _sum_all_vjp(g: Value, a_shape: tuple[int, ...], a_dtype: np.dtype) -> Value:
-    return restored(g, (), False, a_shape, a_dtype)
-
-
-sum_all = define("sum_all", _sum_all, {"a": _sum_all_vjp})
-sum_all.op.grad_name = "SumBackward0"
 _PLAIN = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
+
+
+class WholeNode(Node):
+    """The sum (``scale`` None) or mean of all elements: the graph's last node in most programs."""
+
+    __slots__ = ("scale", "shape")
+
+    def name(self) -> str:
+        return "SumBackward0" if self.scale is None else "MeanBackward0"
+
+    def backward(self, grad: Value) -> tuple[Value]:
+        if state.grad:
+            if self.scale is not None:
+                grad = grad / self.scale
+            return (restored(grad, (), False, self.shape, grad._array.dtype),)
+        g = grad._array
+        if self.scale is not None:
+            g = np.true_divide(g, self.scale, dtype=g.dtype)
+        return (wrap(filled(self.shape, g)),)
+
+
+def _whole(x: Value, mean: bool) -> Value:
+    """The sum or mean of a float32 or float64 tensor, as a 0-dim tensor."""
+    a = x._array
+    r = add(a, None) if a.size <= SHORT else total(a, tuple(range(a.ndim)), False, a.dtype)
+    scale = None
+    if mean:
+        scale = float(a.size)
+        r = np.true_divide(r, scale, dtype=a.dtype) if a.size else a.dtype.type(math.nan)
+    edge = x._edge
+    if edge is None or not state.grad:
+        return wrap(np.asarray(r))
+    node = new(WholeNode)
+    node.edges = (edge,)
+    node.saved = None
+    node.watch = None
+    node.tick = ticks()
+    node.shape = a.shape
+    node.scale = scale
+    if Anomaly.enabled:
+        note_line(node)
+    return wrap(np.asarray(r), node)
+
+
+# ---- sum -----------------------------------------------------------------------------------
 
 
 @reduction
@@ -54,8 +92,8 @@ def sum(
     added in float32 and rounded once.
     """
     a = input._array
-    if dim is None and not keepdim and dtype is None and a.dtype in _PLAIN:
-        return sum_all(input)
+    if dim is None and dtype is None and not keepdim and a.dtype in _PLAIN:
+        return _whole(input, False)
     return sum_op(input, reduced_dims(dim, a.ndim), keepdim, sum_type(a, dtype))
 
 
@@ -65,15 +103,19 @@ def _to_size(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return total(a, dims, False, sum_type(a, None)).reshape(shape)
 
 
-sum_to_size_op = define("sum_to_size", _to_size, {"a": lambda g, a_shape: g.expand(a_shape)})
-sum_to_size_op.op.grad_name = "SumBackward1"
+sum_to_size_op = define(
+    "sum_to_size",
+    _to_size,
+    {"a": lambda g, a_shape: g.expand(a_shape)},
+    grad_name="SumBackward1",
+)
 
 
 def sum_to_size(self: Value, *size: int) -> Value:
     """The sum over the dimensions in which ``size`` is 1 or missing: what undoes ``expand``."""
     shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
     own = self._array.shape
-    if own == shape:
+    if own == shape and own:
         return self
     lead = len(own) - len(shape)
     if lead < 0 or [n for n, m in zip(own[lead:], shape) if m not in (n, 1)]:
@@ -102,18 +144,7 @@ def _mean_vjp(
     return restored(g / n if n else g, dims, keepdim, a_shape, a_dtype)
 
 
-def _mean_all(a: np.ndarray) -> np.ndarray:
-    return _sum_all(a) / a.dtype.type(a.size)
-
-
-def _mean_all_vjp(g: Value, a_shape: tuple[int, ...], a_dtype: np.dtype) -> Value:
-    return restored(g / (math.prod(a_shape) or 1), (), False, a_shape, a_dtype)
-
-
-mean_op = define("mean", _mean, {"a": _mean_vjp})
-mean_op.op.grad_name = "MeanBackward1"
-mean_all = define("mean_all", _mean_all, {"a": _mean_all_vjp})
-mean_all.op.grad_name = "MeanBackward0"
+mean_op = define("mean", _mean, {"a": _mean_vjp}, grad_name="MeanBackward1")
 
 
 @reduction
@@ -125,8 +156,8 @@ def mean(
     RuntimeError for integers and bools without ``dtype``.
     """
     a = input._array
-    if dim is None and not keepdim and dtype is None and a.dtype in _PLAIN:
-        return mean_all(input)
+    if dim is None and dtype is None and not keepdim and a.dtype in _PLAIN:
+        return _whole(input, True)
     d = input.dtype if dtype is None else dtype
     if d.category < _dtypes.FLOATING:
         which = "Input" if dtype is None else "Optional"
@@ -219,9 +250,8 @@ def _prod_vjp(
     return (g * others.conj()).to(a.dtype)
 
 
-prod_op = define("prod", _prod, {"a": _prod_vjp})
-prod_all_op = define("prod_all", _prod, {"a": _prod_vjp})
-prod_op.op.grad_name, prod_all_op.op.grad_name = "ProdBackward1", "ProdBackward0"
+prod_op = define("prod", _prod, {"a": _prod_vjp}, grad_name="ProdBackward1")
+prod_all_op = define("prod_all", _prod, {"a": _prod_vjp}, grad_name="ProdBackward0")
 
 
 @reduction
