@@ -9,15 +9,22 @@ from .._missing import missing as _missing
 from . import functional, init, modules, parameter
 from .modules.activation import *  # noqa: F403
 from .modules.batchnorm import *  # noqa: F403
+from .modules.channelshuffle import *  # noqa: F403
 from .modules.container import *  # noqa: F403
+from .modules.conv import *  # noqa: F403
 from .modules.distance import *  # noqa: F403
 from .modules.dropout import *  # noqa: F403
 from .modules.embedding import *  # noqa: F403
 from .modules.flatten import *  # noqa: F403
+from .modules.fold import *  # noqa: F403
 from .modules.linear import *  # noqa: F403
 from .modules.loss import *  # noqa: F403
 from .modules.module import Module
 from .modules.normalization import *  # noqa: F403
+from .modules.padding import *  # noqa: F403
+from .modules.pixelshuffle import *  # noqa: F403
+from .modules.pooling import *  # noqa: F403
+from .modules.upsampling import *  # noqa: F403
 from .parameter import Buffer, Parameter
 
 
