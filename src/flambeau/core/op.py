@@ -176,6 +176,7 @@ def unary(
     takes: str = "biufc",
     grad_name: str | None = None,
     check: Callable[[Value], None] | None = None,
+    doc: str = "",
 ) -> Callable[..., Value]:
     """Define an elementwise operation of one operand.
 
@@ -184,6 +185,7 @@ def unary(
     ``takes``: kinds of dtype accepted: b(ool) i(nt) u(int) f(loat) c(omplex).
     ``grad_name``: the name of its node, where it does not follow from ``name``.
     ``check(x)``: raises for operands, of dtypes other than float32 and float64, that it refuses.
+    ``doc``: the docstring of the function.
     """
     op = Op(name, "unary", forward, vjp, result, takes, grad_name, check)
     op.params = () if vjp is None else _parameters(vjp)
@@ -232,6 +234,7 @@ def unary(
         return t
 
     call.__name__ = call.__qualname__ = name
+    call.__doc__ = doc
     call.op = op
     return call
 
@@ -322,14 +325,15 @@ def binary(
     grad_name: str | None = None,
     check: Callable[[Value, Value | Number], None] | None = None,
     numbers: str = "both",
+    doc: str = "",
 ) -> Callable[..., Value]:
     """Define an elementwise operation of two operands that broadcast.
 
     ``vjp``: the gradients to the first and to the second operand, each ``(g, a, b, y)`` or fewer;
     they need not undo the broadcast. None for an operation without gradient (a comparison).
     ``result``: "same" (the promoted dtype), "float" (integers become the default float) or "bool".
-    ``takes``: kinds of the promoted dtype accepted; ``grad_name`` and ``check(a, b)``: as for
-    ``unary``.
+    ``takes``: kinds of the promoted dtype accepted; ``grad_name``, ``check(a, b)`` and
+    ``doc``: as for ``unary``.
 
     ``numbers``: which operands of the function may be numbers instead of tensors: "both" (one
     of the two, that is), "second" or "none"; TypeError for any other operand.
@@ -436,6 +440,7 @@ def binary(
 
     for f in (operator, call):
         f.__name__ = f.__qualname__ = name
+        f.__doc__ = doc
     call.op = op
     call.operator = operator
     return call

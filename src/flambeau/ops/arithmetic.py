@@ -88,13 +88,13 @@ rsub_op = binary(
     grad_name="RsubBackward1",
     check=_no_bool,
 )
-neg = unary("neg", np.negative, lambda g: -g, result="same", check=_no_bool_negation)
+neg = unary("neg", np.negative, lambda g: -g, result="same", check=_no_bool_negation, doc="-input.")
 
 
 def scaled(other: Value | Number, alpha: Number, input: Value | Number) -> Value | Number:
     """``alpha * other``, with PyTorch's rules for the kind of ``alpha``."""
     if alpha.__class__ is float and isinstance(other, Value) and other._array.dtype.kind == "f":
-        return mul_op.operator(other, alpha)
+        return mul.operator(other, alpha)
     d = result_type(input, other)
     if d.category < FLOATING and isinstance(alpha, (float, complex)):
         raise RuntimeError(
@@ -108,7 +108,7 @@ def scaled(other: Value | Number, alpha: Number, input: Value | Number) -> Value
         )
     if d.category == BOOL:
         alpha = bool(alpha)
-    return mul_op.operator(other, alpha) if isinstance(other, Value) else other * alpha
+    return mul.operator(other, alpha) if isinstance(other, Value) else other * alpha
 
 
 def add(
@@ -154,17 +154,24 @@ def positive(input: Value) -> Value:
 
 # ---- products ------------------------------------------------------------------------------
 
-mul_op = binary("mul", np.multiply, (lambda g, b: g * conjugate(b), lambda g, a: g * conjugate(a)))
+mul = multiply = binary(
+    "mul",
+    np.multiply,
+    (lambda g, b: g * conjugate(b), lambda g, a: g * conjugate(a)),
+    doc="input * other, broadcast.",
+)
 div_op = binary(
     "div",
     np.true_divide,
     (lambda g, b: g / conjugate(b), lambda g, a, b: -g * conjugate((a / b) / b)),
     result="float",
 )
-mul = multiply = mul_op
-
-_reciprocal = unary("reciprocal", np.reciprocal, lambda g, y: -g * conjugate(y * y))
-reciprocal = _reciprocal
+reciprocal = unary(
+    "reciprocal",
+    np.reciprocal,
+    lambda g, y: -g * conjugate(y * y),
+    doc="1 / input; integers become floating.",
+)
 
 
 def _no_zero(b: np.ndarray) -> None:
@@ -204,11 +211,12 @@ div_trunc = binary(
     takes="iuf",
     grad_name="DivBackward2",
 )
-_floor_divide_op = binary(
+floor_divide = binary(
     "floor_divide",
     _floor_divide,
     (no_derivative("floor_divide"), no_derivative("floor_divide")),
     takes="iuf",
+    doc="The largest integer not above input / other, broadcast.",
 )
 
 
@@ -216,7 +224,7 @@ def reversed_div(self: Value, other: Number) -> Value:
     """``other / self`` as an infix operator."""
     if not is_number(other) and not isinstance(other, Value):
         return NotImplemented
-    return mul_op.operator(_reciprocal(self), other)
+    return mul.operator(reciprocal(self), other)
 
 
 def reversed_floor_divide(self: Value, other: Number) -> Value:
@@ -264,9 +272,6 @@ def true_divide(input: Value, other: Value | Number, *, out: Value | None = None
     return div_op(input, other, out=out)
 
 
-floor_divide = _floor_divide_op
-
-
 def _remainder(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.dtype.kind in "iu":
         _no_zero(b)
@@ -284,6 +289,7 @@ remainder = binary(
     _remainder,
     (lambda g: g, lambda g, a, b: -g * a.div(b, rounding_mode="floor")),
     takes="iuf",
+    doc="input - other * floor(input / other): it has the sign of other.",
 )
 fmod = binary(
     "fmod",
@@ -291,6 +297,7 @@ fmod = binary(
     (lambda g: g, lambda g, a, b: -g * a.div(b, rounding_mode="trunc")),
     takes="iuf",
     numbers="second",
+    doc="input - other * trunc(input / other): it has the sign of input.",
 )
 
 # ---- powers --------------------------------------------------------------------------------

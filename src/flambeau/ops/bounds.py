@@ -36,7 +36,9 @@ def _no_complex(name: str) -> Callable:
     return check
 
 
-def _extremum(name: str, ufunc: np.ufunc, a_loses: np.ufunc, b_loses: np.ufunc) -> Callable:
+def _extremum(
+    name: str, ufunc: np.ufunc, a_loses: np.ufunc, b_loses: np.ufunc, *, doc: str
+) -> Callable:
     """maximum and minimum: nan wins; in a tie each operand gets half of the gradient."""
     return binary(
         name,
@@ -48,10 +50,11 @@ def _extremum(name: str, ufunc: np.ufunc, a_loses: np.ufunc, b_loses: np.ufunc) 
         takes="biuf",
         check=_no_complex(name),
         numbers="none",
+        doc=doc,
     )
 
 
-def _first_wins(name: str, ufunc: np.ufunc, wins: np.ufunc) -> Callable:
+def _first_wins(name: str, ufunc: np.ufunc, wins: np.ufunc, *, doc: str) -> Callable:
     """fmax and fmin: a number wins over nan; in a tie the first gets all of the gradient."""
 
     def first(a: Value, b: Value) -> Value:
@@ -67,13 +70,36 @@ def _first_wins(name: str, ufunc: np.ufunc, wins: np.ufunc) -> Callable:
         takes="biuf",
         check=_no_complex(name),
         numbers="none",
+        doc=doc,
     )
 
 
-maximum = _extremum("maximum", np.maximum, np.less, np.greater)
-minimum = _extremum("minimum", np.minimum, np.greater, np.less)
-fmax = _first_wins("fmax", np.fmax, np.greater_equal)
-fmin = _first_wins("fmin", np.fmin, np.less_equal)
+maximum = _extremum(
+    "maximum",
+    np.maximum,
+    np.less,
+    np.greater,
+    doc="The larger of the two, nan if one is, broadcast.",
+)
+minimum = _extremum(
+    "minimum",
+    np.minimum,
+    np.greater,
+    np.less,
+    doc="The smaller of the two, nan if one is, broadcast.",
+)
+fmax = _first_wins(
+    "fmax",
+    np.fmax,
+    np.greater_equal,
+    doc="The larger of the two, the other one if one is nan, broadcast.",
+)
+fmin = _first_wins(
+    "fmin",
+    np.fmin,
+    np.less_equal,
+    doc="The smaller of the two, the other one if one is nan, broadcast.",
+)
 
 # ---- clamp ---------------------------------------------------------------------------------
 

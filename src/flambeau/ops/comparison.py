@@ -17,13 +17,52 @@ BOOLEAN = np.dtype(np.bool_)
 
 # ---- comparisons ---------------------------------------------------------------------------
 
-eq = binary("eq", np.equal, None, result="bool", numbers="second")
-ne = not_equal = binary("ne", np.not_equal, None, result="bool", numbers="second")
-lt = less = binary("lt", np.less, None, result="bool", takes="biuf", numbers="second")
-le = less_equal = binary("le", np.less_equal, None, result="bool", takes="biuf", numbers="second")
-gt = greater = binary("gt", np.greater, None, result="bool", takes="biuf", numbers="second")
+eq = binary(
+    "eq", np.equal, None, result="bool", numbers="second", doc="Where input == other, broadcast."
+)
+ne = not_equal = binary(
+    "ne",
+    np.not_equal,
+    None,
+    result="bool",
+    numbers="second",
+    doc="Where input != other, broadcast.",
+)
+lt = less = binary(
+    "lt",
+    np.less,
+    None,
+    result="bool",
+    takes="biuf",
+    numbers="second",
+    doc="Where input < other, broadcast.",
+)
+le = less_equal = binary(
+    "le",
+    np.less_equal,
+    None,
+    result="bool",
+    takes="biuf",
+    numbers="second",
+    doc="Where input <= other, broadcast.",
+)
+gt = greater = binary(
+    "gt",
+    np.greater,
+    None,
+    result="bool",
+    takes="biuf",
+    numbers="second",
+    doc="Where input > other, broadcast.",
+)
 ge = greater_equal = binary(
-    "ge", np.greater_equal, None, result="bool", takes="biuf", numbers="second"
+    "ge",
+    np.greater_equal,
+    None,
+    result="bool",
+    takes="biuf",
+    numbers="second",
+    doc="Where input >= other, broadcast.",
 )
 
 
@@ -32,16 +71,36 @@ def _no_complex(x: Value) -> None:
         raise RuntimeError("isposinf and isneginf do not support complex inputs.")
 
 
-isnan = unary("isnan", np.isnan, None, result="bool")
-isinf = unary("isinf", np.isinf, None, result="bool")
-isfinite = unary("isfinite", np.isfinite, None, result="bool")
+isnan = unary("isnan", np.isnan, None, result="bool", doc="Where input is nan.")
+isinf = unary("isinf", np.isinf, None, result="bool", doc="Where input is inf or -inf.")
+isfinite = unary(
+    "isfinite", np.isfinite, None, result="bool", doc="Where input is neither nan nor infinite."
+)
 isposinf = unary(
-    "isposinf", lambda x: x == np.inf, None, result="bool", takes="biuf", check=_no_complex
+    "isposinf",
+    lambda x: x == np.inf,
+    None,
+    result="bool",
+    takes="biuf",
+    check=_no_complex,
+    doc="Where input is inf.",
 )
 isneginf = unary(
-    "isneginf", lambda x: x == -np.inf, None, result="bool", takes="biuf", check=_no_complex
+    "isneginf",
+    lambda x: x == -np.inf,
+    None,
+    result="bool",
+    takes="biuf",
+    check=_no_complex,
+    doc="Where input is -inf.",
 )
-isreal = unary("isreal", lambda x: np.equal(x.imag, 0), None, result="bool")
+isreal = unary(
+    "isreal",
+    lambda x: np.equal(x.imag, 0),
+    None,
+    result="bool",
+    doc="Where the imaginary part is 0.",
+)
 
 
 def _isclose(a: np.ndarray, b: np.ndarray, rtol: float, atol: float, equal_nan: bool) -> np.ndarray:
@@ -106,17 +165,73 @@ def equal(input: Value, other: Value) -> bool:
 
 # ---- logic ---------------------------------------------------------------------------------
 
-logical_and = binary("logical_and", np.logical_and, None, result="bool", numbers="none")
-logical_or = binary("logical_or", np.logical_or, None, result="bool", numbers="none")
-logical_xor = binary("logical_xor", np.logical_xor, None, result="bool", numbers="none")
-logical_not = unary("logical_not", np.logical_not, None, result="bool")
+logical_and = binary(
+    "logical_and",
+    np.logical_and,
+    None,
+    result="bool",
+    numbers="none",
+    doc="Where both are true (not 0), broadcast.",
+)
+logical_or = binary(
+    "logical_or",
+    np.logical_or,
+    None,
+    result="bool",
+    numbers="none",
+    doc="Where one or both are true (not 0), broadcast.",
+)
+logical_xor = binary(
+    "logical_xor",
+    np.logical_xor,
+    None,
+    result="bool",
+    numbers="none",
+    doc="Where exactly one is true (not 0), broadcast.",
+)
+logical_not = unary(
+    "logical_not", np.logical_not, None, result="bool", doc="Where input is false (0)."
+)
 
-bitwise_and = binary("bitwise_and", np.bitwise_and, None, takes="biu")
-bitwise_or = binary("bitwise_or", np.bitwise_or, None, takes="biu")
-bitwise_xor = binary("bitwise_xor", np.bitwise_xor, None, takes="biu")
-bitwise_left_shift = binary("lshift", np.left_shift, None, takes="iu")
-bitwise_right_shift = binary("rshift", np.right_shift, None, takes="iu")
-bitwise_not = unary("bitwise_not", np.invert, None, result="same", takes="biu")
+bitwise_and = binary(
+    "bitwise_and",
+    np.bitwise_and,
+    None,
+    takes="biu",
+    doc="The bits set in both: integers and bool, broadcast.",
+)
+bitwise_or = binary(
+    "bitwise_or",
+    np.bitwise_or,
+    None,
+    takes="biu",
+    doc="The bits set in one or both: integers and bool, broadcast.",
+)
+bitwise_xor = binary(
+    "bitwise_xor",
+    np.bitwise_xor,
+    None,
+    takes="biu",
+    doc="The bits set in exactly one: integers and bool, broadcast.",
+)
+bitwise_left_shift = binary(
+    "lshift",
+    np.left_shift,
+    None,
+    takes="iu",
+    doc="input * 2**other by shifting bits; 0 beyond the width.",
+)
+bitwise_right_shift = binary(
+    "rshift", np.right_shift, None, takes="iu", doc="floor(input / 2**other) by shifting bits."
+)
+bitwise_not = unary(
+    "bitwise_not",
+    np.invert,
+    None,
+    result="same",
+    takes="biu",
+    doc="Every bit turned over: integers and bool.",
+)
 
 
 def invert(self: Value) -> Value:

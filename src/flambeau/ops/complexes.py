@@ -41,7 +41,12 @@ def _angle_vjp(g: Value, x: Value) -> Value:
     return (g * (x / (size * size) * 1j)).masked_fill(size == 0, 0)
 
 
-angle = unary("angle", _angle, _angle_vjp)
+angle = unary(
+    "angle",
+    _angle,
+    _angle_vjp,
+    doc="The angle of a complex number in (-pi, pi]; 0 or pi for real ones.",
+)
 
 
 def _complex(real: np.ndarray, imag: np.ndarray) -> np.ndarray:

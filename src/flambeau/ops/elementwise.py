@@ -31,30 +31,65 @@ def _log1p(x: np.ndarray) -> np.ndarray:
     return scalar_math.log1p(x) if x.dtype.kind == "c" else np.log1p(x)
 
 
-exp = unary("exp", np.exp, lambda g, y: g * conj(y))
-exp2 = unary("exp2", np.exp2, lambda g, y: g * conj(y * _LN2))
-expm1 = unary("expm1", _expm1, lambda g, y: g * conj(y + 1.0))
-log = unary("log", np.log, lambda g, x: g / conj(x))
-log2 = unary("log2", np.log2, lambda g, x: g / conj(x * _LN2))
-log10 = unary("log10", np.log10, lambda g, x: g / conj(x * _LN10))
-log1p = unary("log1p", _log1p, lambda g, x: g / conj(x + 1))
+exp = unary("exp", np.exp, lambda g, y: g * conj(y), doc="e ** input.")
+exp2 = unary("exp2", np.exp2, lambda g, y: g * conj(y * _LN2), doc="2 ** input.")
+expm1 = unary("expm1", _expm1, lambda g, y: g * conj(y + 1.0), doc="exp(input) - 1, exact near 0.")
+log = unary("log", np.log, lambda g, x: g / conj(x), doc="The natural logarithm.")
+log2 = unary("log2", np.log2, lambda g, x: g / conj(x * _LN2), doc="The logarithm to base 2.")
+log10 = unary("log10", np.log10, lambda g, x: g / conj(x * _LN10), doc="The logarithm to base 10.")
+log1p = unary("log1p", _log1p, lambda g, x: g / conj(x + 1), doc="log(1 + input), exact near 0.")
 
-sqrt = unary("sqrt", np.sqrt, lambda g, y: g / conj(2 * y))
-rsqrt = unary("rsqrt", lambda x: np.reciprocal(np.sqrt(x)), lambda g, y: g * conj(y * y * y) * -0.5)
+sqrt = unary("sqrt", np.sqrt, lambda g, y: g / conj(2 * y), doc="The square root; nan below 0.")
+rsqrt = unary(
+    "rsqrt",
+    lambda x: np.reciprocal(np.sqrt(x)),
+    lambda g, y: g * conj(y * y * y) * -0.5,
+    doc="1 / sqrt(input).",
+)
 
 # ---- circular and hyperbolic ---------------------------------------------------------------
 
-sin = unary("sin", np.sin, lambda g, x: g * conj(x.cos()))
-cos = unary("cos", np.cos, lambda g, x: g * -conj(x.sin()))
-tan = unary("tan", np.tan, lambda g, y: g * conj(1 + y * y))
-asin = unary("asin", np.arcsin, lambda g, x: g * conj((1 - x * x).rsqrt()))
-acos = unary("acos", np.arccos, lambda g, x: g * -conj((1 - x * x).rsqrt()))
-atan = unary("atan", np.arctan, lambda g, x: g / conj(x * x + 1))
-sinh = unary("sinh", np.sinh, lambda g, x: g * conj(x.cosh()))
-cosh = unary("cosh", np.cosh, lambda g, x: g * conj(x.sinh()))
-asinh = unary("asinh", np.arcsinh, lambda g, x: g * conj((x * x + 1).rsqrt()))
-acosh = unary("acosh", np.arccosh, lambda g, x: g * conj((x - 1).rsqrt() * (x + 1).rsqrt()))
-atanh = unary("atanh", np.arctanh, lambda g, x: g / conj(1 - x * x))
+sin = unary("sin", np.sin, lambda g, x: g * conj(x.cos()), doc="The sine, in radians.")
+cos = unary("cos", np.cos, lambda g, x: g * -conj(x.sin()), doc="The cosine, in radians.")
+tan = unary("tan", np.tan, lambda g, y: g * conj(1 + y * y), doc="The tangent, in radians.")
+asin = unary(
+    "asin",
+    np.arcsin,
+    lambda g, x: g * conj((1 - x * x).rsqrt()),
+    doc="The angle in [-pi/2, pi/2] whose sine is input.",
+)
+acos = unary(
+    "acos",
+    np.arccos,
+    lambda g, x: g * -conj((1 - x * x).rsqrt()),
+    doc="The angle in [0, pi] whose cosine is input.",
+)
+atan = unary(
+    "atan",
+    np.arctan,
+    lambda g, x: g / conj(x * x + 1),
+    doc="The angle in (-pi/2, pi/2) whose tangent is input.",
+)
+sinh = unary("sinh", np.sinh, lambda g, x: g * conj(x.cosh()), doc="The hyperbolic sine.")
+cosh = unary("cosh", np.cosh, lambda g, x: g * conj(x.sinh()), doc="The hyperbolic cosine.")
+asinh = unary(
+    "asinh",
+    np.arcsinh,
+    lambda g, x: g * conj((x * x + 1).rsqrt()),
+    doc="The number whose hyperbolic sine is input.",
+)
+acosh = unary(
+    "acosh",
+    np.arccosh,
+    lambda g, x: g * conj((x - 1).rsqrt() * (x + 1).rsqrt()),
+    doc="The number >= 0 whose hyperbolic cosine is input.",
+)
+atanh = unary(
+    "atanh",
+    np.arctanh,
+    lambda g, x: g / conj(1 - x * x),
+    doc="The number whose hyperbolic tangent is input.",
+)
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 
 
@@ -73,7 +108,7 @@ _tanh_backward = binary(
     ),
     takes="fc",
 )
-tanh = unary("tanh", np.tanh, lambda g, y: _tanh_backward(g, y))
+tanh = unary("tanh", np.tanh, lambda g, y: _tanh_backward(g, y), doc="The hyperbolic tangent.")
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
@@ -96,7 +131,9 @@ _sigmoid_backward = binary(
     ),
     takes="fc",
 )
-sigmoid = unary("sigmoid", _sigmoid, lambda g, y: _sigmoid_backward(g, y))
+sigmoid = unary(
+    "sigmoid", _sigmoid, lambda g, y: _sigmoid_backward(g, y), doc="1 / (1 + exp(-input))."
+)
 
 
 def _logit_vjp(g: Value, x: Value, eps: float | None) -> Value:
@@ -141,6 +178,7 @@ deg2rad = unary(
     lambda g: g * _DEGREE,
     takes="biuf",
     check=_no_complex("deg2rad"),
+    doc="input * pi / 180.",
 )
 rad2deg = unary(
     "rad2deg",
@@ -148,6 +186,7 @@ rad2deg = unary(
     lambda g: g / _DEGREE,
     takes="biuf",
     check=_no_complex("rad2deg"),
+    doc="input * 180 / pi.",
 )
 
 __all__ = [

@@ -32,6 +32,7 @@ atan2 = arctan2 = binary(
     result="float",
     takes="biuf",
     numbers="none",
+    doc="The angle of the point (other, input), in (-pi, pi], broadcast.",
 )
 hypot = binary(
     "hypot",
@@ -39,6 +40,7 @@ hypot = binary(
     (lambda g, a, y: g * (a / y), lambda g, b, y: g * (b / y)),
     takes="f",
     numbers="none",
+    doc="sqrt(input**2 + other**2) without overflow, broadcast.",
 )
 
 # ---- sums of exponentials ------------------------------------------------------------------
@@ -53,6 +55,7 @@ logaddexp = binary(
     ),
     takes="fc",
     numbers="none",
+    doc="log(exp(input) + exp(other)) without overflow, broadcast.",
 )
 logaddexp2 = binary(
     "logaddexp2",
@@ -63,6 +66,7 @@ logaddexp2 = binary(
     ),
     takes="f",
     numbers="none",
+    doc="log2(2**input + 2**other) without overflow, broadcast.",
 )
 
 # ---- one operation with a factor -----------------------------------------------------------
@@ -244,8 +248,22 @@ def ldexp(input: Value, other: Value) -> Value:
 
 # ---- whole numbers -------------------------------------------------------------------------
 
-gcd = binary("gcd", np.gcd, None, takes="iu", numbers="none")
-lcm = binary("lcm", np.lcm, None, takes="iu", numbers="none")
+gcd = binary(
+    "gcd",
+    np.gcd,
+    None,
+    takes="iu",
+    numbers="none",
+    doc="The greatest common divisor of integers, broadcast.",
+)
+lcm = binary(
+    "lcm",
+    np.lcm,
+    None,
+    takes="iu",
+    numbers="none",
+    doc="The least common multiple of integers, broadcast.",
+)
 
 __all__ = [
     "addcdiv", "addcmul", "arctan2", "atan2", "float_power", "gcd", "hypot", "lcm", "ldexp", "lerp",

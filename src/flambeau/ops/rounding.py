@@ -27,15 +27,22 @@ def _real_only(name: str) -> Callable:
     return check
 
 
-def _whole(name: str, ufunc: np.ufunc, suffix: str = "") -> Callable:
-    return unary(name, ufunc, flat, result="same", takes="iuf", check=_real_only(name))
+def _whole(name: str, ufunc: np.ufunc, doc: str) -> Callable:
+    return unary(name, ufunc, flat, result="same", takes="iuf", check=_real_only(name), doc=doc)
 
 
-floor = _whole("floor", np.floor)
-ceil = _whole("ceil", np.ceil)
-trunc = fix = _whole("trunc", np.trunc)
-_round = _whole("round", np.rint)
-frac = unary("frac", lambda x: x - np.trunc(x), lambda g: g, result="same", takes="f")
+floor = _whole("floor", np.floor, "The largest integer <= input.")
+ceil = _whole("ceil", np.ceil, "The smallest integer >= input.")
+trunc = fix = _whole("trunc", np.trunc, "The integer part: rounding towards 0.")
+_round = _whole("round", np.rint, "The nearest integer; ties go to the even one.")
+frac = unary(
+    "frac",
+    lambda x: x - np.trunc(x),
+    lambda g: g,
+    result="same",
+    takes="f",
+    doc="input - trunc(input).",
+)
 
 
 _round_decimals = define(
@@ -87,10 +94,33 @@ def _sgn_vjp(g: Value, x: Value, y: Value) -> Value:
     return ((g - (g * y.conj()).real * y) / size).masked_fill(size == 0, 0)
 
 
-sign = unary("sign", _sign, flat, result="same", takes="biuf", check=_no_complex_sign)
-sgn = unary("sgn", _sgn, _sgn_vjp, result="same")
-abs_ = unary("abs", np.absolute, lambda g, x: g * x.sgn(), result="same", takes="iufc")
-signbit = unary("signbit", np.signbit, None, result="bool", takes="biuf")
+sign = unary(
+    "sign",
+    _sign,
+    flat,
+    result="same",
+    takes="biuf",
+    check=_no_complex_sign,
+    doc="-1, 0 or 1; 0 for nan.",
+)
+sgn = unary(
+    "sgn",
+    _sgn,
+    _sgn_vjp,
+    result="same",
+    doc="input / |input|, and 0 at 0: the sign of a complex number too.",
+)
+abs_ = unary(
+    "abs", np.absolute, lambda g, x: g * x.sgn(), result="same", takes="iufc", doc="|input|."
+)
+signbit = unary(
+    "signbit",
+    np.signbit,
+    None,
+    result="bool",
+    takes="biuf",
+    doc="Where the sign bit is set: -0.0 counts as negative.",
+)
 
 
 def _copysign_vjp(g: Value, a: Value, y: Value) -> Value:
@@ -98,7 +128,13 @@ def _copysign_vjp(g: Value, a: Value, y: Value) -> Value:
 
 
 copysign = binary(
-    "copysign", np.copysign, (_copysign_vjp, flat), result="float", takes="biuf", numbers="second"
+    "copysign",
+    np.copysign,
+    (_copysign_vjp, flat),
+    result="float",
+    takes="biuf",
+    numbers="second",
+    doc="|input| with the sign of other, broadcast.",
 )
 
 

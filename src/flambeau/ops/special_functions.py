@@ -23,31 +23,72 @@ _REAL = "biuf"
 _ROOT_PI, _ROOT_2, _ROOT_2PI = math.sqrt(math.pi), math.sqrt(2), math.sqrt(2 * math.pi)
 
 
-def _real(name: str, forward: Callable, vjp: Callable | None) -> Callable:
-    return unary(name, forward, vjp, takes=_REAL)
+def _real(name: str, forward: Callable, vjp: Callable | None, *, doc: str) -> Callable:
+    return unary(name, forward, vjp, takes=_REAL, doc=doc)
 
 
 # ---- the normal distribution ---------------------------------------------------------------
 
-erf = _real("erf", scalar_math.erf, lambda g, x: g * ((-x * x).exp() * (2 / _ROOT_PI)))
-erfc = _real("erfc", scalar_math.erfc, lambda g, x: g * ((-x * x).exp() * (-2 / _ROOT_PI)))
-erfinv = _real("erfinv", scalar_math.erfinv, lambda g, y: g * ((y * y).exp() * (_ROOT_PI / 2)))
-erfcx = _real("special_erfcx", scalar_math.erfcx, lambda g, x, y: g * (2 * x * y - 2 / _ROOT_PI))
-ndtr = _real("ndtr", scalar_math.ndtr, lambda g, x: g * ((x * x * -0.5).exp() / _ROOT_2PI))
+erf = _real(
+    "erf",
+    scalar_math.erf,
+    lambda g, x: g * ((-x * x).exp() * (2 / _ROOT_PI)),
+    doc="2/sqrt(pi) times the integral of exp(-t**2) from 0 to input.",
+)
+erfc = _real(
+    "erfc",
+    scalar_math.erfc,
+    lambda g, x: g * ((-x * x).exp() * (-2 / _ROOT_PI)),
+    doc="1 - erf(input) without cancellation.",
+)
+erfinv = _real(
+    "erfinv",
+    scalar_math.erfinv,
+    lambda g, y: g * ((y * y).exp() * (_ROOT_PI / 2)),
+    doc="The number in [-inf, inf] whose erf is input, in [-1, 1].",
+)
+erfcx = _real(
+    "special_erfcx",
+    scalar_math.erfcx,
+    lambda g, x, y: g * (2 * x * y - 2 / _ROOT_PI),
+    doc="exp(input**2) * erfc(input).",
+)
+ndtr = _real(
+    "ndtr",
+    scalar_math.ndtr,
+    lambda g, x: g * ((x * x * -0.5).exp() / _ROOT_2PI),
+    doc="The normal distribution function: the integral of its density up to input.",
+)
 ndtri = _real(
-    "special_ndtri", scalar_math.ndtri, lambda g, y: g * ((y * y * 0.5).exp() * _ROOT_2PI)
+    "special_ndtri",
+    scalar_math.ndtri,
+    lambda g, y: g * ((y * y * 0.5).exp() * _ROOT_2PI),
+    doc="The number whose ndtr is input, in [0, 1].",
 )
 log_ndtr = _real(
     "special_log_ndtr",
     scalar_math.log_ndtr,
     lambda g, x: g / (erfcx(x / -_ROOT_2) * (_ROOT_2PI / 2)),
+    doc="log(ndtr(input)).",
 )
-entr = _real("special_entr", scalar_math.entr, lambda g, x: g * -(x.log() + 1))
+entr = _real(
+    "special_entr",
+    scalar_math.entr,
+    lambda g, x: g * -(x.log() + 1),
+    doc="-input * log(input); 0 at 0, -inf below.",
+)
 
 # ---- the gamma function --------------------------------------------------------------------
 
-lgamma = _real("lgamma", scalar_math.lgamma, lambda g, x: g * x.digamma())
-digamma = _real("digamma", scalar_math.digamma, lambda g, x: g * polygamma(1, x))
+lgamma = _real(
+    "lgamma", scalar_math.lgamma, lambda g, x: g * x.digamma(), doc="log |gamma(input)|."
+)
+digamma = _real(
+    "digamma",
+    scalar_math.digamma,
+    lambda g, x: g * polygamma(1, x),
+    doc="The derivative of lgamma.",
+)
 
 _polygamma_op = define(
     "polygamma",
@@ -100,6 +141,7 @@ igamma = binary(
     (no_derivative("igamma: input"), _density),
     takes="f",
     numbers="none",
+    doc="The regularised lower incomplete gamma function P(input, other).",
 )
 igammac = binary(
     "igammac",
@@ -107,6 +149,7 @@ igammac = binary(
     (no_derivative("igammac: input"), lambda g, a, b: -_density(g, a, b)),
     takes="f",
     numbers="none",
+    doc="The regularised upper incomplete gamma function Q(input, other) = 1 - P.",
 )
 zeta = binary(
     "special_zeta",
@@ -114,6 +157,7 @@ zeta = binary(
     (no_derivative("zeta"), lambda g, a, b: g * (-a * zeta(a + 1, b))),
     result="float",
     takes=_REAL,
+    doc="The Hurwitz zeta function: the sum of (other + k) ** -input over k >= 0.",
 )
 
 # ---- products with a logarithm -------------------------------------------------------------
@@ -144,6 +188,7 @@ xlogy = binary(
     (_factor_vjp(False), lambda g, a, b: g * a / b),
     result="float",
     takes=_REAL,
+    doc="input * log(other), and 0 where input is 0.",
 )
 xlog1py = binary(
     "special_xlog1py",
@@ -151,6 +196,7 @@ xlog1py = binary(
     (_factor_vjp(True), lambda g, a, b: g * a / (b + 1)),
     result="float",
     takes=_REAL,
+    doc="input * log(1 + other), and 0 where input is 0.",
 )
 
 # ---- Bessel functions ----------------------------------------------------------------------
@@ -167,15 +213,31 @@ def _i1e_vjp(g: Value, x: Value, y: Value) -> Value:
     return g * (i0e(x) - y * (x.sgn() + inverse)).masked_fill(zero, 0.5)
 
 
-i0 = _real("i0", scalar_math.i0, lambda g, x: g * i1(x))
-i0e = _real("special_i0e", scalar_math.i0e, lambda g, x, y: g * (i1e(x) - x.sgn() * y))
-i1 = _real("special_i1", scalar_math.i1, _i1_vjp)
-i1e = _real("special_i1e", scalar_math.i1e, _i1e_vjp)
+i0 = _real(
+    "i0",
+    scalar_math.i0,
+    lambda g, x: g * i1(x),
+    doc="The modified Bessel function of the first kind, order 0.",
+)
+i0e = _real(
+    "special_i0e",
+    scalar_math.i0e,
+    lambda g, x, y: g * (i1e(x) - x.sgn() * y),
+    doc="exp(-|input|) * i0(input).",
+)
+i1 = _real(
+    "special_i1",
+    scalar_math.i1,
+    _i1_vjp,
+    doc="The modified Bessel function of the first kind, order 1.",
+)
+i1e = _real("special_i1e", scalar_math.i1e, _i1e_vjp, doc="exp(-|input|) * i1(input).")
 
 
 def _without_gradient(name: str) -> Callable:
     """PyTorch has no gradient for these: its results never require grad."""
-    return _real("special_" + name, getattr(scalar_math, name), None)
+    forward = getattr(scalar_math, name)
+    return _real("special_" + name, forward, None, doc=forward.__doc__)
 
 
 airy_ai = _without_gradient("airy_ai")
@@ -195,7 +257,10 @@ spherical_bessel_j0 = _without_gradient("spherical_bessel_j0")
 
 
 def _polynomial(name: str) -> Callable:
-    return binary("special_" + name, getattr(scalar_math, name), None, result="float", takes=_REAL)
+    forward = getattr(scalar_math, name)
+    return binary(
+        "special_" + name, forward, None, result="float", takes=_REAL, doc=forward.__doc__
+    )
 
 
 chebyshev_polynomial_t = _polynomial("chebyshev_polynomial_t")
@@ -220,7 +285,7 @@ def _sinc_vjp(g: Value, x: Value) -> Value:
     return g * conj(slope.masked_fill(x == 0, 0))
 
 
-sinc = unary("sinc", scalar_math.sinc, _sinc_vjp)
+sinc = unary("sinc", scalar_math.sinc, _sinc_vjp, doc="sin(pi * input) / (pi * input), and 1 at 0.")
 
 __all__ = [
     "digamma", "erf", "erfc", "erfinv", "i0", "igamma", "igammac", "lgamma", "mvlgamma",

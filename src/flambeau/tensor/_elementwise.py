@@ -61,7 +61,7 @@ class ElementwiseMethods:
     __add__ = __radd__ = arithmetic.add_op.operator
     __sub__ = arithmetic.sub_op.operator
     __rsub__ = arithmetic.rsub_op.operator
-    __mul__ = __rmul__ = arithmetic.mul_op.operator
+    __mul__ = __rmul__ = arithmetic.mul.operator
     __truediv__ = __div__ = arithmetic.div_op.operator
     __rtruediv__ = __rdiv__ = arithmetic.reversed_div
     __floordiv__ = arithmetic.floor_divide.operator
