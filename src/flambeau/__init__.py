@@ -182,8 +182,14 @@ _ON_DEMAND = (
 _FUNCTIONS_ON_DEMAND = {
     name: module
     for module, names in {
+        "functions.distances": "cdist cosine_similarity pairwise_distance pdist",
+        "functions.dropout": "alpha_dropout dropout feature_alpha_dropout",
+        "ops.activations": """celu celu_ hardshrink prelu relu relu_ rrelu rrelu_ selu selu_
+            threshold threshold_""",
+        "ops.channel_norm": "group_norm",
         "ops.convolution": """conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d
             conv_transpose3d convolution""",
+        "ops.normalisation": "layer_norm rms_norm",
         "ops.pooling": """adaptive_avg_pool1d avg_pool1d max_pool1d max_pool1d_with_indices
             max_pool2d max_pool3d""",
         "ops.resampling": "affine_grid_generator grid_sampler grid_sampler_2d grid_sampler_3d",

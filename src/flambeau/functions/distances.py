@@ -151,6 +151,3 @@ def local_response_norm(
         total = total + padded.narrow(1, i, channels)
     mean = total / size if input.is_floating_point() else total.div(size, rounding_mode="trunc")
     return input / (mean * alpha + k).pow(beta)
-
-
-__all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]

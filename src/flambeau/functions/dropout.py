@@ -173,6 +173,3 @@ def gumbel_softmax(
     best = soft.max(dim, keepdim=True)[1]
     one_hot = soft.detach().mul(0).scatter_(dim, best, 1.0)
     return one_hot - soft.detach() + soft
-
-
-__all__ = ["alpha_dropout", "dropout", "feature_alpha_dropout"]

@@ -360,8 +360,3 @@ def triplet_margin_with_distance_loss(
     if swap:
         far = far.minimum(distance(positive, negative))
     return reduced((margin + near - far).clamp(min=0), reduction)
-
-
-__all__ = [
-    "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss",
-]  # fmt: skip

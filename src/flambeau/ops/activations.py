@@ -572,8 +572,3 @@ elu_ = inplace(elu)
 selu_ = inplace(selu)
 celu_ = inplace(celu)
 rrelu_ = inplace(rrelu)
-
-__all__ = [
-    "celu", "celu_", "hardshrink", "prelu", "relu", "relu_", "rrelu", "rrelu_", "selu", "selu_",
-    "threshold", "threshold_",
-]  # fmt: skip

@@ -246,9 +246,8 @@ def batch_norm(
         "batch_norm", input, shape[1],
         running_mean=running_mean, running_var=running_var, weight=weight, bias=bias,
     )  # fmt: skip
-    y, mean, _, var = _batch_norm(
-        input, weight, bias, running_mean, running_var, bool(training), eps
-    )
+    stats = (None, None) if training else (running_mean, running_var)
+    y, mean, _, var = _batch_norm(input, weight, bias, *stats, bool(training), eps)
     if training and (running_mean is not None or running_var is not None):
         count = input._array.size // max(shape[1], 1)
         _follow(running_mean, mean._array, momentum)
@@ -406,6 +405,3 @@ def instance_norm(
         _follow(running_mean, mean._array.mean(0), momentum)
         _follow(running_var, var.mean(0), momentum)
     return y
-
-
-__all__ = ["batch_norm", "group_norm", "instance_norm"]

@@ -348,6 +348,3 @@ def embedding_bag(
         mode,
         scale_grad_by_freq,
     )
-
-
-__all__ = ["embedding"]

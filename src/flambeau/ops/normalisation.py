@@ -324,6 +324,3 @@ def rms_norm(
         y = input * (power.mean(over, True) + eps).rsqrt()
         return y if weight is None else y * weight
     return _layer_norm(input, weight, None, dims, eps, False)[0]
-
-
-__all__ = ["layer_norm", "rms_norm"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.twins import inplace, inplace_binary, inplace_unary
 from ..ops import (
+    activations,
     arithmetic,
     bounds,
     comparison,
@@ -183,6 +184,13 @@ class ElementwiseMethods:
     xlogy_ = inplace(special_functions.xlogy)
     polygamma = special_functions.polygamma_method
     polygamma_ = inplace(special_functions.polygamma_method, "polygamma_")
+
+    # ---- activations -----------------------------------------------------------------------
+
+    relu = activations.relu
+    relu_ = activations.relu_
+    hardshrink = activations.hardshrink
+    prelu = activations.prelu
 
     # ---- rounding, signs, magnitudes -------------------------------------------------------
 
