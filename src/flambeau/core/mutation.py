@@ -8,6 +8,7 @@ is made again as a piece of the new base.
 
 from __future__ import annotations
 
+import math
 import warnings
 import weakref
 from collections.abc import Sequence
@@ -15,77 +16,94 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import _dtypes
+from .layout import address
 from .modes import state
 from .tape import Leaf, Node, made_by, watch
 from .value import Value, ticks
 
 
 class _Piece(Node):
-    """A gradient of a piece of a base's memory. ``saved`` is None: geometry costs no arrays."""
+    """A gradient of a piece of a base's memory. ``saved`` is None: geometry costs no arrays.
 
-    __slots__ = ("geometry", "order")
+    The piece may see complex numbers as pairs of reals, or pairs of reals as complex numbers; the
+    geometry counts elements as the piece sees them.
+    """
+
+    __slots__ = ("geometry", "order", "shape")
 
     def __init__(self, base: Value, view: Value, edges: tuple[Node | None, ...]) -> None:
         array, piece = base._array, view._array
-        size = array.itemsize
+        size = piece.itemsize
         self.geometry = (
             piece.shape,
             tuple(s // size for s in piece.strides),
-            (piece.__array_interface__["data"][0] - array.__array_interface__["data"][0]) // size,
+            (address(piece) - address(array)) // size,
         )
         order = sorted(range(array.ndim), key=lambda d: -abs(array.strides[d]))
         self.order = None if order == sorted(order) else order
+        self.shape = tuple([array.shape[d] for d in order])
         self.edges = edges
         self.saved = None
         self.watch = None
         self.tick = ticks()
 
-    def laid_out(self, grad: Value) -> Value:
-        """``grad`` (of the base's shape) in the base's own memory order."""
-        if self.order is not None:
-            grad = grad.permute(self.order)
-        return grad.contiguous()
+    def seen(self, laid: Value, is_complex: bool) -> Value:
+        """``laid``, of the base's memory order, with elements of the piece's kind."""
+        if laid._array.dtype.kind == "c":
+            return laid if is_complex else laid.view_as_real()
+        return laid.reshape((-1, 2)).view_as_complex() if is_complex else laid
 
-    def restored(self, grad: Value) -> Value:
-        """``grad`` with its dimensions back in the order of the base's shape."""
+    def restored(self, laid: Value, is_complex: bool) -> Value:
+        """What ``seen`` and ``laid_out`` made of a gradient of the base, made one again."""
+        if laid._array.dtype.kind == "c":
+            laid = laid if is_complex else laid.view_as_real()
+        elif is_complex:
+            laid = laid.view_as_complex()
+        laid = laid.reshape(self.shape)
         if self.order is None:
-            return grad
+            return laid
         back = [self.order.index(d) for d in range(len(self.order))]
-        return grad.permute(back)
+        return laid.permute(back)
 
 
 class CopySlices(_Piece):
     """A base after a write through one of its views. Edges: the old base, the values written."""
 
-    __slots__ = ()
+    __slots__ = ("is_complex",)
 
     def name(self) -> str:
         return "torch::autograd::CopySlices"
 
     def backward(self, grad: Value) -> Sequence[Value | None]:
         shape, strides, offset = self.geometry
-        laid = self.laid_out(grad)
+        laid = grad if self.order is None else grad.permute(self.order)
+        laid = self.seen(laid.contiguous(), self.is_complex)
         offset += laid.storage_offset()
         old, written = self.edges
         piece = laid.as_strided(shape, strides, offset)
         to_base = None
         if old is not None:
             hole = piece.new_zeros(shape)
-            to_base = self.restored(laid.as_strided_scatter(hole, shape, strides, offset))
+            rest = laid.as_strided_scatter(hole, shape, strides, offset)
+            to_base = self.restored(rest, grad._array.dtype.kind == "c")
         return to_base, None if written is None else piece.clone()
 
 
 class AsStridedBackward0(_Piece):
     """A view made again after its base was written to. Edge: the base."""
 
-    __slots__ = ("base_shape",)
+    __slots__ = ("is_complex",)
 
     def backward(self, grad: Value) -> Sequence[Value | None]:
         shape, strides, offset = self.geometry
-        laid = grad.new_zeros(
-            [self.base_shape[d] for d in self.order or range(len(self.base_shape))]
-        )
-        return (self.restored(laid.as_strided_scatter(grad, shape, strides, offset)),)
+        size = math.prod(self.shape)
+        if self.is_complex != (grad._array.dtype.kind == "c"):
+            size = size * 2 if self.is_complex else size // 2
+        zeros = grad.new_zeros((size,))
+        laid = zeros.as_strided_scatter(grad, shape, strides, offset)
+        if laid._array.dtype.kind != "c" and self.is_complex:
+            laid = laid.reshape((-1, 2))
+        return (self.restored(laid, self.is_complex),)
 
 
 def check_apart(array: np.ndarray) -> None:
@@ -197,21 +215,32 @@ def rebase(x: Value, edge: Node | None) -> None:
     """Give ``x`` the new place ``edge`` in the graph, and its base and their views with it."""
     base = x._base
     if base is None:
-        x._edge = edge
+        _move(x, edge)
         base = x
     else:
-        base._edge = CopySlices(base, x, (base._edge, edge))
+        node = CopySlices(base, x, (base._edge, edge))
+        node.is_complex = x._array.dtype.kind == "c"
+        _move(base, node)
     if base._views:
         for reference in base._views:
             view = reference()
             if view is not None and base._edge is not None:
                 node = AsStridedBackward0(base, view, (base._edge,))
-                node.base_shape = base._array.shape
-                view._edge = node
+                node.is_complex = base._array.dtype.kind == "c"
+                _move(view, node)
             elif view is not None:
                 view._edge = None
-    if x._retains_grad and x._edge is not None:
-        watch(x._edge).retain.append(weakref.ref(x))
+
+
+def _move(x: Value, edge: Node | None) -> None:
+    """Put ``x`` at the place ``edge``, and have its gradient retained there if it was so here."""
+    old = x._edge
+    x._edge = edge
+    if x._retains_grad:
+        if old is not None and old.watch is not None:
+            old.watch.retain = [r for r in old.watch.retain if r() is not x]
+        if edge is not None:
+            watch(edge).retain.append(weakref.ref(x))
 
 
 def write_out(out: Value, result: Value, name: str) -> Value:

@@ -8,9 +8,9 @@ import numpy as np
 
 from .._dtypes import dtype
 from .._shapes import contiguous_strides
+from ..core.layout import dense, offset_of, owner_of, strided
 from ..core.op import define
 from ..core.value import Value
-from ..core.views import dense, offset_of, owner_of, strided
 from ..core.views import view as view_record
 from ._arguments import check_tensor, integers
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._shapes import wrap_dim
+from ..core.layout import offset_of, strided
 from ..core.op import define
 from ..core.value import Value
-from ..core.views import offset_of, strided
 from ..core.views import view as view_record
 from ._arguments import dimension, integers
 from .joining import cat_op, stack_op

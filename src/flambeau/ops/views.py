@@ -12,10 +12,11 @@ import numpy as np
 from .. import _shapes
 from .._dtypes import dtype
 from .._shapes import infer_view, wrap_dim, wrap_dims
+from ..core.layout import broadcast
 from ..core.op import define
 from ..core.value import Value
-from ..core.views import broadcast, view_of
 from ..core.views import view as view_record
+from ..core.views import view_of
 from ._arguments import dimension, integers
 from .geometry import view_dtype
 from .memory import clone_op, contiguous_format

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from .. import _dtypes, _shapes
+from ..core.layout import address, offset_of, owner_of
 from ..core.value import Value
-from ..core.views import address, offset_of, owner_of
 from ._device import CPU, device
 
 
@@ -128,7 +128,9 @@ class StorageMethods:
             strides = tuple(s // step for s in array.strides)
         else:
             strides = _shapes.contiguous_strides(array.shape)
-        return strides if dim is None else strides[_shapes.wrap_dim(dim, array.ndim, scalar_ok=False)]
+        return (
+            strides if dim is None else strides[_shapes.wrap_dim(dim, array.ndim, scalar_ok=False)]
+        )
 
     def element_size(self) -> int:
         """Bytes of one element."""
