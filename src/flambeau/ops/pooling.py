@@ -478,7 +478,7 @@ def _norm_pooling(
     if stride is None:
         stride = kernel_size
     mean = pool(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
-    return (mean.sign() * mean.abs().relu() * count).pow(1.0 / norm_type)
+    return (mean.sign() * mean.abs() * count).pow(1.0 / norm_type)
 
 
 def lp_pool1d(
