@@ -184,19 +184,21 @@ def test_stops_at_an_interrupt_and_still_samples(names: Path, tmp_path: Path) ->
         text=True,
     )
     with child:
+        text = ""
         for line in child.stdout:
+            text += line
             if "network at the start" in line:
                 break
         try:
             child.wait(1)
         except subprocess.TimeoutExpired:
             child.send_signal(signal.SIGINT)
-        rest = child.communicate(timeout=60)[0]
-    assert child.returncode == 130, rest
-    assert "Traceback" not in rest
-    done = int(rest.split("stopped after ")[1].split(" of")[0].replace(",", ""))
-    assert f"stopped after {done:,} of 1,000,000 steps" in rest
-    assert "\nnow           " in rest
+        text += child.communicate(timeout=60)[0]
+    assert child.returncode == 130, text
+    assert "Traceback" not in text
+    done = int(text.split("stopped after ")[1].split(" of")[0].replace(",", ""))
+    assert f"stopped after {done:,} of 1,000,000 steps" in text
+    assert "\nnow           " in text
     assert len(losses.read_text().splitlines()) == done
 
 
