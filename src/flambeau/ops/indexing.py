@@ -184,10 +184,10 @@ def _plain_kind(index: tuple, ndim: int) -> Op | Callable | None:
         elif kind is slice and item.step is None:
             if op is index_op:
                 return None
-            if op is None or item.start is not None or item.stop is not None:
+            if item.start is not None or item.stop is not None:
                 op = _SLICE
         elif isinstance(item, Value) and item._array.dtype is INT64 and item._array.ndim:
-            if op is not None and op is not index_op:
+            if op is not index_op and item is not index[0]:
                 return None
             op = index_op
         else:
@@ -195,7 +195,6 @@ def _plain_kind(index: tuple, ndim: int) -> Op | Callable | None:
     return op if len(index) <= ndim else None
 
 
-_new_axes = view_record("unsqueeze", lambda a, i, new: _with_axes(a, i, new), None)
 _alias = view_record("alias", lambda a, i: a[...], lambda g, shape, i: g)
 
 
@@ -207,7 +206,15 @@ def _with_axes(array: ndarray, index: tuple, new: tuple[int, ...]) -> ndarray:
     return r.reshape(shape)
 
 
-_new_axes.op.vjp = lambda g, shape, index, new: placed(g.squeeze(new), shape, index)
+def _without_axes(g: Value, shape: tuple, index: tuple, new: tuple[int, ...]) -> Value:
+    return placed(g.squeeze(new), shape, index)
+
+
+# An index with None in it is one view too, named by what PyTorch would do last.
+_WITH_AXES = {
+    op: view_record(op.name, _with_axes, _without_axes).op
+    for op in (_SELECT, _SLICE, _unsqueeze.op)
+}
 
 
 def resolved(self: Value, index: object) -> tuple[Value, tuple[Value, ...], tuple[int, ...]]:
@@ -232,6 +239,7 @@ def resolved(self: Value, index: object) -> tuple[Value, tuple[Value, ...], tupl
     new: list[int] = []  # dimensions of the view that are new
     advanced: list[tuple[int, Value]] = []  # dimensions of the view with their index tensors
     last = None
+    expanded = False
     d = place = 0  # the next dimension of self, and of the view
     for item in items:
         kind = item.__class__
@@ -245,18 +253,19 @@ def resolved(self: Value, index: object) -> tuple[Value, tuple[Value, ...], tupl
             continue
         if kind is slice:
             basic.append(item)
-            if item != ALL or last is None:
+            if item != ALL:
                 last = _SLICE
             d += 1
         elif item is Ellipsis:
-            width = ndim - consumed
+            width = 0 if expanded else ndim - consumed
+            expanded = True
             basic.extend([ALL] * width)
             d += width
             place += width
             continue
         elif item is None or (kind is bool) or not item._array.ndim:
             new.append(place)
-            last = _new_axes.op
+            last = _unsqueeze.op
             if item is not None:  # a mask with one element
                 chosen = [0] if item else []
                 advanced.append((place, wrap(np.array(chosen, np.int64))))
@@ -280,7 +289,7 @@ def resolved(self: Value, index: object) -> tuple[Value, tuple[Value, ...], tupl
         view = self if advanced else _alias(self, key)
     elif new:
         dims = tuple(new)
-        view = view_of(self, _with_axes(array, key, dims), _new_axes.op, (key, dims))
+        view = view_of(self, _with_axes(array, key, dims), _WITH_AXES[last], (key, dims))
     else:
         view = view_of(self, _piece(array, key), last, (key,))
     return view, tuple([i for _, i in advanced]), tuple([p for p, _ in advanced])
@@ -305,10 +314,7 @@ def _items(index: object) -> list:
             stacklevel=4,
         )
         index = tuple(index)
-    items = [_item(i) for i in index] if isinstance(index, tuple) else [_item(index)]
-    if sum(i is Ellipsis for i in items) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
-    return items
+    return [_item(i) for i in index] if isinstance(index, tuple) else [_item(index)]
 
 
 def _is_legacy_tuple(index: list) -> bool:
