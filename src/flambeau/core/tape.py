@@ -378,7 +378,7 @@ def _check_nan(node: Node, results: Sequence) -> None:
 
 def made_by(node: Node) -> str:
     """The operation of ``node`` as PyTorch's messages name it: ``Exp`` of ``ExpBackward0``."""
-    name = node.label
+    name = node.name()
     return name.rstrip("0123456789").removesuffix("Backward") or name
 
 
