@@ -52,6 +52,11 @@ def pairwise_distance(
     return vector_norm(x1 - x2 + eps, p, -1, keepdim)
 
 
+def _norm(difference: Value, p: float) -> Value:
+    """The p-norm over the last dimension; 0 where that is empty."""
+    return vector_norm(difference, p, -1) if difference.shape[-1] else difference.sum(-1)
+
+
 def pdist(input: Value, p: float = 2) -> Value:
     """The p-norm distance of every pair of rows (i < j) of a matrix: (n, m) -> (n (n - 1) / 2)."""
     check_tensor("pdist", input)
@@ -62,7 +67,7 @@ def pdist(input: Value, p: float = 2) -> Value:
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
     i, j = np.triu_indices(input.shape[0], 1)
-    return vector_norm(input.index_select(0, wrap(i)) - input.index_select(0, wrap(j)), p, -1)
+    return _norm(input.index_select(0, wrap(i)) - input.index_select(0, wrap(j)), p)
 
 
 def _euclidean(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
@@ -125,9 +130,7 @@ def cdist(
     lead = np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
     if by_product:
         return _cdist(x1.expand(*lead, *x1.shape[-2:]), x2.expand(*lead, *x2.shape[-2:]))
-    if not x1.shape[-1]:
-        return x1.new_zeros(*lead, x1.shape[-2], x2.shape[-2])
-    return vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+    return _norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
 
 
 def local_response_norm(

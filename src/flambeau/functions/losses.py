@@ -16,8 +16,9 @@ from .. import _shapes
 from .._errors import type_name
 from ..core.value import Value, wrap
 from ..ops import activations
-from ..ops.cross_entropy import reduction_of
+from ..ops.cross_entropy import cross_entropy, reduction_of
 from ..ops.losses import reduced
+from ..ops.products import linear
 from .distances import pairwise_distance
 
 
@@ -121,6 +122,38 @@ def gaussian_nll_loss(
     return reduced(losses, reduction)
 
 
+def linear_cross_entropy(
+    input: Value,
+    linear_weight: Value,
+    target: Value,
+    *,
+    linear_bias: Value | None = None,
+    weight: Value | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: object = None,
+) -> Value:
+    """``cross_entropy(linear(input, linear_weight, linear_bias), target)``.
+
+    ``linear_weight``: (C, in) or (C, d1, ..., in) for targets (N, d1, ...). ``options`` are
+    accepted: they change how PyTorch uses memory, not the result.
+    """
+    *outer, width = linear_weight.shape
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = linear(input, linear_weight.reshape(-1, width), bias)
+    if len(outer) > 1:
+        logits = logits.reshape(*input.shape[:-1], *outer)
+    return cross_entropy(
+        logits,
+        target,
+        weight,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
 # ---- margins -----------------------------------------------------------------------------------
 
 
@@ -134,7 +167,7 @@ def hinge_embedding_loss(
 ) -> Value:
     """``input`` where target is 1, ``max(0, margin - input)`` where it is -1."""
     reduction = reduction_of(reduction, size_average, reduce)
-    apart = (margin - input).clamp(min=0).masked_fill(target == 1, 0)
+    apart = (-input + margin).clamp(min=0).masked_fill(target == 1, 0)
     losses = apart + input.masked_fill(target == -1, 0)
     return reduced(losses, reduction)
 

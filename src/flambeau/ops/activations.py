@@ -19,6 +19,7 @@ from .._shapes import wrap_dim
 from ..core import random_recipes as recipes
 from ..core import threads
 from ..core.generator import Generator, default_generator
+from ..core.mutation import write_out
 from ..core.op import binary, define, unary, unsupported
 from ..core.promotion import widened
 from ..core.twins import inplace, inplace_unary
@@ -199,13 +200,17 @@ def hardsigmoid(input: Value) -> Value:
     return _hardsigmoid(_floating("hardsigmoid", input), ())
 
 
-def hardshrink(input: Value, lambd: float = 0.5) -> Value:
+def hardshrink(input: Value, lambd: float = 0.5, *, out: Value | None = None) -> Value:
     """``input`` where it is outside [-lambd, lambd], else 0."""
+    if out is not None:
+        return write_out(out, hardshrink(input, lambd), "hardshrink")
     return _hardshrink(_floating("hardshrink", input), (lambd,))
 
 
-def softshrink(input: Value, lambd: float = 0.5) -> Value:
+def softshrink(input: Value, lambd: float = 0.5, *, out: Value | None = None) -> Value:
     """``input`` moved towards 0 by ``lambd``, and 0 within [-lambd, lambd]."""
+    if out is not None:
+        return write_out(out, softshrink(input, lambd), "softshrink")
     if not lambd >= 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
     return _softshrink(_floating("softshrink", input), (lambd,))
@@ -359,12 +364,14 @@ _gelu_tanh = smooth("gelu_tanh", _gelu_tanh_value, _gelu_tanh_slope, _gelu_tanh_
 _gelu_tanh.op.grad_name = "GeluBackward0"
 
 
-def gelu(input: Value, *, approximate: str = "none") -> Value:
+def gelu(input: Value, *, approximate: str = "none", out: Value | None = None) -> Value:
     """``input * Phi(input)``, with the normal distribution Phi; "tanh": by its approximation
     ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))``.
 
     Source: Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415
     """
+    if out is not None:
+        return write_out(out, gelu(input, approximate=approximate), "gelu")
     _floating("gelu", input)
     if approximate == "none":
         return _gelu(input, ())
@@ -454,8 +461,12 @@ def mish(input: Value) -> Value:
     return _mish(_floating("mish", input), ())
 
 
-def softplus(input: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
+def softplus(
+    input: Value, beta: float = 1.0, threshold: float = 20.0, *, out: Value | None = None
+) -> Value:
     """``log(1 + exp(beta * input)) / beta``; ``input`` itself where beta * input > threshold."""
+    if out is not None:
+        return write_out(out, softplus(input, beta, threshold), "softplus")
     return _softplus(_floating("softplus", input), (beta, threshold))
 
 
@@ -512,8 +523,10 @@ _hardswish = smooth(
 )
 
 
-def logsigmoid(input: Value) -> Value:
+def logsigmoid(input: Value, *, out: Value | None = None) -> Value:
     """``log(sigmoid(input))``, without overflow."""
+    if out is not None:
+        return write_out(out, logsigmoid(input), "logsigmoid")
     return _logsigmoid(_floating("log_sigmoid", input), ())
 
 

@@ -30,7 +30,7 @@ def _states(targets: ndarray, lengths: ndarray, blank: int) -> tuple[ndarray, nd
 
 def _shift(a: ndarray, by: int) -> ndarray:
     """Columns moved to the right (to the left for a negative number), -inf behind them."""
-    out = np.full(a.shape, -np.inf)
+    out = np.full(a.shape, -np.inf, a.dtype)
     if by > 0:
         out[:, by:] = a[:, :-by]
     else:
@@ -38,17 +38,24 @@ def _shift(a: ndarray, by: int) -> ndarray:
     return out
 
 
+def _sum_of_three(a: ndarray, b: ndarray, c: ndarray) -> ndarray:
+    """log(exp(a) + exp(b) + exp(c))."""
+    top = np.maximum(np.maximum(a, b), c)
+    top[np.isneginf(top)] = 0
+    return np.log(np.exp(a - top) + np.exp(b - top) + np.exp(c - top)) + top
+
+
 def _alphas(logp: ndarray, states: ndarray, skips: ndarray) -> ndarray:
     """(T, N, states): log-probabilities of each state, emissions included."""
     emitted = np.take_along_axis(logp, np.broadcast_to(states, (len(logp), *states.shape)), 2)
-    alpha = np.full(emitted.shape, -np.inf)
+    alpha = np.full(emitted.shape, -np.inf, logp.dtype)
     if not len(logp):
         return alpha
     alpha[0, :, :2] = emitted[0, :, :2]
     for t in range(1, len(logp)):
         before = alpha[t - 1]
-        two = np.where(skips, _shift(before, 2), -np.inf)
-        alpha[t] = np.logaddexp(np.logaddexp(before, _shift(before, 1)), two) + emitted[t]
+        two = np.where(skips, _shift(before, 2), logp.dtype.type(-np.inf))
+        alpha[t] = _sum_of_three(before, _shift(before, 1), two) + emitted[t]
     return alpha
 
 
@@ -56,12 +63,11 @@ def _forward(
     logp: ndarray, targets: ndarray, input_lengths: ndarray, target_lengths: ndarray, blank: int
 ) -> tuple[ndarray, ndarray]:
     """(negative log-likelihood of each sequence, alphas)."""
-    wide = logp.astype(np.float64)
     states, skips = _states(targets, target_lengths, blank)
-    alpha = _alphas(wide, states, skips)
+    alpha = _alphas(logp, states, skips)
     n = np.arange(len(states))
     ends = 2 * target_lengths
-    if len(wide):
+    if len(logp):
         last = alpha[np.maximum(input_lengths - 1, 0), n]
         final = last[n, ends]
         has = target_lengths > 0
@@ -87,23 +93,25 @@ def _backward(
     wide = logp.astype(np.float64)
     nll = nll.astype(np.float64)
     states, skips = _states(targets, target_lengths, blank)
-    steps, count, classes = wide.shape
-    emitted = np.take_along_axis(wide, np.broadcast_to(states, (steps, *states.shape)), 2)
+    steps, count, classes = logp.shape
+    emitted = np.take_along_axis(logp, np.broadcast_to(states, (steps, *states.shape)), 2)
     ends = 2 * target_lengths[:, None]
     place = np.arange(states.shape[1])
     final = (place == ends) | ((place == ends - 1) & (ends > 0))
     inside = place <= ends
-    beta = np.full(states.shape, -np.inf)
+    nothing = logp.dtype.type(-np.inf)
+    beta = np.full(states.shape, nothing)
+    jumps = np.zeros(skips.shape, bool)  # whether the state two behind may be reached from this one
+    jumps[:, :-2] = skips[:, 2:]
     posterior = np.zeros((steps, count, classes))
     n = np.arange(count)[:, None]
     for t in range(steps - 1, -1, -1):
-        ahead = np.logaddexp(beta, _shift(beta, -1))
-        jump = np.where(_shift_bool(skips), _shift(beta, -2), -np.inf)
-        ahead = np.logaddexp(ahead, jump)
+        jump = np.where(jumps, _shift(beta, -2), nothing)
+        ahead = _sum_of_three(beta, _shift(beta, -1), jump)
         starts = (t == input_lengths - 1)[:, None]
-        ahead = np.where(starts, np.where(final, 0.0, -np.inf), ahead)
-        beta = np.where(inside, ahead + emitted[t], -np.inf)
-        log_both = alpha[t] + beta - emitted[t] + nll[:, None]
+        ahead = np.where(starts, np.where(final, logp.dtype.type(0), nothing), ahead)
+        beta = np.where(inside, ahead + emitted[t], nothing)
+        log_both = (alpha[t] + beta).astype(np.float64) - emitted[t] + nll[:, None]
         both = np.where(np.isfinite(log_both), np.exp(log_both), 0.0)
         np.add.at(posterior[t], (n, states), both)
     r = np.exp(wide) - posterior
@@ -116,13 +124,6 @@ def _backward(
             (np.arange(steps)[:, None, None] < input_lengths[np.isinf(nll)][:, None]), np.nan, 0
         )
     return r.astype(logp.dtype)
-
-
-def _shift_bool(skips: ndarray) -> ndarray:
-    """Whether the state two behind may be reached from this one."""
-    out = np.zeros(skips.shape, bool)
-    out[:, :-2] = skips[:, 2:]
-    return out
 
 
 _ctc_grad = define("_ctc_loss_backward", _backward)

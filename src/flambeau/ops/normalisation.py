@@ -320,7 +320,6 @@ def rms_norm(
         eps = finfo(from_numpy(wide(input._array[:0]).dtype) if input.dim() else d).eps
     if d.is_complex or (weight is not None and weight.dtype is not d):
         over = tuple(range(-dims, 0))
-        power = (input * input.conj()).real if d.is_complex else input * input
-        y = input * (power.mean(over, True) + eps).rsqrt()
+        y = input * ((input * input).mean(over, True) + eps).rsqrt()
         return y if weight is None else y * weight
     return _layer_norm(input, weight, None, dims, eps, False)[0]

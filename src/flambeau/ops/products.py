@@ -10,6 +10,7 @@ from .._dtypes import from_numpy
 from .._errors import type_name
 from .._shapes import broadcast, numel
 from ..core.modes import state
+from ..core.mutation import write_out
 from ..core.op import BinaryNode, Op, define, inference_saved, unsupported
 from ..core.tape import Anomaly, note_line
 from ..core.twins import accepts_out
@@ -486,8 +487,12 @@ def _linear_vjp(g: Value, input: Value, weight: Value, needs: tuple[bool, ...]) 
 _linear = define("linear", _linear_forward, _linear_vjp)
 
 
-def linear(input: Value, weight: Value, bias: Value | None = None) -> Value:
+def linear(
+    input: Value, weight: Value, bias: Value | None = None, *, out: Value | None = None
+) -> Value:
     """input weight^T + bias: (..., k) x (m, k) -> (..., m)."""
+    if out is not None:
+        return write_out(out, linear(input, weight, bias), "linear")
     x, w = input._array, weight._array
     if x.dtype is not w.dtype or x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[1]:
         return _linear_checked(input, weight, bias)
