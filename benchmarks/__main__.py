@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # as for child.py: both read `workloads` by this name
@@ -35,17 +35,26 @@ HEADER = ("workload", "PyTorch", "flambeau", "ratio", "mark", "")
 WIDTHS = (52, 9, 9, 5, 5, 7)
 
 
-def measure(python: str, library: str, name: str, threads: int | None = None) -> dict[str, Any]:
+class Setting(NamedTuple):
+    """How both libraries are run: interpreter of each, rounds, threads, clock of child.py."""
+
+    pythons: dict[str, str]
+    rounds: int
+    threads: int | None
+    clock: str
+
+
+def measure(library: str, name: str, setting: Setting) -> dict[str, Any]:
     """Run one side of one workload in a process of its own; {"error": line} where it failed."""
     environment = {key: value for key, value in os.environ.items() if key not in UNSET}
-    if threads:
-        environment |= dict.fromkeys(THREADS, str(threads))
+    if setting.threads:
+        environment |= dict.fromkeys(THREADS, str(setting.threads))
     source = HERE.parent / "src"
     if library == "flambeau" and source.is_dir():
         inherited = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(source), inherited)))
     child = subprocess.run(
-        [python, str(HERE / "child.py"), library, name],
+        [setting.pythons[library], str(HERE / "child.py"), library, name, setting.clock],
         env=environment,
         capture_output=True,
         text=True,
@@ -56,15 +65,13 @@ def measure(python: str, library: str, name: str, threads: int | None = None) ->
     return json.loads(child.stdout.splitlines()[-1])
 
 
-def compare(
-    workload: Workload, pythons: dict[str, str], rounds: int, threads: int | None = None
-) -> dict[str, Any]:
-    """Both sides of a workload, `rounds` times in turn: medians, their ratio and a verdict."""
+def compare(workload: Workload, setting: Setting) -> dict[str, Any]:
+    """Both sides of a workload, in turn in each round: medians, their ratio and a verdict."""
     samples: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     row: dict[str, Any] = {"name": workload.name, "unit": workload.unit, "samples": samples}
-    for _ in range(rounds):
+    for _ in range(setting.rounds):
         for side in SIDES:
-            sample = measure(pythons[side], side, workload.name, threads)
+            sample = measure(side, workload.name, setting)
             samples[side].append(sample)
             if "error" in sample:
                 return row | {"verdict": "failed", "error": f"{side}: {sample['error']}"}
@@ -152,17 +159,19 @@ def main(arguments: list[str]) -> int:
     """Measure, print and write; returns 1 where a mark is missed or a workload fails."""
     options = parse(arguments)
     pythons = {"torch": options.torch_python, "flambeau": options.python}
+    clock = "processor" if options.processor_time else "wall"
+    setting = Setting(pythons, options.rounds, options.threads, clock)
     about = machine()
     print(f"{about['processor']}, {about['cores']} cores, {about['system']}, {about['date']}")
     if about["load"] and about["load"] > 0.5:
         print(f"the machine is busy (load {about['load']}): figures will be unsteady")
     print(f"flambeau's figure over PyTorch's; medians; rounds: {options.rounds}; ", end="")
-    print(f"threads: {options.threads or 'as each library chooses'}\n")
+    print(f"threads: {options.threads or 'as each library chooses'}; clock: {clock}\n")
     print(table_line(HEADER))
     print(table_line(tuple("-" * width for width in WIDTHS)))
     rows = []
     for name in options.only or WORKLOADS:
-        rows.append(compare(WORKLOADS[name], pythons, options.rounds, options.threads))
+        rows.append(compare(WORKLOADS[name], setting))
         print(row_line(WORKLOADS[name], rows[-1]), flush=True)
     print()
     for row in rows:
@@ -171,7 +180,7 @@ def main(arguments: list[str]) -> int:
         elif row["name"] == "import_time":
             print(import_line(row))
     if options.json:
-        document = {"machine": about, "rounds": options.rounds, "rows": rows}
+        document = {"machine": about, "setting": setting._asdict(), "rows": rows}
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return int(any(row["verdict"] != "ok" for row in rows))
 
@@ -201,6 +210,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--threads", type=int, help="of both libraries (default: their own)")
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="count the time on processors; for busy machines, with --threads 1",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
     options = parser.parse_args(arguments)
     if options.torch_python is None:

@@ -1,6 +1,7 @@
 """One side of one workload, in a process of its own: prints one line of JSON.
 
-Run by file, `python child.py LIBRARY WORKLOAD`, so that nothing but the library is on its path.
+Run by file, `python child.py LIBRARY WORKLOAD CLOCK`, so that nothing but the library is on its
+path. CLOCK is "wall" or "processor", the time that this process spent on all its threads.
 """
 
 from __future__ import annotations
@@ -16,26 +17,27 @@ from typing import Any
 
 SAMPLE = 0.3  # seconds that a sample should last, so that the clock and one pause do not matter
 SAMPLES = 3
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 STEPS = 4  # steps of a memory workload: the second already holds the optimizer's state
 
 
-def seconds_per_unit(unit: Callable[[], Any]) -> float:
+def seconds_per_unit(unit: Callable[[], Any], clock: Callable[[], float]) -> float:
     """The median over the samples of a unit's time in seconds, its count found by doubling."""
     count, spent = 1, 0.0
     while True:
-        spent = _time(unit, count)
+        spent = _time(unit, count, clock)
         if spent >= SAMPLE / 4:
             break
         count *= 2
     count = max(1, round(count * SAMPLE / spent))
-    return statistics.median(_time(unit, count) / count for _ in range(SAMPLES))
+    return statistics.median(_time(unit, count, clock) / count for _ in range(SAMPLES))
 
 
-def _time(unit: Callable[[], Any], count: int) -> float:
-    start = time.perf_counter()
+def _time(unit: Callable[[], Any], count: int, clock: Callable[[], float]) -> float:
+    start = clock()
     for _ in range(count):
         unit()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def peak_memory() -> int:
@@ -44,13 +46,13 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def time_import(library: str) -> dict[str, float]:
+def time_import(library: str, clock: Callable[[], float]) -> dict[str, float]:
     """Seconds that importing NumPy takes, and then the library."""
-    marks = [time.perf_counter()]
+    marks = [clock()]
     modules = []
     for name in ("numpy", library):
         importlib.import_module(name)
-        marks.append(time.perf_counter())
+        marks.append(clock())
         modules.append(len(sys.modules))
     return {
         "value": marks[2] - marks[0],
@@ -59,10 +61,10 @@ def time_import(library: str) -> dict[str, float]:
     }
 
 
-def main(library: str, name: str) -> dict[str, float]:
+def main(library: str, name: str, clock: str = "wall") -> dict[str, float]:
     """Measure workload `name` under `library`: its value, and a sum that both sides must share."""
     if name == "import_time":
-        return time_import(library)
+        return time_import(library, CLOCKS[clock])
     from workloads import WORKLOADS
 
     torch = importlib.import_module(library)
@@ -77,7 +79,7 @@ def main(library: str, name: str) -> dict[str, float]:
         return {"value": peak_memory() - before, "sum": float(result.detach().double().sum())}
     unit = workload.build(torch)
     total = float(unit().detach().double().sum())
-    return {"value": seconds_per_unit(unit), "sum": total}
+    return {"value": seconds_per_unit(unit, CLOCKS[clock]), "sum": total}
 
 
 if __name__ == "__main__":

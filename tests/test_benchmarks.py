@@ -66,18 +66,19 @@ def test_a_row_is_judged_by_its_mark_and_by_its_result(values, sums, verdict, mo
     runner = load("__main__")
     answers = dict(zip(runner.SIDES, zip(values, sums)))
 
-    def measure(python: str, library: str, name: str, threads: int | None) -> dict[str, float]:
+    def measure(library: str, name: str, setting: object) -> dict[str, float]:
         return dict(zip(("value", "sum"), answers[library]))
 
     monkeypatch.setattr(runner, "measure", measure)
-    row = runner.compare(WORKLOADS["add"], dict.fromkeys(runner.SIDES, "python"), 3)
+    row = runner.compare(WORKLOADS["add"], runner.Setting({}, 3, None, "wall"))
     assert row["verdict"] == verdict
     assert row["ratio"] == values[1] / values[0]
 
 
 def test_a_child_that_fails_gives_its_last_line() -> None:
     runner = load("__main__")
-    error = runner.measure(sys.executable, "no_such_library", "add")
+    setting = runner.Setting({"no_such_library": sys.executable}, 1, None, "wall")
+    error = runner.measure("no_such_library", "add", setting)
     assert error == {"error": "ModuleNotFoundError: No module named 'no_such_library'"}
 
 
