@@ -140,10 +140,9 @@ def found(find: Callable[..., np.ndarray], x: np.ndarray, dim: int) -> np.ndarra
 
     def part(start: int, stop: int) -> None:
         for i in range(start, stop, _COLUMNS):
-            block = lines[:, :, i : min(i + _COLUMNS, stop)]
-            find(
-                np.ascontiguousarray(block.swapaxes(1, 2)), 2, index[:, i : min(i + _COLUMNS, stop)]
-            )
+            columns = slice(i, i + _COLUMNS if i + _COLUMNS < stop else stop)
+            rows = np.ascontiguousarray(lines[:, :, columns].swapaxes(1, 2))
+            index[:, columns] = find(rows, 2)
 
     spread_parts(part, inner, x.size)
     return index.reshape(x.shape[:dim] + x.shape[dim + 1 :])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .._dtypes import dtype
     from ._reduce import Dims
 
-_PIECE = 4096  # elements whose squares BLAS adds up; the pieces are added in float64
+_PIECE = 8192  # elements whose squares BLAS adds up; the pieces are added in float64
 
 
 def _euclidean_all(x: np.ndarray) -> np.ndarray:

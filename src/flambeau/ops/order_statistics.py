@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .._shapes import wrap_dim
 from ..core import return_types
 from ..core.op import define, unsupported
 from ..core.value import Value
+from . import _ties
 from ._reduce import at_index_vjp, one_line, real_values, reduction
 from .extrema import check_not_empty, spread_evenly
-from .sorting import argsort_array
+from .sorting import argsort_array, kth_smallest
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -22,6 +25,16 @@ def _chosen(x: np.ndarray, index: np.ndarray, dim: int, keepdim: bool) -> Pair:
         return values, index
     shape = x.shape[:dim] + x.shape[dim + 1 :]
     return values.reshape(shape), index.reshape(shape)
+
+
+def as_pytorch_chooses(
+    v: np.ndarray, index: np.ndarray, dim: int, choose: Callable[[list], int]
+) -> None:
+    """Put into ``index`` what ``choose`` picks in the lines of ``v`` that have equal elements."""
+    lines = np.moveaxis(v, dim, -1).reshape(-1, v.shape[dim])
+    places = np.moveaxis(index, dim, -1)
+    for i in _ties.tied(lines):
+        places[(*np.unravel_index(i, places.shape[:-1]), 0)] = choose(lines[i].tolist())
 
 
 # ---- median --------------------------------------------------------------------------------
@@ -53,19 +66,36 @@ nanmedian_all_op = define(
 )
 
 
+def _ranked(v: np.ndarray, k: int | np.ndarray, dim: int) -> np.ndarray:
+    """Where the element of rank ``k`` along ``dim`` is in stable order; nan ranks last."""
+    if isinstance(k, int):
+        value = kth_smallest(v, k, dim)
+    else:
+        value = np.take_along_axis(np.sort(v, dim), k, dim)
+    hit = v == value
+    if v.dtype.kind == "f":
+        hit |= (v != v) & (value != value)
+        before = (v < value) | ((v == v) & (value != value))
+    else:
+        before = v < value
+    skipped = k - np.add.reduce(before, dim, keepdims=True)
+    if skipped.any():
+        hit &= np.add.accumulate(hit, dim, np.int64) > skipped
+    return np.argmax(hit, dim, keepdims=True)
+
+
 def _median(x: np.ndarray, dim: int, keepdim: bool, ignore_nan: bool) -> Pair:
     v = real_values(one_line(x))
-    order = argsort_array(v, dim, False)
     n = v.shape[dim]
-    index = np.take(order, [(n - 1) // 2], dim)
-    if v.dtype.kind == "f":
-        nan = np.isnan(v)
-        if nan.any() and ignore_nan:
-            count = n - np.add.reduce(nan, dim, keepdims=True)
-            index = np.take_along_axis(order, np.maximum(count - 1, 0) // 2, dim)
-        elif nan.any():
-            first = np.argmax(nan, dim, keepdims=True)
-            index = np.where(nan.any(dim, keepdims=True), first, index)
+    nan = np.isnan(v) if v.dtype.kind == "f" else None
+    if nan is None or not nan.any():
+        index = _ranked(v, (n - 1) // 2, dim)
+    elif ignore_nan:
+        present = n - np.add.reduce(nan, dim, keepdims=True)
+        index = _ranked(v, np.maximum(present - 1, 0) // 2, dim)
+    else:
+        first = np.argmax(nan, dim, keepdims=True)
+        index = np.where(nan.any(dim, keepdims=True), first, _ranked(v, (n - 1) // 2, dim))
     return _chosen(x, index, dim, keepdim)
 
 
@@ -115,8 +145,10 @@ def nanmedian(
 
 
 def _kthvalue(x: np.ndarray, k: int, dim: int, keepdim: bool) -> Pair:
-    order = argsort_array(x, dim, False) if x.ndim else np.zeros(1, np.int64)
-    return _chosen(x, np.take(order, [k - 1], dim), dim, keepdim)
+    v = real_values(one_line(x))
+    index = _ranked(v, k - 1, dim)
+    as_pytorch_chooses(v, index, dim, lambda line: _ties.kth(line, k - 1))
+    return _chosen(x, index, dim, keepdim)
 
 
 kthvalue_op = define("kthvalue", _kthvalue, {"x": at_index_vjp})
@@ -153,6 +185,7 @@ def _mode(x: np.ndarray, dim: int, keepdim: bool) -> Pair:
     run = place - np.maximum.accumulate(np.where(starts, place, 0), -1)
     last = np.argmax(run, -1, keepdims=True)  # where the longest run of equal elements ends
     index = np.moveaxis(np.take_along_axis(order, last, -1), -1, dim)
+    as_pytorch_chooses(v, index, dim, _ties.most_frequent)
     return _chosen(x, index, dim, keepdim)
 
 

@@ -22,6 +22,7 @@ from ._reduce import (
     reduced_dims,
     reduction,
     restored,
+    spread_parts,
     sum_op,
     sum_type,
     total,
@@ -307,7 +308,9 @@ def count_nonzero(input: Value, dim: Dims = None) -> Value:
     """The number of elements that are not zero."""
     a = input._array
     if dim is None:
-        return wrap(np.array(np.count_nonzero(a), np.int64))
+        flat, counts = np.ascontiguousarray(a).reshape(-1), []
+        spread_parts(lambda i, j: counts.append(np.count_nonzero(flat[i:j])), a.size, a.size)
+        return wrap(np.array(math.fsum(counts), np.int64))
     return wrap(np.asarray(add(a != 0, reduced_dims(dim, a.ndim), np.int64)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from .._shapes import wrap_dim
 from ..core import return_types
 from ..core.op import define, unsupported
 from ..core.value import Value
-from ._reduce import one_line, real_values, reduction
+from ._reduce import SHORT, cast_down, one_line, real_values, reduction, spread_parts
 
 if TYPE_CHECKING:
     from .._dtypes import dtype
@@ -20,19 +21,64 @@ if TYPE_CHECKING:
 # ---- cumsum, cumprod -----------------------------------------------------------------------
 
 
+_WIDER = {np.dtype(np.float32): np.dtype(np.float64)}
+_WIDER.update({t.numpy: np.dtype(np.float32) for t in _dtypes.REDUCED})
+_PIECE = 1 << 13  # elements of a piece: it stays in the first-level cache in both types
+
+
 def _accumulated(ufunc: np.ufunc, x: np.ndarray, dim: int, dt: np.dtype) -> np.ndarray:
-    """``ufunc.accumulate``; 16-bit floats in float32, float32 sums in float64, rounded at the end.
+    """``ufunc.accumulate`` in a wider type than ``dt``, rounded once per element.
 
     A running sum adds one term after the other, so it needs the wider type to stay accurate.
     """
-    if dt.itemsize == 2 and dt.kind not in "iu":
-        work = np.dtype(np.float32)
-    elif dt == np.float32 and ufunc is np.add:
-        work = np.dtype(np.float64)
+    x = cast_down(x, dt)
+    work = _WIDER.get(dt, dt)
+    if x.size < SHORT:
+        r = ufunc.accumulate(one_line(x), dim, work).reshape(x.shape)
+        return r if work is dt else r.astype(dt)
+    shape = x.shape
+    n, inner = shape[dim], math.prod(shape[dim + 1 :])
+    lines = np.ascontiguousarray(x).reshape(-1, n, inner)
+    out = np.empty(lines.shape, dt)
+    if inner == 1 and len(lines) == 1:
+        _scan_line(ufunc, lines.reshape(n), out.reshape(n), work)
+    elif inner == 1:
+        step = max(1, _PIECE // n)
+
+        def rows(start: int, stop: int) -> None:
+            for i in range(start, stop, step):
+                j = min(i + step, stop)
+                piece = lines[i:j].astype(work)
+                out[i:j] = ufunc.accumulate(piece, 1, None, piece)
+
+        spread_parts(rows, len(lines), x.size)
     else:
-        work = dt
-    r = ufunc.accumulate(one_line(x), dim, work).reshape(x.shape)
-    return r if work is dt else r.astype(dt)
+
+        def columns(start: int, stop: int) -> None:
+            running = lines[:, 0, start:stop].astype(work)
+            out[:, 0, start:stop] = running
+            for i in range(1, n):
+                ufunc(running, lines[:, i, start:stop], running)
+                out[:, i, start:stop] = running
+
+        spread_parts(columns, inner, x.size)
+    return out.reshape(shape)
+
+
+def _scan_line(ufunc: np.ufunc, x: np.ndarray, out: np.ndarray, work: np.dtype) -> None:
+    """One long line: a thread first reduces all that is before its piece, then scans it."""
+
+    def part(start: int, stop: int) -> None:
+        carry = ufunc.reduce(x[:start], dtype=work)
+        for i in range(start, stop, _PIECE):
+            j = min(i + _PIECE, stop)
+            piece = x[i:j].astype(work)
+            piece[0] = ufunc(piece[0], carry)
+            ufunc.accumulate(piece, 0, None, piece)
+            carry = piece[-1]
+            out[i:j] = piece
+
+    spread_parts(part, len(x), len(x))
 
 
 def _cumsum(x: np.ndarray, dim: int, dt: np.dtype) -> np.ndarray:
@@ -110,16 +156,33 @@ def cumprod(input: Value, dim: int, *, dtype: dtype | None = None) -> Value:
 
 
 def _running_extreme(name: str, ufunc: np.ufunc) -> Callable[..., tuple[Value, Value]]:
+    def kernel(v: np.ndarray, best: np.ndarray, index: np.ndarray) -> None:
+        ufunc.accumulate(v, 1, None, best)
+        # An element that is as good as all before it is the new place; once nan, always nan.
+        new = v == best
+        if v.dtype.kind == "f":
+            new |= v != v
+        np.multiply(new, np.arange(v.shape[1]), index)
+        np.maximum.accumulate(index, 1, None, index)
+
     def forward(x: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
         if not x.size or not x.ndim:
             return x.copy(), np.zeros(x.shape, np.int64)
         v = real_values(x)
-        best = ufunc.accumulate(v, dim)
-        # An element that is as good as all before it is the new place; once nan, always nan.
-        new = (v == best) | (v != v)
-        place = np.arange(x.shape[dim]).reshape([-1 if d == dim else 1 for d in range(x.ndim)])
-        index = np.maximum.accumulate(np.where(new, place, 0), dim)
-        return best.astype(x.dtype, copy=False), index
+        lines = np.ascontiguousarray(np.moveaxis(v, dim, -1))
+        best, index = np.empty(lines.shape, v.dtype), np.empty(lines.shape, np.int64)
+        n = lines.shape[-1]
+        rows = [a.reshape(-1, n) for a in (lines, best, index)]
+        step = max(1, _PIECE // n)
+
+        def part(start: int, stop: int) -> None:
+            for i in range(start, stop, step):
+                j = min(i + step, stop)
+                kernel(*[a[i:j] for a in rows])
+
+        spread_parts(part, len(rows[0]), x.size)
+        best, index = np.moveaxis(best, -1, dim), np.moveaxis(index, -1, dim)
+        return best.astype(x.dtype, order="C", copy=False), np.ascontiguousarray(index)
 
     return define(
         name,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .._dtypes import dtype
 
 _BLOCK = 1 << 15  # elements worked on at a time: input and result stay in the second-level cache
+_COLUMNS = 128  # neighbouring columns of a block, at least: whole cache lines are read
 _top = np.maximum.reduce
 
 
@@ -46,7 +47,7 @@ def _by_blocks(kernel: Callable[..., None], dim: int, *arrays: np.ndarray) -> np
         arrays, flat = [a[:, :, 0] for a in arrays], flat[:, :, 0]
     along = 0 if outer > 1 or lines[2] == 1 else 2
     count = flat.shape[along]
-    step = max(1, _BLOCK * count // first.size)
+    step = max(_COLUMNS if along else 1, _BLOCK * count // first.size)
 
     def part(start: int, stop: int) -> None:
         for i in range(start, stop, step):

@@ -13,7 +13,8 @@ from .._shapes import wrap_dim
 from ..core import return_types, threads
 from ..core.op import define
 from ..core.value import Value
-from ._reduce import one_line, place, real_values, reduction
+from . import _ties
+from ._reduce import one_line, place, real_values, reduction, spread_parts
 
 _SMALL = 256  # elements below which packing costs more than it saves
 
@@ -57,9 +58,32 @@ def _argsort_lines(v: np.ndarray, descending: bool) -> np.ndarray:
             packed.sort(-1)
             packed &= np.uint64((1 << width) - 1)
             return packed.view(np.int64)
+        if len(v) == 1:
+            return _argsort_line(v[0], descending)[None]
     if descending:
         return (n - 1) - np.argsort(v[..., ::-1], -1, kind="stable")[..., ::-1]
     return np.argsort(v, -1, kind="stable")
+
+
+def _argsort_line(v: np.ndarray, descending: bool) -> np.ndarray:
+    """The stable order of one long line, from NumPy's unstable sort, which is several times
+    quicker than its stable one: positions within runs of equal elements are put right after."""
+    order = np.argsort(v)
+    line = v[order]
+    same = line[1:] == line[:-1]
+    if v.dtype.kind == "f":
+        same |= (line != line)[:-1]  # nan, which comes last
+    if descending:
+        order, same = order[::-1].copy(), same[::-1]
+    if same.any():
+        starts = np.append(True, ~same)
+        group = np.cumsum(starts) - 1
+        tied = np.append(same, False) | np.append(False, same)
+        width = np.uint64((len(v) - 1).bit_length())
+        packed = (group[tied].astype(np.uint64) << width) | order[tied].astype(np.uint64)
+        packed.sort()
+        order[tied] = packed & ((np.uint64(1) << width) - np.uint64(1))
+    return order
 
 
 def argsort_array(x: np.ndarray, dim: int, descending: bool) -> np.ndarray:
@@ -147,15 +171,24 @@ def msort(input: Value) -> Value:
 
 # ---- topk ----------------------------------------------------------------------------------
 
-_LONG_LINE = 2048  # elements from which finding the k-th value first pays
+_LONG_LINE = 128  # elements from which finding the k-th value first pays
 
 
-def _largest_of_line(v: np.ndarray, k: int) -> np.ndarray:
-    """Positions of the ``k`` largest of one line without nan, in no order."""
-    threshold = np.partition(v, len(v) - k)[len(v) - k]
-    above = np.flatnonzero(v > threshold)
-    equal = np.flatnonzero(v == threshold)
-    return np.concatenate((above, equal[: k - len(above)]))
+def kth_smallest(v: np.ndarray, k: int, dim: int) -> np.ndarray:
+    """The element of rank ``k`` (from 0) along ``dim``, which stays with size 1; nan ranks last."""
+    return np.take(np.partition(v, k, dim), [k], dim)
+
+
+def _best_of_lines(v: np.ndarray, k: int) -> np.ndarray:
+    """Positions of the ``k`` largest of each line, in no order; of equal ones the first."""
+    n = v.shape[1]
+    threshold = np.partition(v, n - k, 1)[:, n - k, None]
+    chosen = v >= threshold
+    surplus = np.add.reduce(chosen, 1) - k
+    for i in np.flatnonzero(surplus):
+        equal = np.flatnonzero(v[i] == threshold[i])
+        chosen[i, equal[len(equal) - surplus[i] :]] = False
+    return np.nonzero(chosen)[1].reshape(len(v), k)
 
 
 def _topk(x: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -166,25 +199,42 @@ def _topk(x: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np.ndarray, n
         shape = x.shape[:dim] + (k,) + x.shape[dim + 1 :]
         return np.empty(shape, x.dtype), np.empty(shape, np.int64)
     v = real_values(x)
-    if n >= _LONG_LINE and 4 * k <= n and not (v.dtype.kind == "f" and np.isnan(v).any()):
+    if (
+        v.size > _ties.LONGEST
+        and n >= _LONG_LINE
+        and 4 * k <= n
+        and not (v.dtype.kind == "f" and np.isnan(v).any())
+    ):
         if not largest:
             v = -v if v.dtype.kind == "f" else ~v
         moved = np.moveaxis(v, dim, -1)
         lines = np.ascontiguousarray(moved).reshape(-1, n)
         index = np.empty((len(lines), k), np.int64)
+        step = max(1, threads.BLOCK // n)
 
         def part(start: int, stop: int) -> None:
-            for i in range(start, stop):
-                index[i] = _largest_of_line(lines[i], k)
+            for i in range(start, stop, step):
+                j = min(i + step, stop)
+                best = _best_of_lines(lines[i:j], k)
+                order = _argsort_lines(np.take_along_axis(lines[i:j], best, 1), True)
+                index[i:j] = np.take_along_axis(best, order, 1)
 
-        threads.run_parts(part, len(lines))
-        index = np.moveaxis(index.reshape(moved.shape[:-1] + (k,)), -1, dim)
-        order = argsort_array(np.take_along_axis(v, index, dim), dim, True)
-        index = np.take_along_axis(index, order, dim)
+        spread_parts(part, len(lines), lines.size)
+        index = np.ascontiguousarray(np.moveaxis(index.reshape(moved.shape[:-1] + (k,)), -1, dim))
     else:
         index = argsort_array(x, dim, largest)
-        index = np.ascontiguousarray(index[(slice(None),) * dim + (slice(k),)])
+        index = index[(slice(None),) * dim + (slice(k),)]
+        index = np.ascontiguousarray(index)
+        _choose_among_equals(v, index, k, dim, largest)
     return np.take_along_axis(x, index, dim), index
+
+
+def _choose_among_equals(v: np.ndarray, index: np.ndarray, k: int, dim: int, largest: bool) -> None:
+    """Put PyTorch's choice into ``index`` for the lines of ``v`` that have equal elements."""
+    lines = np.moveaxis(v, dim, -1).reshape(-1, v.shape[dim])
+    places = np.moveaxis(index, dim, -1)
+    for i in _ties.tied(lines):
+        places[np.unravel_index(i, places.shape[:-1])] = _ties.top(lines[i].tolist(), k, largest)
 
 
 topk_op = define("topk", _topk, {"x": _sort_vjp})
