@@ -223,6 +223,11 @@ def lstsq(
 # ---- norms of matrices ---------------------------------------------------------------------
 
 
+def _largest(x: Value, dim: int, keepdim: bool) -> Value:
+    """The largest element over ``dim``; 0 of none, since no norm is smaller."""
+    return x.amax(dim, keepdim) if x._array.shape[dim] else x.sum(dim, keepdim)
+
+
 @accepts_out
 def matrix_norm(
     A: Value,
@@ -263,14 +268,14 @@ def matrix_norm(
         if ord == "nuc":
             r = s.sum(-1)
         else:
-            r = s.amax(-1) if ord > 0 else s.amin(-1)
+            r = _largest(s, -1, False) if ord > 0 else s.amin(-1)
         if keepdim:
             for k in sorted((i, j)):
                 r = r.unsqueeze(k)
         return r
     summed, best = (i, j) if abs(ord) == 1 else (j, i)
     sums = vector_norm(A, 1, summed, True)
-    r = sums.amax(best, True) if ord > 0 else sums.amin(best, True)
+    r = _largest(sums, best, True) if ord > 0 else sums.amin(best, True)
     return r if keepdim else r.squeeze((i, j))
 
 

@@ -70,6 +70,11 @@ def _back_substitution(a: ndarray, b: ndarray) -> ndarray:
 # ---- LU ------------------------------------------------------------------------------------
 
 
+def _magnitude(x: ndarray) -> ndarray:
+    """By which LAPACK chooses pivots: ``|x|``, of complex numbers ``|re x| + |im x|``."""
+    return np.abs(x.real) + np.abs(x.imag) if x.dtype.kind == "c" else np.abs(x)
+
+
 def lu(a: ndarray, pivot: bool) -> tuple[ndarray, ndarray, ndarray]:
     """P A = L U of matrices (..., m, n), as LAPACK stores it: both factors in one matrix, L with a
     unit diagonal that is not stored; row exchanges counted from 1; and the number of the first
@@ -87,7 +92,7 @@ def lu(a: ndarray, pivot: bool) -> tuple[ndarray, ndarray, ndarray]:
             stop = min(start + _BLOCK, k)
             for j in range(start, stop):
                 if pivot:
-                    p = np.abs(f[:, j:, j]).argmax(1) + j
+                    p = _magnitude(f[:, j:, j]).argmax(1) + j
                     pivots[:, j] = p + 1
                     if (p != j).any():
                         rows = f[which, p].copy()

@@ -31,16 +31,6 @@ from .solving import (
 ndarray = np.ndarray
 
 
-def _real_part(x: Value) -> Value:
-    return x.real if x._array.dtype.kind == "c" else x
-
-
-def _halved_diagonal(x: Value) -> Value:
-    """``x`` with the real part of half its diagonal in place of its diagonal."""
-    off = x - diagonal_of(x).diag_embed()
-    return off + (_real_part(diagonal_of(x)) * 0.5).diag_embed()
-
-
 # ---- Cholesky ------------------------------------------------------------------------------
 
 
@@ -56,8 +46,8 @@ def _cholesky_vjp(g: list, y: tuple, upper: bool) -> Value:
     if upper:
         gl, l = mh(gl), mh(l)
     lh = mh(l)
-    p = _halved_diagonal((lh @ gl).tril())
-    p = (p + mh(p)) * 0.5
+    p = (lh @ gl).tril()
+    p = (p + mh(p.tril(-1))) * 0.5
     left = solve_triangular_op(lh, p, True, False)
     return mh(solve_triangular_op(lh, mh(left), True, False))
 
@@ -146,12 +136,9 @@ def _tall_qr_vjp(gq: Value | None, gr: Value | None, q: Value, r: Value) -> Valu
         part = -(mh(q) @ gq)
         inner = part if inner is None else inner + part
     upper = inner.triu()
-    inner = upper + mh(upper)
-    inner = (
-        inner - diagonal_of(upper).diag_embed()
-        if inner._array.dtype.kind != "c"
-        else (inner - _real_part(diagonal_of(upper)).diag_embed())
-    )
+    ends = diagonal_of(upper)
+    ends = ends.real if ends._array.dtype.kind == "c" else ends
+    inner = upper + mh(upper) - ends.diag_embed()
     left = q @ inner
     if gq is not None:
         left = left + gq
