@@ -1,0 +1,523 @@
+"""Recurrent layers over whole sequences: LSTM, GRU and the simple RNN, one record each.
+
+The products of all inputs with the input weights are one product; what is left for each step is
+the product of the state with the recurrent weights, and elementwise work. The gradient goes back
+through the steps in the same way, and has the products for the weights in one at the end.
+
+Rows of ``x`` are steps one after the other: the first ``sizes[0]`` rows are the first elements of
+all sequences, the next ``sizes[1]`` the second elements of those that are long enough, and so on
+(``nn.utils.rnn.PackedSequence``); sizes never grow. With ``reverse`` the steps are taken from the
+last to the first. Weights lie as PyTorch has them: gates are blocks of rows of ``w_ih`` and
+``w_hh``, i f g o for LSTM and r z n for GRU. 16-bit floats are computed in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..core import tape
+from ..core.modes import state
+from ..core.op import define
+from ..core.value import Value, wrap
+from ._windows import working_dtype
+from .joining import cat
+
+Array = np.ndarray
+Maybe = np.ndarray | None
+
+
+def _steps(sizes: Sequence[int], reverse: bool) -> list[tuple[slice, int]]:
+    """(its rows, how many) for each step in the order in which steps are taken."""
+    steps, start = [], 0
+    for n in sizes:
+        steps.append((slice(start, start + n), n))
+        start += n
+    return steps[::-1] if reverse else steps
+
+
+def _before(after: Array, first: Array, steps: list[tuple[slice, int]]) -> Array:
+    """The states before each step, for all rows, from those after it and the first ones."""
+    result = np.empty_like(after)
+    current = first.copy()
+    for rows, n in steps:
+        result[rows] = current[:n]
+        current[:n] = after[rows]
+    return result
+
+
+def _widened(*arrays: Maybe) -> list[Maybe]:
+    """16-bit floats as float32."""
+    work = working_dtype(arrays[0].dtype)
+    return [None if a is None else a.astype(work, copy=False) for a in arrays]
+
+
+def _narrowed(dtype: np.dtype, *arrays: Maybe) -> tuple[Maybe, ...]:
+    return tuple(None if a is None else a.astype(dtype, copy=False) for a in arrays)
+
+
+def _halves(count: int, hidden: int, plain: int, dtype: np.dtype) -> tuple[Array, Array]:
+    """(factor, offset) for the rows of ``count`` gates with which tanh makes sigmoids:
+    sigmoid(x) = tanh(x / 2) / 2 + 1 / 2; gate ``plain`` stays a tanh."""
+    factor = np.full((count, hidden), 0.5, dtype)
+    offset = factor.copy()
+    factor[plain], offset[plain] = 1, 0
+    return factor.reshape(-1), offset.reshape(-1)
+
+
+def _weight_gradients(
+    to_input: Array,
+    to_state: Array,
+    x: Array,
+    h_before: Array,
+    w_ih: Array,
+    biased: bool,
+) -> list[Maybe]:
+    """Gradients of (x, w_ih, w_hh, b_ih, b_hh) from those of the products with x and the state."""
+    result = [to_input @ w_ih, to_input.T @ x, to_state.T @ h_before, None, None]
+    if biased:
+        result[3] = to_input.sum(0)
+        result[4] = result[3] if to_state is to_input else to_state.sum(0)
+    return result
+
+
+# ---- LSTM ----------------------------------------------------------------------------------
+
+
+def _lstm(
+    x: Array,
+    h: Array,
+    c: Array,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Maybe,
+    b_hh: Maybe,
+    w_hr: Maybe,
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> tuple[Array, ...]:
+    """(all h, last h, last c, gates, all c)."""
+    dtype = x.dtype
+    x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr = _widened(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr)
+    hidden = len(w_hh) // 4
+    factor, offset = _halves(4, hidden, 2, x.dtype)
+    gates = x @ (w_ih * factor[:, None]).T
+    if b_ih is not None:
+        gates += (b_ih + b_hh) * factor
+    recurrent = (w_hh * factor[:, None]).T
+    out = np.empty((len(x), h.shape[1]), x.dtype)
+    cells = np.empty((len(x), hidden), x.dtype)
+    h, c = h.copy(), c.copy()
+    product, scratch = np.empty((len(h), 4 * hidden), x.dtype), np.empty_like(c)
+    i, f, g, o = (slice(k * hidden, (k + 1) * hidden) for k in range(4))
+    for rows, n in _steps(sizes, reverse):
+        z, h_now, c_now, t = gates[rows], h[:n], c[:n], scratch[:n]
+        z += np.matmul(h_now, recurrent, product[:n])
+        np.tanh(z, z)
+        z *= factor
+        z += offset
+        c_now *= z[:, f]
+        c_now += np.multiply(z[:, i], z[:, g], t)
+        cells[rows] = c_now
+        np.tanh(c_now, t)
+        if w_hr is None:
+            np.multiply(t, z[:, o], h_now)
+        else:
+            t *= z[:, o]
+            np.matmul(t, w_hr.T, h_now)
+        out[rows] = h_now
+    return (*_narrowed(dtype, out, h, c), gates, cells)
+
+
+def _lstm_gradients(
+    g_out: Maybe,
+    g_h: Maybe,
+    g_c: Maybe,
+    out: Array,
+    gates: Array,
+    cells: Array,
+    x: Array,
+    h: Array,
+    c: Array,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Maybe,
+    w_hr: Maybe,
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> list[Maybe]:
+    hidden = len(w_hh) // 4
+    i, f, g, o = (gates[:, k * hidden : (k + 1) * hidden] for k in range(4))
+    steps = _steps(sizes, reverse)
+    bent = np.tanh(cells)
+    # what each gate's input adds: to c for i, f, g and to h for o, so this times their gradient
+    slopes = np.empty_like(gates)
+    parts = slopes.reshape(len(x), 4, hidden)
+    one = x.dtype.type(1)
+    parts[:, 0] = g * i * (one - i)
+    parts[:, 1] = _before(cells, c, steps) * f * (one - f)
+    parts[:, 2] = i * (one - g * g)
+    parts[:, 3] = bent * o * (one - o)
+    through = o * (one - bent * bent)
+    to_h = np.zeros_like(h) if g_h is None else g_h.copy()
+    to_c = np.zeros_like(c) if g_c is None else g_c.copy()
+    scratch = np.empty_like(c)
+    projected = None if w_hr is None else np.empty_like(out)
+    for rows, n in reversed(steps):
+        dh, dc, k = to_h[:n], to_c[:n], parts[rows]
+        if g_out is not None:
+            dh += g_out[rows]
+        d = dh
+        if w_hr is not None:
+            projected[rows] = dh
+            d = dh @ w_hr
+        dc += np.multiply(d, through[rows], scratch[:n])
+        k[:, 3] *= d
+        k[:, :3] *= dc[:, None]
+        dc *= f[rows]
+        np.matmul(slopes[rows], w_hh, dh)
+    result = _weight_gradients(slopes, slopes, x, _before(out, h, steps), w_ih, b_ih is not None)
+    to_hr = None if w_hr is None else projected.T @ (o * bent)
+    return [result[0], to_h, to_c, *result[1:], to_hr]
+
+
+def _lstm_cell(z: Value, h: Value, c: Value, w_hh: Value, w_hr: Value | None) -> tuple[Value, ...]:
+    i, f, g, o = (z + h.matmul(w_hh.t())).chunk(4, 1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    h = o.sigmoid() * c.tanh()
+    return (h if w_hr is None else h.matmul(w_hr.t()), c)
+
+
+def _lstm_vjp(
+    g: list,
+    y: tuple,
+    x: Value,
+    h: Value,
+    c: Value,
+    w_ih: Value,
+    w_hh: Value,
+    b_ih: Value | None,
+    b_hh: Value | None,
+    w_hr: Value | None,
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> list[Value | None]:
+    operands = [x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr]
+    if state.grad:
+
+        def again(
+            x: Value,
+            h: Value,
+            c: Value,
+            w_ih: Value,
+            w_hh: Value,
+            b_ih: Value | None,
+            b_hh: Value | None,
+            w_hr: Value | None,
+        ) -> list[Value]:
+            z = x.matmul(w_ih.t())
+            if b_ih is not None:
+                z = z + b_ih + b_hh
+            return _unrolled(_lstm_cell, z, (h, c), (w_hh, w_hr), sizes, reverse)
+
+        return _differentiable(again, operands, g[:3])
+    arrays = _widened(*(None if v is None else v._array for v in operands))
+    del arrays[6]
+    grads = _widened(x._array, *(None if v is None else v._array for v in g[:3]))[1:]
+    saved = _widened(*(y[k]._array for k in (0, 3, 4)))
+    return _wrapped(operands, _lstm_gradients(*grads, *saved, *arrays, sizes, reverse))
+
+
+lstm_op = define("lstm", _lstm, _lstm_vjp, differentiable=(0, 1, 2))
+
+
+# ---- GRU -----------------------------------------------------------------------------------
+
+
+def _gru(
+    x: Array,
+    h: Array,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Maybe,
+    b_hh: Maybe,
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> tuple[Array, ...]:
+    """(all h, last h, gates, the state's part in n)."""
+    dtype = x.dtype
+    x, h, w_ih, w_hh, b_ih, b_hh = _widened(x, h, w_ih, w_hh, b_ih, b_hh)
+    hidden = h.shape[1]
+    factor, _ = _halves(3, hidden, 2, x.dtype)
+    gates = x @ (w_ih * factor[:, None]).T
+    bias = None
+    if b_ih is not None:
+        gates += b_ih * factor
+        gates[:, : 2 * hidden] += b_hh[: 2 * hidden] / 2
+        bias = b_hh[2 * hidden :]
+    recurrent = (w_hh * factor[:, None]).T
+    out = np.empty((len(x), hidden), x.dtype)
+    inner = np.empty_like(out)
+    h = h.copy()
+    product, scratch = np.empty((len(h), 3 * hidden), x.dtype), np.empty_like(h)
+    for rows, n in _steps(sizes, reverse):
+        z, h_now, t = gates[rows], h[:n], scratch[:n]
+        p = np.matmul(h_now, recurrent, product[:n])
+        both, new = z[:, : 2 * hidden], z[:, 2 * hidden :]
+        both += p[:, : 2 * hidden]
+        np.tanh(both, both)
+        both *= 0.5
+        both += 0.5
+        own = p[:, 2 * hidden :]
+        if bias is not None:
+            own += bias
+        inner[rows] = own
+        new += np.multiply(both[:, :hidden], own, t)
+        np.tanh(new, new)
+        h_now -= new
+        h_now *= both[:, hidden:]
+        h_now += new
+        out[rows] = h_now
+    return (*_narrowed(dtype, out, h), gates, inner)
+
+
+def _gru_gradients(
+    g_out: Maybe,
+    g_h: Maybe,
+    out: Array,
+    gates: Array,
+    inner: Array,
+    x: Array,
+    h: Array,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Maybe,
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> list[Maybe]:
+    hidden = h.shape[1]
+    r, z, new = (gates[:, k * hidden : (k + 1) * hidden] for k in range(3))
+    steps = _steps(sizes, reverse)
+    h_before = _before(out, h, steps)
+    one = x.dtype.type(1)
+    bend = (one - z) * (one - new * new)
+    to_state = np.empty_like(gates)
+    parts = to_state.reshape(len(x), 3, hidden)
+    parts[:, 0] = bend * inner * r * (one - r)
+    parts[:, 1] = (h_before - new) * z * (one - z)
+    parts[:, 2] = bend * r
+    to_h = np.zeros_like(h) if g_h is None else g_h.copy()
+    product = np.empty_like(to_h)
+    for rows, n in reversed(steps):
+        dh = to_h[:n]
+        if g_out is not None:
+            dh += g_out[rows]
+        parts[rows] *= dh[:, None]
+        bend[rows] *= dh
+        dh *= z[rows]
+        dh += np.matmul(to_state[rows], w_hh, product[:n])
+    to_input = to_state.copy()
+    to_input[:, 2 * hidden :] = bend
+    result = _weight_gradients(to_input, to_state, x, h_before, w_ih, b_ih is not None)
+    return [result[0], to_h, *result[1:]]
+
+
+def _gru_cell(z: Value, h: Value, w_hh: Value, b_hh: Value | None) -> tuple[Value]:
+    own = h.matmul(w_hh.t())
+    own = own if b_hh is None else own + b_hh
+    (zr, zz, zn), (hr, hz, hn) = z.chunk(3, 1), own.chunk(3, 1)
+    keep = (zz + hz).sigmoid()
+    new = (zn + (zr + hr).sigmoid() * hn).tanh()
+    return (new + keep * (h - new),)
+
+
+def _gru_vjp(
+    g: list,
+    y: tuple,
+    x: Value,
+    h: Value,
+    w_ih: Value,
+    w_hh: Value,
+    b_ih: Value | None,
+    b_hh: Value | None,
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> list[Value | None]:
+    operands = [x, h, w_ih, w_hh, b_ih, b_hh]
+    if state.grad:
+
+        def again(
+            x: Value, h: Value, w_ih: Value, w_hh: Value, b_ih: Value | None, b_hh: Value | None
+        ) -> list[Value]:
+            z = x.matmul(w_ih.t())
+            z = z if b_ih is None else z + b_ih
+            return _unrolled(_gru_cell, z, (h,), (w_hh, b_hh), sizes, reverse)
+
+        return _differentiable(again, operands, g[:2])
+    arrays = _widened(*(None if v is None else v._array for v in operands[:5]))
+    grads = _widened(x._array, *(None if v is None else v._array for v in g[:2]))[1:]
+    saved = _widened(*(y[k]._array for k in (0, 2, 3)))
+    return _wrapped(operands, _gru_gradients(*grads, *saved, *arrays, sizes, reverse))
+
+
+gru_op = define("gru", _gru, _gru_vjp, differentiable=(0, 1))
+
+
+# ---- the simple RNN ------------------------------------------------------------------------
+
+
+def _rnn(
+    x: Array,
+    h: Array,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Maybe,
+    b_hh: Maybe,
+    relu: bool,
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> tuple[Array, ...]:
+    """(all h, last h)."""
+    dtype = x.dtype
+    x, h, w_ih, w_hh, b_ih, b_hh = _widened(x, h, w_ih, w_hh, b_ih, b_hh)
+    out = x @ w_ih.T
+    if b_ih is not None:
+        out += b_ih + b_hh
+    recurrent = w_hh.T
+    h = h.copy()
+    product = np.empty_like(h)
+    for rows, n in _steps(sizes, reverse):
+        z = out[rows]
+        z += np.matmul(h[:n], recurrent, product[:n])
+        if relu:
+            np.maximum(z, 0, z)
+        else:
+            np.tanh(z, z)
+        h[:n] = z
+    return _narrowed(dtype, out, h)
+
+
+def _rnn_gradients(
+    g_out: Maybe,
+    g_h: Maybe,
+    out: Array,
+    x: Array,
+    h: Array,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Maybe,
+    relu: bool,
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> list[Maybe]:
+    steps = _steps(sizes, reverse)
+    slopes = (out > 0).astype(out.dtype) if relu else 1 - out * out
+    to_h = np.zeros_like(h) if g_h is None else g_h.copy()
+    for rows, n in reversed(steps):
+        dh = to_h[:n]
+        if g_out is not None:
+            dh += g_out[rows]
+        slopes[rows] *= dh
+        np.matmul(slopes[rows], w_hh, dh)
+    h_before = _before(out, h, steps)
+    result = _weight_gradients(slopes, slopes, x, h_before, w_ih, b_ih is not None)
+    return [result[0], to_h, *result[1:]]
+
+
+def _rnn_tanh_cell(z: Value, h: Value, w_hh: Value) -> tuple[Value]:
+    return ((z + h.matmul(w_hh.t())).tanh(),)
+
+
+def _rnn_relu_cell(z: Value, h: Value, w_hh: Value) -> tuple[Value]:
+    return ((z + h.matmul(w_hh.t())).clamp(min=0),)
+
+
+def _rnn_vjp(
+    g: list,
+    y: tuple,
+    x: Value,
+    h: Value,
+    w_ih: Value,
+    w_hh: Value,
+    b_ih: Value | None,
+    b_hh: Value | None,
+    relu: bool,
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> list[Value | None]:
+    operands = [x, h, w_ih, w_hh, b_ih, b_hh]
+    if state.grad:
+
+        def again(
+            x: Value, h: Value, w_ih: Value, w_hh: Value, b_ih: Value | None, b_hh: Value | None
+        ) -> list[Value]:
+            z = x.matmul(w_ih.t())
+            z = z if b_ih is None else z + b_ih + b_hh
+            cell = _rnn_relu_cell if relu else _rnn_tanh_cell
+            return _unrolled(cell, z, (h,), (w_hh,), sizes, reverse)
+
+        return _differentiable(again, operands, g[:2])
+    arrays = _widened(*(None if v is None else v._array for v in operands[:5]))
+    grads = _widened(x._array, *(None if v is None else v._array for v in g[:2]))[1:]
+    (saved,) = _widened(y[0]._array)
+    return _wrapped(operands, _rnn_gradients(*grads, saved, *arrays, relu, sizes, reverse))
+
+
+rnn_op = define("rnn", _rnn, _rnn_vjp)
+
+
+# ---- gradients as tensors, and gradients of gradients --------------------------------------
+
+
+def _wrapped(operands: list[Value | None], gradients: list[Maybe]) -> list[Value | None]:
+    """The gradients of those operands that are tensors, each in its operand's dtype."""
+    return [
+        wrap(g.astype(v._array.dtype, copy=False))
+        for v, g in zip(operands, gradients, strict=True)
+        if v is not None
+    ]
+
+
+def _unrolled(
+    cell: Callable[..., tuple[Value, ...]],
+    z: Value,
+    states: tuple[Value, ...],
+    rest: tuple[Value | None, ...],
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> list[Value]:
+    """(all h, the last of each state) by recorded operations: ``states = cell(z, *states, *rest)``
+    for the rows of each step."""
+    parts = []
+    for rows, n in _steps(sizes, reverse):
+        now = cell(z.narrow(0, rows.start, n), *(s.narrow(0, 0, n) for s in states), *rest)
+        parts.append(now[0])
+        states = [
+            new if len(s._array) == n else cat((new, s.narrow(0, n, len(s._array) - n)))
+            for new, s in zip(now, states)
+        ]
+    return [cat(tuple(parts[::-1] if reverse else parts)), *states]
+
+
+def _differentiable(
+    again: Callable[..., list[Value]], operands: list[Value | None], g: list[Value | None]
+) -> list[Value | None]:
+    """The gradients by recorded operations, so that they have gradients themselves: the layer is
+    run ``again`` on views of its operands, whose places in the graph are its ends."""
+    views = [v if v is None or v._edge is None else v.view(v._array.shape) for v in operands]
+    ends = [v._edge for v in views if v is not None]
+    outs = [(o, grad) for o, grad in zip(again(*views), g) if grad is not None]
+    outs = [(o, grad) for o, grad in outs if o._edge is not None]
+    found = tape.backward(
+        [o._edge for o, _ in outs],
+        [grad for _, grad in outs],
+        keep=True,
+        create=True,
+        targets=[e for e in ends if e is not None],
+        accumulate=False,
+    )
+    return [None if e is None else found.get(e) for e in ends]
+
+
+__all__: list[str] = []
