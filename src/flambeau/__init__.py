@@ -65,6 +65,7 @@ from .functions.linear_algebra import *  # noqa: F403
 from .functions.products import *  # noqa: F403
 from .functions.statistics import *  # noqa: F403
 from .functions.shape import *  # noqa: F403
+from .functions.view_copies import *  # noqa: F403
 from .ops.addmm import *  # noqa: F403
 from .ops.arithmetic import *  # noqa: F403
 from .ops.bounds import *  # noqa: F403
