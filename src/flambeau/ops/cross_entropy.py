@@ -317,7 +317,12 @@ def cross_entropy(
     no class.
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    if isinstance(target, Value) and target.is_floating_point():
+    if (
+        isinstance(target, Value)
+        and isinstance(input, Value)
+        and target.is_floating_point()
+        and target._array.shape == input._array.shape
+    ):
         return _of_probabilities(input, target, weight, reduction, label_smoothing)
     _check_pair(input, target, "cross_entropy")
     _check_weight(input, weight)
@@ -331,12 +336,6 @@ def cross_entropy(
 def _of_probabilities(
     input: Value, target: Value, weight: Value | None, reduction: str, smoothing: float
 ) -> Value:
-    if input.shape != target.shape:
-        raise RuntimeError(
-            f"Expected floating point type for target with class probabilities, got "
-            f"{target.dtype.legacy_name} of shape {tuple(target.shape)} for an input of shape "
-            f"{tuple(input.shape)}; probabilities have the input's shape, class numbers are int64"
-        )
     axis = 1 if input.dim() > 1 else 0
     classes = input.shape[axis]
     if smoothing:

@@ -506,6 +506,13 @@ def linear(
 def _linear_checked(input: Value, weight: Value, bias: Value | None) -> Value:
     """The forms of ``linear`` that are rare, and its errors."""
     x, w = input._array, weight._array
+    if x.dtype != w.dtype and bias is not None:
+        a, b = from_numpy(x.dtype), from_numpy(w.dtype)
+        raise RuntimeError(
+            f"mat1 and mat2 must have the same dtype, but got {a.legacy_name} and {b.legacy_name}\n"
+            f"  linear does not mix dtypes: convert the input with .to({b!r}), or the layer with "
+            f".to({a!r})"
+        )
     _same_dtype(x, w, "linear")
     if w.ndim == 1:
         if bias is not None and bias.dim():

@@ -45,7 +45,9 @@ def _path(chain: list[Module]) -> str:
             text += f" > {type(child).__name__}"
             continue
         for part in name.split("."):
-            text += f"[{part}]" if part.isdigit() else f".{part}"
+            is_list = type(parent).__name__ == "ModuleList"
+            text += f"[{part}]" if is_list else f".{part}"
+            parent = parent._modules[part]
     last = chain[-1]
     return f"{text} ({_brief(last)})" if len(chain) > 1 or _sizes(last) else text
 
