@@ -40,10 +40,10 @@ def _steps(sizes: Sequence[int], reverse: bool) -> list[tuple[slice, int]]:
 def _before(after: Array, first: Array, steps: list[tuple[slice, int]]) -> Array:
     """The states before each step, for all rows, from those after it and the first ones."""
     result = np.empty_like(after)
-    current = first.copy()
+    now = first
     for rows, n in steps:
-        result[rows] = current[:n]
-        current[:n] = after[rows]
+        result[rows] = now[:n]
+        now = _moved(now, after[rows])
     return result
 
 
@@ -57,13 +57,33 @@ def _narrowed(dtype: np.dtype, *arrays: Maybe) -> tuple[Maybe, ...]:
     return tuple(None if a is None else a.astype(dtype, copy=False) for a in arrays)
 
 
-def _halves(count: int, hidden: int, plain: int, dtype: np.dtype) -> tuple[Array, Array]:
-    """(factor, offset) for the rows of ``count`` gates with which tanh makes sigmoids:
-    sigmoid(x) = tanh(x / 2) / 2 + 1 / 2; gate ``plain`` stays a tanh."""
-    factor = np.full((count, hidden), 0.5, dtype)
-    offset = factor.copy()
-    factor[plain], offset[plain] = 1, 0
-    return factor.reshape(-1), offset.reshape(-1)
+def _products(x: Array, w: Array, bias: Maybe, gates: int) -> Array:
+    """x w^T + bias as (gates, rows, hidden): the rows of one gate lie together."""
+    blocks = w.reshape(gates, -1, w.shape[1])
+    result = np.matmul(x, blocks.transpose(0, 2, 1))
+    if bias is not None:
+        result += bias.reshape(gates, 1, -1)
+    return result
+
+
+def _sigmoid(z: Array) -> None:
+    """1 / (1 + exp(-z)), in place."""
+    np.negative(z, z)
+    np.exp(z, z)
+    z += 1
+    np.reciprocal(z, z)
+
+
+def _moved(now: Array, new: Array) -> Array:
+    """The states ``now`` of all sequences after a step that gave the first of them ``new`` ones."""
+    return new if len(new) == len(now) else np.concatenate((new, now[len(new) :]))
+
+
+def _rows_and_gates(gates: Array) -> tuple[Array, Array]:
+    """An empty array (rows, gates * hidden), and the same as (gates, rows, hidden)."""
+    count, rows, hidden = gates.shape
+    result = np.empty((rows, count * hidden), gates.dtype)
+    return result, result.reshape(rows, count, hidden).transpose(1, 0, 2)
 
 
 def _weight_gradients(
@@ -73,9 +93,11 @@ def _weight_gradients(
     h_before: Array,
     w_ih: Array,
     biased: bool,
+    want_x: bool,
 ) -> list[Maybe]:
     """Gradients of (x, w_ih, w_hh, b_ih, b_hh) from those of the products with x and the state."""
-    result = [to_input @ w_ih, to_input.T @ x, to_state.T @ h_before, None, None]
+    to_x = to_input @ w_ih if want_x else None
+    result = [to_x, to_input.T @ x, to_state.T @ h_before, None, None]
     if biased:
         result[3] = to_input.sum(0)
         result[4] = result[3] if to_state is to_input else to_state.sum(0)
@@ -97,37 +119,32 @@ def _lstm(
     sizes: tuple[int, ...],
     reverse: bool,
 ) -> tuple[Array, ...]:
-    """(all h, last h, last c, gates, all c)."""
+    """(all h, last h, last c, gates, all c, all tanh(c))."""
     dtype = x.dtype
     x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr = _widened(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr)
-    hidden = len(w_hh) // 4
-    factor, offset = _halves(4, hidden, 2, x.dtype)
-    gates = x @ (w_ih * factor[:, None]).T
-    if b_ih is not None:
-        gates += (b_ih + b_hh) * factor
-    recurrent = (w_hh * factor[:, None]).T
+    gates = _products(x, w_ih, None if b_ih is None else b_ih + b_hh, 4)
+    hidden = gates.shape[2]
+    recurrent = w_hh.reshape(4, hidden, -1).transpose(0, 2, 1)
     out = np.empty((len(x), h.shape[1]), x.dtype)
     cells = np.empty((len(x), hidden), x.dtype)
-    h, c = h.copy(), c.copy()
-    product, scratch = np.empty((len(h), 4 * hidden), x.dtype), np.empty_like(c)
-    i, f, g, o = (slice(k * hidden, (k + 1) * hidden) for k in range(4))
+    bent = np.empty_like(cells)
+    product, scratch = np.empty((4, len(h), hidden), x.dtype), np.empty_like(c)
     for rows, n in _steps(sizes, reverse):
-        z, h_now, c_now, t = gates[rows], h[:n], c[:n], scratch[:n]
-        z += np.matmul(h_now, recurrent, product[:n])
-        np.tanh(z, z)
-        z *= factor
-        z += offset
-        c_now *= z[:, f]
-        c_now += np.multiply(z[:, i], z[:, g], t)
-        cells[rows] = c_now
-        np.tanh(c_now, t)
+        z, t = gates[:, rows], scratch[:n]
+        h_now, c_now, b_now = out[rows], cells[rows], bent[rows]
+        z += np.matmul(h[:n], recurrent, product[:, :n])
+        _sigmoid(z[:2])
+        np.tanh(z[2], z[2])
+        _sigmoid(z[3])
+        np.multiply(c[:n], z[1], c_now)
+        c_now += np.multiply(z[0], z[2], t)
+        np.tanh(c_now, b_now)
         if w_hr is None:
-            np.multiply(t, z[:, o], h_now)
+            np.multiply(b_now, z[3], h_now)
         else:
-            t *= z[:, o]
-            np.matmul(t, w_hr.T, h_now)
-        out[rows] = h_now
-    return (*_narrowed(dtype, out, h, c), gates, cells)
+            np.matmul(np.multiply(b_now, z[3], t), w_hr.T, h_now)
+        h, c = _moved(h, h_now), _moved(c, c_now)
+    return (*_narrowed(dtype, out, h.copy(), c.copy()), gates, cells, bent)
 
 
 def _lstm_gradients(
@@ -137,6 +154,7 @@ def _lstm_gradients(
     out: Array,
     gates: Array,
     cells: Array,
+    bent: Array,
     x: Array,
     h: Array,
     c: Array,
@@ -146,26 +164,25 @@ def _lstm_gradients(
     w_hr: Maybe,
     sizes: tuple[int, ...],
     reverse: bool,
+    want_x: bool,
 ) -> list[Maybe]:
-    hidden = len(w_hh) // 4
-    i, f, g, o = (gates[:, k * hidden : (k + 1) * hidden] for k in range(4))
+    i, f, g, o = gates
     steps = _steps(sizes, reverse)
-    bent = np.tanh(cells)
+    one = x.dtype.type(1)
     # what each gate's input adds: to c for i, f, g and to h for o, so this times their gradient
     slopes = np.empty_like(gates)
-    parts = slopes.reshape(len(x), 4, hidden)
-    one = x.dtype.type(1)
-    parts[:, 0] = g * i * (one - i)
-    parts[:, 1] = _before(cells, c, steps) * f * (one - f)
-    parts[:, 2] = i * (one - g * g)
-    parts[:, 3] = bent * o * (one - o)
+    slopes[0] = g * i * (one - i)
+    slopes[1] = _before(cells, c, steps) * f * (one - f)
+    slopes[2] = i * (one - g * g)
+    slopes[3] = bent * o * (one - o)
     through = o * (one - bent * bent)
+    to_gates, by_gate = _rows_and_gates(gates)
     to_h = np.zeros_like(h) if g_h is None else g_h.copy()
     to_c = np.zeros_like(c) if g_c is None else g_c.copy()
     scratch = np.empty_like(c)
     projected = None if w_hr is None else np.empty_like(out)
     for rows, n in reversed(steps):
-        dh, dc, k = to_h[:n], to_c[:n], parts[rows]
+        dh, dc = to_h[:n], to_c[:n]
         if g_out is not None:
             dh += g_out[rows]
         d = dh
@@ -173,11 +190,12 @@ def _lstm_gradients(
             projected[rows] = dh
             d = dh @ w_hr
         dc += np.multiply(d, through[rows], scratch[:n])
-        k[:, 3] *= d
-        k[:, :3] *= dc[:, None]
+        np.multiply(slopes[:3, rows], dc, by_gate[:3, rows])
+        np.multiply(slopes[3, rows], d, by_gate[3, rows])
         dc *= f[rows]
-        np.matmul(slopes[rows], w_hh, dh)
-    result = _weight_gradients(slopes, slopes, x, _before(out, h, steps), w_ih, b_ih is not None)
+        np.matmul(to_gates[rows], w_hh, dh)
+    h_before = _before(out, h, steps)
+    result = _weight_gradients(to_gates, to_gates, x, h_before, w_ih, b_ih is not None, want_x)
     to_hr = None if w_hr is None else projected.T @ (o * bent)
     return [result[0], to_h, to_c, *result[1:], to_hr]
 
@@ -202,6 +220,7 @@ def _lstm_vjp(
     w_hr: Value | None,
     sizes: tuple[int, ...],
     reverse: bool,
+    needs: tuple[bool, ...],
 ) -> list[Value | None]:
     operands = [x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr]
     if state.grad:
@@ -225,8 +244,8 @@ def _lstm_vjp(
     arrays = _widened(*(None if v is None else v._array for v in operands))
     del arrays[6]
     grads = _widened(x._array, *(None if v is None else v._array for v in g[:3]))[1:]
-    saved = _widened(*(y[k]._array for k in (0, 3, 4)))
-    return _wrapped(operands, _lstm_gradients(*grads, *saved, *arrays, sizes, reverse))
+    saved = _widened(*(y[k]._array for k in (0, 3, 4, 5)))
+    return _wrapped(operands, _lstm_gradients(*grads, *saved, *arrays, sizes, reverse, needs[0]))
 
 
 lstm_op = define("lstm", _lstm, _lstm_vjp, differentiable=(0, 1, 2))
@@ -248,38 +267,29 @@ def _gru(
     """(all h, last h, gates, the state's part in n)."""
     dtype = x.dtype
     x, h, w_ih, w_hh, b_ih, b_hh = _widened(x, h, w_ih, w_hh, b_ih, b_hh)
+    gates = _products(x, w_ih, b_ih, 3)
     hidden = h.shape[1]
-    factor, _ = _halves(3, hidden, 2, x.dtype)
-    gates = x @ (w_ih * factor[:, None]).T
-    bias = None
-    if b_ih is not None:
-        gates += b_ih * factor
-        gates[:, : 2 * hidden] += b_hh[: 2 * hidden] / 2
-        bias = b_hh[2 * hidden :]
-    recurrent = (w_hh * factor[:, None]).T
+    bias = None if b_hh is None else b_hh.reshape(3, 1, hidden)
+    recurrent = w_hh.reshape(3, hidden, hidden).transpose(0, 2, 1)
     out = np.empty((len(x), hidden), x.dtype)
     inner = np.empty_like(out)
-    h = h.copy()
-    product, scratch = np.empty((len(h), 3 * hidden), x.dtype), np.empty_like(h)
+    product, scratch = np.empty((3, len(h), hidden), x.dtype), np.empty_like(h)
     for rows, n in _steps(sizes, reverse):
-        z, h_now, t = gates[rows], h[:n], scratch[:n]
-        p = np.matmul(h_now, recurrent, product[:n])
-        both, new = z[:, : 2 * hidden], z[:, 2 * hidden :]
-        both += p[:, : 2 * hidden]
-        np.tanh(both, both)
-        both *= 0.5
-        both += 0.5
-        own = p[:, 2 * hidden :]
+        z, t, h_now = gates[:, rows], scratch[:n], out[rows]
+        p = np.matmul(h[:n], recurrent, product[:, :n])
         if bias is not None:
-            own += bias
-        inner[rows] = own
-        new += np.multiply(both[:, :hidden], own, t)
+            p += bias
+        both, new = z[:2], z[2]
+        both += p[:2]
+        _sigmoid(both)
+        inner[rows] = p[2]
+        new += np.multiply(z[0], p[2], t)
         np.tanh(new, new)
-        h_now -= new
-        h_now *= both[:, hidden:]
+        np.subtract(h[:n], new, h_now)
+        h_now *= z[1]
         h_now += new
-        out[rows] = h_now
-    return (*_narrowed(dtype, out, h), gates, inner)
+        h = _moved(h, h_now)
+    return (*_narrowed(dtype, out, h.copy()), gates, inner)
 
 
 def _gru_gradients(
@@ -295,31 +305,32 @@ def _gru_gradients(
     b_ih: Maybe,
     sizes: tuple[int, ...],
     reverse: bool,
+    want_x: bool,
 ) -> list[Maybe]:
-    hidden = h.shape[1]
-    r, z, new = (gates[:, k * hidden : (k + 1) * hidden] for k in range(3))
+    r, z, new = gates
     steps = _steps(sizes, reverse)
     h_before = _before(out, h, steps)
     one = x.dtype.type(1)
     bend = (one - z) * (one - new * new)
-    to_state = np.empty_like(gates)
-    parts = to_state.reshape(len(x), 3, hidden)
-    parts[:, 0] = bend * inner * r * (one - r)
-    parts[:, 1] = (h_before - new) * z * (one - z)
-    parts[:, 2] = bend * r
+    slopes = np.empty_like(gates)
+    slopes[0] = bend * inner * r * (one - r)
+    slopes[1] = (h_before - new) * z * (one - z)
+    slopes[2] = bend * r
+    to_state, by_gate = _rows_and_gates(gates)
     to_h = np.zeros_like(h) if g_h is None else g_h.copy()
     product = np.empty_like(to_h)
     for rows, n in reversed(steps):
         dh = to_h[:n]
         if g_out is not None:
             dh += g_out[rows]
-        parts[rows] *= dh[:, None]
+        np.multiply(slopes[:, rows], dh, by_gate[:, rows])
         bend[rows] *= dh
         dh *= z[rows]
         dh += np.matmul(to_state[rows], w_hh, product[:n])
     to_input = to_state.copy()
-    to_input[:, 2 * hidden :] = bend
-    result = _weight_gradients(to_input, to_state, x, h_before, w_ih, b_ih is not None)
+    to_input[:, -h.shape[1] :] = bend
+    biased = b_ih is not None
+    result = _weight_gradients(to_input, to_state, x, h_before, w_ih, biased, want_x)
     return [result[0], to_h, *result[1:]]
 
 
@@ -343,6 +354,7 @@ def _gru_vjp(
     b_hh: Value | None,
     sizes: tuple[int, ...],
     reverse: bool,
+    needs: tuple[bool, ...],
 ) -> list[Value | None]:
     operands = [x, h, w_ih, w_hh, b_ih, b_hh]
     if state.grad:
@@ -358,7 +370,7 @@ def _gru_vjp(
     arrays = _widened(*(None if v is None else v._array for v in operands[:5]))
     grads = _widened(x._array, *(None if v is None else v._array for v in g[:2]))[1:]
     saved = _widened(*(y[k]._array for k in (0, 2, 3)))
-    return _wrapped(operands, _gru_gradients(*grads, *saved, *arrays, sizes, reverse))
+    return _wrapped(operands, _gru_gradients(*grads, *saved, *arrays, sizes, reverse, needs[0]))
 
 
 gru_op = define("gru", _gru, _gru_vjp, differentiable=(0, 1))
@@ -385,7 +397,6 @@ def _rnn(
     if b_ih is not None:
         out += b_ih + b_hh
     recurrent = w_hh.T
-    h = h.copy()
     product = np.empty_like(h)
     for rows, n in _steps(sizes, reverse):
         z = out[rows]
@@ -394,8 +405,8 @@ def _rnn(
             np.maximum(z, 0, z)
         else:
             np.tanh(z, z)
-        h[:n] = z
-    return _narrowed(dtype, out, h)
+        h = _moved(h, z)
+    return _narrowed(dtype, out, h.copy())
 
 
 def _rnn_gradients(
@@ -410,6 +421,7 @@ def _rnn_gradients(
     relu: bool,
     sizes: tuple[int, ...],
     reverse: bool,
+    want_x: bool,
 ) -> list[Maybe]:
     steps = _steps(sizes, reverse)
     slopes = (out > 0).astype(out.dtype) if relu else 1 - out * out
@@ -421,7 +433,7 @@ def _rnn_gradients(
         slopes[rows] *= dh
         np.matmul(slopes[rows], w_hh, dh)
     h_before = _before(out, h, steps)
-    result = _weight_gradients(slopes, slopes, x, h_before, w_ih, b_ih is not None)
+    result = _weight_gradients(slopes, slopes, x, h_before, w_ih, b_ih is not None, want_x)
     return [result[0], to_h, *result[1:]]
 
 
@@ -445,6 +457,7 @@ def _rnn_vjp(
     relu: bool,
     sizes: tuple[int, ...],
     reverse: bool,
+    needs: tuple[bool, ...],
 ) -> list[Value | None]:
     operands = [x, h, w_ih, w_hh, b_ih, b_hh]
     if state.grad:
@@ -461,7 +474,9 @@ def _rnn_vjp(
     arrays = _widened(*(None if v is None else v._array for v in operands[:5]))
     grads = _widened(x._array, *(None if v is None else v._array for v in g[:2]))[1:]
     (saved,) = _widened(y[0]._array)
-    return _wrapped(operands, _rnn_gradients(*grads, saved, *arrays, relu, sizes, reverse))
+    return _wrapped(
+        operands, _rnn_gradients(*grads, saved, *arrays, relu, sizes, reverse, needs[0])
+    )
 
 
 rnn_op = define("rnn", _rnn, _rnn_vjp)
@@ -473,7 +488,7 @@ rnn_op = define("rnn", _rnn, _rnn_vjp)
 def _wrapped(operands: list[Value | None], gradients: list[Maybe]) -> list[Value | None]:
     """The gradients of those operands that are tensors, each in its operand's dtype."""
     return [
-        wrap(g.astype(v._array.dtype, copy=False))
+        None if g is None else wrap(g.astype(v._array.dtype, copy=False))
         for v, g in zip(operands, gradients, strict=True)
         if v is not None
     ]
