@@ -16,7 +16,7 @@ from .._missing import missing
 from ..core.generator import Generator
 from ..core.modes import no_grad
 from ..core.value import Value
-from ..tensor._creation import empty
+from ..tensor._creation import empty, empty_like
 from ..tensor._random import randperm
 from ..tensor._tensor import Tensor
 
@@ -98,16 +98,35 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Normal numbers, given that they lie within [a, b]: by the inverse of the distribution."""
+    """Normal numbers, given that they lie within [a, b].
+
+    Where that is likely, those outside are drawn again; else uniform numbers of [a, b] are drawn
+    until each is accepted, with a probability in proportion to the density.
+    """
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
             "The distribution of values may be incorrect.",
             stacklevel=2,
         )
-    low, high = _below((a - mean) / std), _below((b - mean) / std)
-    tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-    return tensor.erfinv_().mul_(std * math.sqrt(2.0)).add_(mean).clamp_(min=a, max=b)
+    array = tensor._array
+    if _below((b - mean) / std) - _below((a - mean) / std) > 0.3:
+        low, high = (np.asarray(bound).astype(array.dtype) for bound in (a, b))
+        tensor.normal_(mean, std, generator=generator)
+        while (outside := (array < low) | (array > high)).any():
+            again = empty_like(tensor).normal_(mean, std, generator=generator)
+            np.copyto(array, again._array, where=outside)
+        return tensor
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+    pending = np.ones(array.shape, bool)
+    while pending.any():
+        candidates = empty_like(tensor).uniform_(a, b, generator=generator)
+        np.copyto(array, candidates._array, where=pending)
+        density = candidates.sub_(mean).div_(std).pow_(2).mul_(-0.5).sub_(peak)
+        chance = empty_like(tensor).uniform_(generator=generator).log_()
+        pending &= chance._array > density._array
+    tensor.counter().bump("trunc_normal_")
+    return tensor
 
 
 @no_grad()

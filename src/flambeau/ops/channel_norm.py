@@ -205,9 +205,9 @@ def _check_batch(shape: tuple[int, ...]) -> None:
         )
 
 
-def _follow(running: Value | None, now: ndarray, momentum: float) -> None:
+def _follow(running: Value | None, now: ndarray, momentum: float, count: int) -> None:
     """Move a running statistic towards its value in this batch."""
-    if running is None:
+    if running is None or not count:
         return
     array = running._array
     new = (1 - momentum) * wide(array) + momentum * now
@@ -252,8 +252,8 @@ def batch_norm(
     y, mean, _, var = _batch_norm(input, weight, bias, *stats, bool(training), eps)
     if training and (running_mean is not None or running_var is not None):
         count = input._array.size // max(shape[1], 1)
-        _follow(running_mean, mean._array, momentum)
-        _follow(running_var, var._array * (count / max(count - 1, 1)), momentum)
+        _follow(running_mean, mean._array, momentum, count)
+        _follow(running_var, var._array * (count / max(count - 1, 1)), momentum, count)
     return y
 
 
@@ -404,6 +404,6 @@ def instance_norm(
     if running_mean is not None or running_var is not None:
         count = math.prod(shape[2:])
         var = (1 / np.square(rstd._array) - eps) * (count / max(count - 1, 1))
-        _follow(running_mean, mean._array.mean(0), momentum)
-        _follow(running_var, var.mean(0), momentum)
+        _follow(running_mean, mean._array.mean(0), momentum, shape[0])
+        _follow(running_var, var.mean(0), momentum, shape[0])
     return y

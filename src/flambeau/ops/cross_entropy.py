@@ -100,6 +100,12 @@ def _reduced(losses: ndarray, w: ndarray, reduction: str) -> ndarray:
     return np.asarray(total / w.sum(dtype=w.dtype) if reduction == "mean" else total)
 
 
+def _shares(w: ndarray) -> ndarray:
+    """``w`` over its sum; zeros where all targets are ignored."""
+    total = w.sum(dtype=w.dtype)
+    return w / total if total else w
+
+
 def _nll_grad_forward(
     grad: ndarray,
     logp: ndarray,
@@ -111,7 +117,7 @@ def _nll_grad_forward(
     wide = _wide(logp)
     index, w, _ = _picked(wide, target, weight, ignore_index)
     if reduction == "mean":
-        w = w / w.sum(dtype=w.dtype)
+        w = _shares(w)
     out = np.zeros(wide.shape, wide.dtype)
     value = -_wide(grad) * w
     if wide.ndim == 1:
@@ -180,7 +186,7 @@ def _entropy_grad_forward(
     axis = 1 if logp.ndim > 1 else 0
     index, w, _ = _picked(logp, target, weight, ignore_index)
     if reduction == "mean":
-        w = w / w.sum(dtype=w.dtype)
+        w = _shares(w)
     scale = np.expand_dims(_wide(grad) * w, axis)
     out = np.exp(logp)
     if out.ndim == 2:
