@@ -41,7 +41,13 @@ SURFACE = 5
 
 #: The files whose business it is to import by a name that is not written in the source.
 #: The root package may load a public package (nn, optim, ...) when it is first asked for.
-DYNAMIC_IMPORTS = {"flambeau", "flambeau._optional", "flambeau.compat", "flambeau.cli"}
+DYNAMIC_IMPORTS = {
+    "flambeau",
+    "flambeau._optional",
+    "flambeau.cli",
+    "flambeau.compat",
+    "flambeau.tensor._tensor",  # methods on demand
+}
 
 MAX_LINES = 800
 MODULES_OVER_NUMPY = 60

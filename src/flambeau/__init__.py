@@ -59,21 +59,11 @@ from .core.modes import (
     set_grad_enabled,
 )
 from .core.promotion import result_type
-from .functions.differences import *  # noqa: F403
-from .functions.einsum import *  # noqa: F403
-from .functions.linear_algebra import *  # noqa: F403
-from .functions.products import *  # noqa: F403
-from .functions.statistics import *  # noqa: F403
-from .functions.shape import *  # noqa: F403
-from .functions.view_copies import *  # noqa: F403
-from .ops.addmm import *  # noqa: F403
 from .ops.arithmetic import *  # noqa: F403
 from .ops.bounds import *  # noqa: F403
 from .ops.comparison import *  # noqa: F403
-from .ops.complexes import *  # noqa: F403
 from .ops.elementwise import *  # noqa: F403
 from .ops.extrema import *  # noqa: F403
-from .ops.factorisations import *  # noqa: F403
 from .ops.gathering import *  # noqa: F403
 from .ops.geometry import *  # noqa: F403
 from .ops.indexing import *  # noqa: F403
@@ -87,24 +77,12 @@ from .ops.memory import (
     memory_format,
     preserve_format,
 )
-from .ops.moments import *  # noqa: F403
 from .ops.multivariate import *  # noqa: F403
-from .ops.norms import *  # noqa: F403
-from .ops.order_statistics import *  # noqa: F403
-from .ops.padding import *  # noqa: F403
 from .ops.pieces import *  # noqa: F403
 from .ops.products import *  # noqa: F403
 from .ops.rearranging import *  # noqa: F403
 from .ops.reductions import *  # noqa: F403
 from .ops.rounding import *  # noqa: F403
-from .ops.scans import *  # noqa: F403
-from .ops.scattering import *  # noqa: F403
-from .ops.searching import *  # noqa: F403
-from .ops.softmax import *  # noqa: F403
-from .ops.solving import *  # noqa: F403
-from .ops.sorting import *  # noqa: F403
-from .ops.special_functions import *  # noqa: F403
-from .ops.spectra import *  # noqa: F403
 from .ops.views import *  # noqa: F403
 from .tensor._creation import *  # noqa: F403
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided
@@ -183,17 +161,64 @@ _ON_DEMAND = (
 _FUNCTIONS_ON_DEMAND = {
     name: module
     for module, names in {
+        "functions.differences": "cumulative_trapezoid diff trapezoid trapz",
         "functions.distances": "cdist cosine_similarity pairwise_distance pdist",
         "functions.dropout": "alpha_dropout dropout feature_alpha_dropout",
-        "ops.activations": """celu celu_ hardshrink prelu relu relu_ rrelu rrelu_ selu selu_
-            threshold threshold_""",
+        "functions.einsum": "einsum",
+        "functions.linear_algebra": "lu matrix_power pca_lowrank pinverse svd_lowrank",
+        "functions.products": "bilinear chain_matmul cross ger inner kron outer tensordot vander",
+        "functions.shape": """
+            atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors
+            cartesian_prod channel_shuffle column_stack combinations dstack hstack meshgrid
+            pixel_shuffle pixel_unshuffle row_stack tril_indices triu_indices vstack
+        """,
+        "functions.statistics": "corrcoef cov nanquantile quantile renorm",
+        "functions.view_copies": """
+            alias_copy as_strided_copy detach_copy diagonal_copy expand_copy narrow_copy
+            permute_copy select_copy split_copy split_with_sizes_copy squeeze_copy t_copy
+            transpose_copy unbind_copy unfold_copy unsqueeze_copy view_as_complex_copy
+            view_as_real_copy view_copy
+        """,
+        "ops.activations": """
+            celu celu_ hardshrink prelu relu relu_ rrelu rrelu_ selu selu_ threshold threshold_
+        """,
+        "ops.addmm": "addbmm addmm addmv addr baddbmm",
         "ops.channel_norm": "group_norm",
-        "ops.convolution": """conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d
-            conv_transpose3d convolution""",
+        "ops.complexes": "angle complex conj conj_physical polar",
+        "ops.convolution": """
+            conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d
+            convolution
+        """,
+        "ops.factorisations": "cholesky geqrf lu_unpack orgqr ormqr qr",
+        "ops.moments": "std std_mean var var_mean",
         "ops.normalisation": "layer_norm rms_norm",
-        "ops.pooling": """adaptive_avg_pool1d avg_pool1d max_pool1d max_pool1d_with_indices
-            max_pool2d max_pool3d""",
+        "ops.norms": "dist norm",
+        "ops.order_statistics": "kthvalue median mode nanmedian",
+        "ops.padding": "constant_pad_nd",
+        "ops.pooling": """
+            adaptive_avg_pool1d avg_pool1d max_pool1d max_pool1d_with_indices max_pool2d
+            max_pool3d
+        """,
         "ops.resampling": "affine_grid_generator grid_sampler grid_sampler_2d grid_sampler_3d",
+        "ops.scans": "cummax cummin cumprod cumsum logcumsumexp",
+        "ops.scattering": """
+            diagonal_scatter index_add index_copy index_fill index_reduce masked_scatter put
+            scatter scatter_add scatter_reduce select_scatter slice_scatter
+        """,
+        "ops.searching": """
+            bincount bucketize histc histogram histogramdd isin searchsorted unique
+            unique_consecutive
+        """,
+        "ops.softmax": "log_softmax softmax",
+        "ops.solving": """
+            cholesky_inverse cholesky_solve det inverse logdet lu_solve matrix_exp slogdet
+            triangular_solve
+        """,
+        "ops.sorting": "argsort msort sort topk",
+        "ops.special_functions": """
+            digamma erf erfc erfinv i0 igamma igammac lgamma mvlgamma polygamma sinc xlogy
+        """,
+        "ops.spectra": "svd",
     }.items()
     for name in names.split()
 }

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ._scalar_apply import choose, elementwise, polynomial, ratio, table32, table64
+from ._scalar_elementary import log1p_near
 
 # fmt: off
 _ERF32 = (
@@ -215,15 +216,6 @@ def log_ndtr(x: np.ndarray) -> np.ndarray:
         return np.log(0.5 * _erfcx_positive(-x * _SQRT_HALF, _ERFCX)) - 0.5 * (x * x)
 
     return choose(x < 0.0, left, lambda x: log1p_near(-_ndtr(-x, _ERFCX)), x)
-
-
-def log1p_near(u: np.ndarray) -> np.ndarray:
-    """log(1 + u) for u > -1 and finite, faster than np.log1p, which NumPy does not vectorise.
-
-    The rounding error of 1 + u is put back to first order (Kahan).
-    """
-    w = 1.0 + u
-    return np.log(w) + (u - (w - 1.0)) / w
 
 
 def _quantile(central: np.ndarray, tail: np.ndarray, centre_table: _Table) -> np.ndarray:

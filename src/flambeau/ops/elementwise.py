@@ -15,7 +15,7 @@ from .._dtypes import FLOATING, from_numpy, get_default_dtype
 from ..core.op import binary, define, unary, unsupported
 from ..core.twins import accepts_out
 from ..core.value import Value
-from . import scalar_math
+from . import _scalar_elementary
 from .arithmetic import conjugate as conj
 
 # ---- exponentials, logarithms, roots -------------------------------------------------------
@@ -24,11 +24,11 @@ _LN2, _LN10 = math.log(2), math.log(10)
 
 
 def _expm1(x: np.ndarray) -> np.ndarray:
-    return scalar_math.expm1(x) if x.dtype.kind == "c" else np.expm1(x)
+    return _scalar_elementary.expm1(x) if x.dtype.kind == "c" else np.expm1(x)
 
 
 def _log1p(x: np.ndarray) -> np.ndarray:
-    return scalar_math.log1p(x) if x.dtype.kind == "c" else np.log1p(x)
+    return _scalar_elementary.log1p(x) if x.dtype.kind == "c" else np.log1p(x)
 
 
 exp = unary("exp", np.exp, lambda g, y: g * conj(y), doc="e ** input.")
@@ -42,7 +42,7 @@ log1p = unary("log1p", _log1p, lambda g, x: g / conj(x + 1), doc="log(1 + input)
 sqrt = unary("sqrt", np.sqrt, lambda g, y: g / conj(2 * y), doc="The square root; nan below 0.")
 rsqrt = unary(
     "rsqrt",
-    lambda x: np.reciprocal(np.sqrt(x)),
+    lambda x, out=None: np.reciprocal(np.sqrt(x, out=out), out=out),
     lambda g, y: g * conj(y * y * y) * -0.5,
     doc="1 / sqrt(input).",
 )
@@ -111,10 +111,13 @@ _tanh_backward = binary(
 tanh = unary("tanh", np.tanh, lambda g, y: _tanh_backward(g, y), doc="The hyperbolic tangent.")
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    y = np.exp(np.negative(x))
-    y += 1.0
-    return np.reciprocal(y, out=y) if y.ndim else np.reciprocal(y)
+def _sigmoid(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    if out is None:
+        return np.reciprocal(np.add(np.exp(np.negative(x)), 1.0))
+    np.negative(x, out=out)
+    np.exp(out, out=out)
+    np.add(out, 1.0, out=out)
+    return np.reciprocal(out, out=out)
 
 
 def _sigmoid_slope(g: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -143,7 +146,7 @@ def _logit_vjp(g: Value, x: Value, eps: float | None) -> Value:
     return (g * slope).masked_fill((x < eps) | (x > 1 - eps), 0)
 
 
-_logit_op = define("logit", lambda x, eps: scalar_math.logit(x, eps=eps), {"x": _logit_vjp})
+_logit_op = define("logit", lambda x, eps: _scalar_elementary.logit(x, eps=eps), {"x": _logit_vjp})
 
 
 def floating(name: str, input: Value) -> Value:

@@ -8,10 +8,10 @@ from .._dtypes import COMPLEX, FLOATING, complex128, dtype, float64, from_numpy
 from .._errors import type_name
 from .._shapes import broadcast
 from ..core.op import binary, define, unsupported
-from ..core.promotion import Number, is_number, result_type, widened
+from ..core.promotion import Number, by_pieces, is_number, result_type
 from ..core.twins import accepts_out
 from ..core.value import Value
-from . import scalar_math
+from . import _scalar_elementary
 from .arithmetic import as_dtype, conjugate, mul, pow, unbroadcast
 
 # ---- angles and lengths --------------------------------------------------------------------
@@ -48,7 +48,7 @@ hypot = binary(
 
 logaddexp = binary(
     "logaddexp",
-    scalar_math.logaddexp,
+    _scalar_elementary.logaddexp,
     (
         lambda g, a, b: g / conjugate(1 + (b - a).exp()),
         lambda g, a, b: g / conjugate(1 + (a - b).exp()),
@@ -59,7 +59,7 @@ logaddexp = binary(
 )
 logaddexp2 = binary(
     "logaddexp2",
-    scalar_math.logaddexp2,
+    _scalar_elementary.logaddexp2,
     (
         lambda g, a, b: g / (1 + (b - a).exp2()),
         lambda g, a, b: g / (1 + (a - b).exp2()),
@@ -89,7 +89,7 @@ def _addcdiv(x: np.ndarray, a: np.ndarray, b: np.ndarray, value: Number) -> np.n
 
 addcmul_op = define(
     "addcmul",
-    widened(_addcmul),
+    by_pieces(_addcmul),
     {
         "x": lambda g, x_shape: unbroadcast(g, x_shape),
         "a": lambda g, a_shape, b, value: unbroadcast(g * conjugate(b * value), a_shape),
@@ -98,7 +98,7 @@ addcmul_op = define(
 )
 addcdiv_op = define(
     "addcdiv",
-    widened(_addcdiv),
+    by_pieces(_addcdiv),
     {
         "x": lambda g, x_shape: unbroadcast(g, x_shape),
         "a": lambda g, a_shape, b, value: unbroadcast(g * conjugate(value / b), a_shape),
@@ -164,7 +164,7 @@ def lerp_array(start: np.ndarray, end: np.ndarray, weight: np.ndarray | Number) 
 
 _lerp_number = define(
     "lerp",
-    widened(lerp_array),
+    by_pieces(lerp_array),
     {
         "start": lambda g, weight, start_shape: unbroadcast(g * conjugate(1 - weight), start_shape),
         "end": lambda g, weight, end_shape: unbroadcast(g * conjugate(weight), end_shape),
@@ -172,7 +172,7 @@ _lerp_number = define(
 )
 _lerp_tensor = define(
     "lerp_tensor",
-    widened(lerp_array),
+    by_pieces(lerp_array),
     {
         "start": lambda g, weight, start_shape: unbroadcast(g * conjugate(1 - weight), start_shape),
         "end": lambda g, weight, end_shape: unbroadcast(g * conjugate(weight), end_shape),

@@ -13,7 +13,7 @@ from ..core.op import binary, define, unary, unsupported
 from ..core.promotion import Number, result_type
 from ..core.twins import accepts_out
 from ..core.value import Value
-from . import scalar_math
+from . import _scalar_elementary
 from .arithmetic import as_dtype, flat, no_derivative, unbroadcast
 
 # ---- to whole numbers ----------------------------------------------------------------------
@@ -47,7 +47,7 @@ frac = unary(
 
 _round_decimals = define(
     "round_decimals",
-    lambda x, decimals: scalar_math.round_decimals(x, decimals=decimals),
+    lambda x, decimals: _scalar_elementary.round_decimals(x, decimals=decimals),
     {"x": flat},
 )
 _round_decimals.op.grad_name = "RoundBackward1"
@@ -170,7 +170,7 @@ def heaviside(input: Value, values: Value, *, out: Value | None = None) -> Value
 
 _nextafter_op = define(
     "nextafter",
-    scalar_math.nextafter,
+    _scalar_elementary.nextafter,
     {
         "x": lambda g, x, towards: unbroadcast(g.masked_fill(x == towards, 0), x._array.shape),
         "towards": lambda g, x, towards: unbroadcast(flat(g), towards._array.shape),
@@ -195,7 +195,7 @@ def _frexp_vjp(g: list[Value | None], y: tuple[Value, Value]) -> Value | None:
     return None if mantissa is None else mantissa * exponent.neg().to(mantissa.dtype).exp2()
 
 
-frexp_op = define("frexp", scalar_math.frexp, {"x": _frexp_vjp}, differentiable=(0,))
+frexp_op = define("frexp", _scalar_elementary.frexp, {"x": _frexp_vjp}, differentiable=(0,))
 
 
 @accepts_out

@@ -37,7 +37,27 @@ from ._scalar_bessel import (
     k1e,
     spherical_bessel_j0,
 )
-from ._scalar_erf import erf, erfc, erfcx, erfinv, log1p_near, log_ndtr, ndtr, ndtri
+from ._scalar_elementary import (
+    entr,
+    expit,
+    expm1,
+    frexp,
+    ldexp,
+    log1p,
+    log1p_near,
+    log_sigmoid,
+    logaddexp,
+    logaddexp2,
+    logit,
+    nextafter,
+    round_decimals,
+    sinc,
+    softplus,
+    tanh,
+    xlog1py,
+    xlogy,
+)
+from ._scalar_erf import erf, erfc, erfcx, erfinv, log_ndtr, ndtr, ndtri
 from ._scalar_gamma import (
     digamma,
     gammainc,
@@ -48,213 +68,6 @@ from ._scalar_gamma import (
     trigamma,
     zeta,
 )
-
-_LOG2 = math.log(2.0)
-# (1 - log(1 + u)/u)/u on [0, 1]: weighted least-squares fit (Lawson's iteration, 40 digits).
-_LOG1P_REST = (
-    table32(-0.0005073944, 0.0062677697, 0.3287982, 0.49999976),
-    table32(0.39548486, 1.3242501, 1.0),
-)
-
-
-def _or_complex(formula: Callable[..., np.ndarray]) -> Callable[[Callable], Callable]:
-    """Decorator for a real function: complex arguments go to ``formula`` instead."""
-
-    def decorate(real: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-        @functools.wraps(real)
-        def apply(*arguments: object) -> np.ndarray:
-            if not any(np.iscomplexobj(a) for a in arguments):
-                return real(*arguments)
-            with np.errstate(all="ignore"):
-                return np.asarray(formula(*(np.asarray(a) for a in arguments)))
-
-        return apply
-
-    return decorate
-
-
-def _as_complex(real: np.ndarray, imaginary: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    out = np.empty(real.shape, dtype)
-    out.real, out.imag = real, imaginary
-    return out
-
-
-def _log1p_unit(u: np.ndarray) -> np.ndarray:
-    """log(1 + u) for 0 <= u <= 1; in float32 from a table, two roundings better than by np.log."""
-    if u.dtype == np.float64:
-        return log1p_near(u)
-    return u - u * u * ratio(u, _LOG1P_REST)
-
-
-def _expit_complex(z: np.ndarray) -> np.ndarray:
-    e = np.exp(np.where(z.real < 0.0, z, -z))  # never overflows
-    return np.where(z.real < 0.0, e, 1.0) / (1.0 + e)
-
-
-@_or_complex(_expit_complex)
-@elementwise()
-def expit(x: np.ndarray) -> np.ndarray:
-    """Logistic sigmoid 1/(1 + exp(-x)), complex too. Error <= 4 ulp; 0 where exp(-x) overflows."""
-    e = np.exp(-x)
-    e += 1.0
-    return np.divide(1.0, e, out=e)
-
-
-@elementwise()
-def log_sigmoid(x: np.ndarray) -> np.ndarray:
-    """log(expit(x)) = min(x, 0) - log(1 + exp(-|x|)). Error <= 3 ulp."""
-    return np.minimum(x, 0.0) - _log1p_unit(np.exp(-np.abs(x)))
-
-
-@elementwise()
-def softplus(x: np.ndarray, *, beta: float = 1.0, threshold: float = 20.0) -> np.ndarray:
-    """log(1 + exp(beta x))/beta, and x itself where beta x > threshold, as PyTorch defines it.
-
-    Error <= 3 ulp below the threshold.
-    """
-    z = x * beta
-    value = (np.maximum(z, 0.0) + _log1p_unit(np.exp(-np.abs(z)))) / beta
-    return np.where(z > threshold, x, value)
-
-
-@elementwise(double=True)
-def logit(x: np.ndarray, *, eps: float | None = None) -> np.ndarray:
-    """log(x/(1 - x)), with x clamped to [eps, 1 - eps] first if eps is given; nan outside [0, 1].
-
-    Error <= 3 ulp, also beside the zero at 1/2.
-    """
-    if eps is not None:
-        x = np.minimum(np.maximum(x, eps), 1.0 - eps)
-    return choose(
-        np.abs(x - 0.5) < 0.25,
-        lambda x: log1p_near((x - 0.5) / (0.5 * (1.0 - x))),
-        lambda x: np.log(x / (1.0 - x)),
-        x,
-    )
-
-
-@elementwise(double=True)
-def entr(x: np.ndarray) -> np.ndarray:
-    """Entropy's term: -x log(x) for x > 0, 0 at 0, -inf for x < 0."""
-    value = -x * np.log(np.abs(x))
-    return np.where(x == 0.0, 0.0, np.where(x < 0.0, -np.inf, value))
-
-
-@elementwise()
-def xlogy(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """x log(y), and 0 at x = 0 whatever y is, except nan."""
-    return np.where((x == 0.0) & (y == y), 0.0, x * np.log(y))
-
-
-@elementwise()
-def xlog1py(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """x log(1 + y), and 0 at x = 0 whatever y is, except nan."""
-    return np.where((x == 0.0) & (y == y), 0.0, x * np.log1p(y))
-
-
-def _logaddexp_complex(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    swap = x.real < y.real
-    larger, smaller = np.where(swap, y, x), np.where(swap, x, y)
-    same = np.isinf(larger.real) & (x == y)
-    value = larger + _log1p_complex(np.exp(np.where(same, 0.0, smaller - larger)))
-    return np.where(np.isnan(x) | np.isnan(y), complex(np.nan, np.nan), value)
-
-
-@_or_complex(_logaddexp_complex)
-@elementwise()
-def logaddexp(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """log(exp(x) + exp(y)), complex too. Error <= 2 ulp of the larger of |x|, |y| and 1."""
-    distance = np.where(x == y, 0.0, np.abs(x - y))  # inf - inf is 0 here
-    return np.maximum(x, y) + _log1p_unit(np.exp(-distance))
-
-
-@elementwise()
-def logaddexp2(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """log2(2^x + 2^y). Error <= 2 ulp of the larger of |x|, |y| and 1."""
-    distance = np.where(x == y, 0.0, np.abs(x - y))
-    return np.maximum(x, y) + _log1p_unit(np.exp(distance * -_LOG2)) * (1.0 / _LOG2)
-
-
-def _sinc_complex(z: np.ndarray) -> np.ndarray:
-    scaled = z * math.pi
-    return np.where(z == 0.0, 1.0, np.sin(scaled) / np.where(z == 0.0, 1.0, scaled))
-
-
-@_or_complex(_sinc_complex)
-@elementwise()
-def sinc(x: np.ndarray) -> np.ndarray:
-    """sin(pi x)/(pi x), complex too; 1 at 0, exactly 0 at other integers. Error <= 4 ulp."""
-    whole = np.rint(x)
-    odd = np.abs(whole - 2.0 * np.rint(0.5 * whole))
-    sine = np.sin((x - whole) * math.pi) * (1.0 - 2.0 * odd)
-    return np.where(x == 0.0, 1.0, sine / (x * math.pi))
-
-
-def _log1p_complex(z: np.ndarray) -> np.ndarray:
-    x, y = z.real, z.imag
-    near = 0.5 * np.log1p(x * (2.0 + x) + y * y)  # log|1 + z| where |z| is small
-    far = np.log(np.hypot(1.0 + x, y))
-    real = np.where(np.hypot(x, y) < 0.5, near, far)
-    return _as_complex(real, np.arctan2(y, 1.0 + x), z.dtype)
-
-
-@_or_complex(_log1p_complex)
-@elementwise()
-def log1p(x: np.ndarray) -> np.ndarray:
-    """log(1 + x), complex too."""
-    return np.log1p(x)
-
-
-def _expm1_complex(z: np.ndarray) -> np.ndarray:
-    x, y = z.real, z.imag
-    half = np.sin(0.5 * y)
-    growth = np.exp(x)
-    real = np.expm1(x) * np.cos(y) - 2.0 * half * half
-    return _as_complex(real, np.where(y == 0.0, y, growth * np.sin(y)), z.dtype)
-
-
-@_or_complex(_expm1_complex)
-@elementwise()
-def expm1(x: np.ndarray) -> np.ndarray:
-    """exp(x) - 1, complex too."""
-    return np.expm1(x)
-
-
-@elementwise()
-def round_decimals(x: np.ndarray, *, decimals: int = 0) -> np.ndarray:
-    """x to ``decimals`` digits after the point, halves to even of the scaled value, as PyTorch.
-
-    Like there, no digit is looked up in decimal: the value is scaled by 10^|decimals|, rounded and
-    scaled back in x's own precision; overflow on the way stays.
-    """
-    scale = np.array(10.0 ** abs(decimals)).astype(x.dtype)
-    return np.rint(x * scale) / scale if decimals >= 0 else np.rint(x / scale) * scale
-
-
-def frexp(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mantissa in [1/2, 1) with x's sign and int32 exponent, x = mantissa * 2^exponent."""
-    mantissa, exponent = via_float32(np.frexp)(x)
-    return np.asarray(mantissa), np.asarray(np.where(np.isfinite(x), exponent, 0), np.int32)
-
-
-@elementwise()
-def ldexp(x: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """x * 2^exponent, the power taken first in the result's type, so that it may overflow."""
-    return x * np.exp2(exponent)
-
-
-def nextafter(x: np.ndarray, towards: np.ndarray) -> np.ndarray:
-    """The next number of x's type from x towards the other; equal ones give ``towards``."""
-    dtype = float_type((x, towards))
-    with np.errstate(all="ignore"):
-        return np.asarray(np.nextafter(np.asarray(x, dtype), np.asarray(towards, dtype)))
-
-
-@elementwise()
-def tanh(x: np.ndarray) -> np.ndarray:
-    """Hyperbolic tangent; float16 and bfloat16 through float32."""
-    return np.tanh(x)
-
 
 # ---- orthogonal polynomials of degree n at x, both broadcast -------------------------------
 # Definitions: DLMF 18.3, 18.9. As in PyTorch, a degree that is not whole is cut towards zero, one

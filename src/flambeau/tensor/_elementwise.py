@@ -10,16 +10,13 @@ import numpy as np
 
 from ..core.twins import inplace, inplace_binary, inplace_unary
 from ..ops import (
-    activations,
     arithmetic,
     bounds,
     comparison,
-    complexes,
     elementwise,
     inplace_formulas,
     multivariate,
     rounding,
-    special_functions,
 )
 
 
@@ -160,37 +157,8 @@ class ElementwiseMethods:
     deg2rad_ = inplace(elementwise.deg2rad)
     rad2deg = elementwise.rad2deg
     rad2deg_ = inplace(elementwise.rad2deg)
-    erf = special_functions.erf
-    erf_ = inplace(special_functions.erf)
-    erfc = special_functions.erfc
-    erfc_ = inplace(special_functions.erfc)
-    erfinv = special_functions.erfinv
-    erfinv_ = inplace(special_functions.erfinv)
-    lgamma = special_functions.lgamma
-    lgamma_ = inplace(special_functions.lgamma)
-    digamma = special_functions.digamma
-    digamma_ = inplace(special_functions.digamma)
-    sinc = special_functions.sinc
-    sinc_ = inplace(special_functions.sinc)
-    i0 = special_functions.i0
-    i0_ = inplace(special_functions.i0)
-    igamma = special_functions.igamma
-    igamma_ = inplace(special_functions.igamma)
-    igammac = special_functions.igammac
-    igammac_ = inplace(special_functions.igammac)
-    mvlgamma = special_functions.mvlgamma
-    mvlgamma_ = inplace(special_functions.mvlgamma)
-    xlogy = special_functions.xlogy
-    xlogy_ = inplace(special_functions.xlogy)
-    polygamma = special_functions.polygamma_method
-    polygamma_ = inplace(special_functions.polygamma_method, "polygamma_")
 
     # ---- activations -----------------------------------------------------------------------
-
-    relu = activations.relu
-    relu_ = activations.relu_
-    hardshrink = activations.hardshrink
-    prelu = activations.prelu
 
     # ---- rounding, signs, magnitudes -------------------------------------------------------
 
@@ -260,11 +228,6 @@ class ElementwiseMethods:
     float_power_ = multivariate.float_power_
 
     # ---- complex numbers -------------------------------------------------------------------
-
-    angle = complexes.angle
-    conj = complexes.conj
-    conj_physical = complexes.conj_physical
-    conj_physical_ = inplace(complexes.conj_physical)
 
     # ---- comparisons, logic, choice --------------------------------------------------------
 

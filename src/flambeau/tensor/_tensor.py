@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .. import _dtypes
@@ -21,6 +24,45 @@ from ._storage import StorageMethods
 from ._views import ViewMethods
 
 
+# The methods of _further.py, which is loaded when one of them is first asked for.
+NAMES = """
+    erf erf_ erfc erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ sinc sinc_ i0 i0_
+    igamma igamma_ igammac igammac_ mvlgamma mvlgamma_ xlogy xlogy_ polygamma polygamma_
+    relu relu_ hardshrink prelu angle conj conj_physical conj_physical_ var std norm dist
+    renorm renorm_ median nanmedian mode kthvalue quantile nanquantile diff sort argsort
+    msort topk unique unique_consecutive bincount histc histogram cov corrcoef cumsum
+    cumsum_ cumprod cumprod_ cummax cummin logcumsumexp log_softmax softmax addbmm addbmm_
+    addmm addmm_ addmv addmv_ addr addr_ baddbmm baddbmm_ cross ger inner kron outer
+    cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu lu_solve matrix_exp
+    matrix_power orgqr ormqr pinverse qr slogdet svd triangular_solve scatter scatter_
+    scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_add index_add_ index_copy
+    index_copy_ index_fill index_fill_ index_reduce index_reduce_ put put_ masked_scatter
+    masked_scatter_ select_scatter slice_scatter diagonal_scatter
+"""
+
+
+class _Later:
+    """The place of a method of _further.py until the first access, which loads them all."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, tensor: Tensor | None, cls: type[Tensor]) -> object:
+        methods = importlib.import_module("._further", __package__).FurtherMethods
+        for name in NAMES.split():
+            setattr(Tensor, name, vars(methods)[name])
+        return getattr(cls if tensor is None else tensor, self.name)
+
+
+if TYPE_CHECKING:
+    from ._further import FurtherMethods
+else:
+    _places = {name: _Later(name) for name in NAMES.split()}
+    FurtherMethods = type("FurtherMethods", (), {"__slots__": (), **_places})
+
+
 class Tensor(
     ElementwiseMethods,
     ReductionMethods,
@@ -32,6 +74,7 @@ class Tensor(
     ConversionMethods,
     StorageMethods,
     DtypeMethods,
+    FurtherMethods,
     Value,
 ):
     """An n-dimensional array of one dtype that remembers how it was computed.
