@@ -54,7 +54,12 @@ def pairwise_distance(
 
 def _norm(difference: Value, p: float) -> Value:
     """The p-norm over the last dimension; 0 where that is empty."""
-    return vector_norm(difference, p, -1) if difference.shape[-1] else difference.sum(-1)
+    if not difference.shape[-1]:
+        return difference.sum(-1)
+    distance = vector_norm(difference, p, -1)
+    if p == 0:  # counts do not change with the operands: the gradient is 0, not missing
+        distance = distance + difference.masked_fill(wrap(np.array(True)), 0).sum(-1)
+    return distance
 
 
 def pdist(input: Value, p: float = 2) -> Value:
