@@ -45,11 +45,10 @@ from ._dtypes import (
 from ._dtypes import bool_ as bool
 from ._dtypes import float_ as float
 from ._dtypes import int_ as int
-from ._missing import missing as _missing_name
 from ._settings import *  # noqa: F403
+from ._settings import keep_freed_memory as _keep_freed_memory
 from ._settings import respect_quota as _respect_quota
 from .core import return_types
-from .core.memory import keep_freed_memory as _keep_freed_memory
 from .core.modes import (
     enable_grad,
     inference_mode,
@@ -231,7 +230,8 @@ def __getattr__(name: str) -> object:
         module = _importlib.import_module(f"{__name__}.{_FUNCTIONS_ON_DEMAND[name]}")
         globals()[name] = value = getattr(module, name)
         return value
-    raise _missing_name(__name__, name, (*globals(), *_ON_DEMAND, *_FUNCTIONS_ON_DEMAND))
+    names = (*globals(), *_ON_DEMAND, *_FUNCTIONS_ON_DEMAND)
+    raise _importlib.import_module(f"{__name__}._missing").missing(__name__, name, names)
 
 
 def __dir__() -> list[str]:

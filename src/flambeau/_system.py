@@ -9,7 +9,6 @@ Nothing here raises: what cannot be read sets no limit.
 from __future__ import annotations
 
 import ctypes
-import glob
 import os
 from collections.abc import Iterator
 
@@ -167,7 +166,9 @@ def _numpy_libraries() -> list[str]:
         return [np._core._multiarray_umath.__file__]
     # Windows looks up symbols in the library itself alone, so it has to be named.
     home = os.path.dirname(os.path.dirname(np.__file__))
-    return glob.glob(os.path.join(home, "numpy.libs", "*openblas*.dll"))
+    folder = os.path.join(home, "numpy.libs")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return [os.path.join(folder, n) for n in names if "openblas" in n and n.endswith(".dll")]
 
 
 def _find_blas(paths: list[str]) -> Blas | None:

@@ -11,7 +11,6 @@ from .. import _dtypes
 from .._dtypes import dtype
 from .._errors import type_name
 from ..core.promotion import is_number
-from ..core.tape import Leaf
 from ..core.value import Value, as_array, wrap
 from ..ops.memory import convert, laid_out, memory_format
 from ._device import device, here, layout, strided
@@ -291,9 +290,7 @@ def size_of(name: str, size: tuple) -> tuple[int, ...]:
                 )
             n = n.__index__()
         if n < 0:
-            raise RuntimeError(
-                f"Trying to create tensor with negative dimension {n}: {list(size)}"
-            )
+            raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(size)}")
         sizes.append(int(n))
     return tuple(sizes)
 
@@ -388,9 +385,7 @@ def full(
     if isinstance(fill_value, Value):
         fill_value = fill_value.item()
     if isinstance(size, int):
-        raise TypeError(
-            "full(): argument 'size' (position 1) must be tuple of ints, not int"
-        )
+        raise TypeError("full(): argument 'size' (position 1) must be tuple of ints, not int")
     shape = size_of("full", (tuple(size),))
     if out is not None:
         return _into(out, np.full(shape, fill_value, out._array.dtype))
@@ -409,8 +404,10 @@ def _like(
     format: memory_format | None,
 ) -> Value:
     d = input._array.dtype if dtype is None else _dtypes.as_dtype(dtype).numpy
-    array = np.empty_like(input._array, d) if 0 not in input._array.strides else np.empty(
-        input._array.shape, d
+    array = (
+        np.empty_like(input._array, d)
+        if 0 not in input._array.strides
+        else np.empty(input._array.shape, d)
     )
     if format is not None and format.name != "preserve_format":
         array = laid_out(array, format)
@@ -537,7 +534,9 @@ def arange(
     """``start, start + step, ...`` up to but without ``end``; length ceil((end - start) / step)."""
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, (Value, np.generic)) else v for v in (start, end, step))
+    start, end, step = (
+        v.item() if isinstance(v, (Value, np.generic)) else v for v in (start, end, step)
+    )
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if any(isinstance(v, float) and not math.isfinite(v) for v in (start, end)):
@@ -567,9 +566,7 @@ def arange(
     return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
 
 
-def range_(
-    start: float, end: float, step: float = 1, *, dtype: dtype | None = None
-) -> Value:
+def range_(start: float, end: float, step: float = 1, *, dtype: dtype | None = None) -> Value:
     """``start, start + step, ...`` up to and with ``end`` (deprecated in PyTorch: use arange)."""
     d = _dtypes.get_default_dtype() if dtype is None else _dtypes.as_dtype(dtype)
     count = math.floor((end - start) / step) + 1
@@ -592,7 +589,11 @@ def _space_type(start: object, end: object, d: dtype | None, out: Value | None) 
     if out is not None:
         return _dtypes.from_numpy(out._array.dtype)
     default = _dtypes.get_default_dtype()
-    return default.to_complex() if isinstance(start, _COMPLEX) or isinstance(end, _COMPLEX) else default
+    return (
+        default.to_complex()
+        if isinstance(start, _COMPLEX) or isinstance(end, _COMPLEX)
+        else default
+    )
 
 
 def _from_both_ends(start: float, end: float, steps: int) -> np.ndarray:
@@ -688,38 +689,8 @@ def scalar_tensor(
     return full((), s, dtype=dtype or _dtypes.get_default_dtype(), requires_grad=requires_grad)
 
 
-def complex(real: Value, imag: Value, *, out: Value | None = None) -> Value:
-    """real + i imag. RuntimeError unless both have the same floating dtype."""
-    for v in (real, imag):
-        if v._array.dtype.kind != "f":
-            raise RuntimeError(
-                "Expected both inputs to be Half, Float or Double tensors but got "
-                f"{real.dtype.legacy_name} and {imag.dtype.legacy_name}"
-            )
-    if real._array.dtype != imag._array.dtype:
-        raise RuntimeError(
-            f"Expected object of scalar type {real.dtype.legacy_name} but got scalar type "
-            f"{imag.dtype.legacy_name} for second argument"
-        )
-    if out is not None and out.dtype is not real.dtype.to_complex():
-        raise RuntimeError(
-            f"Expected object of scalar type {real.dtype.to_complex().legacy_name} but got scalar "
-            f"type {out.dtype.legacy_name} for argument 'out'"
-        )
-    from_parts = real.to(real.dtype.to_complex()) + imag.to(real.dtype.to_complex()) * 1j
-    return from_parts if out is None else out.copy_(from_parts)
-
-
-def leaf(array: np.ndarray, requires_grad: bool) -> Value:
-    """A leaf over ``array``."""
-    t = wrap(array)
-    if requires_grad:
-        t._edge = Leaf(t)
-    return t
-
-
 __all__ = [
-    "arange", "as_tensor", "asarray", "complex", "empty", "empty_like", "empty_permuted",
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_permuted",
     "empty_strided", "eye", "from_dlpack", "from_numpy", "frombuffer", "full", "full_like",
     "linspace", "logspace", "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -23,7 +23,6 @@ from ..core.value import Value, wrap
 from ._creation import DeviceLike, finished, size_of
 from ._device import CPU, layout
 
-
 Generator.device = CPU
 
 

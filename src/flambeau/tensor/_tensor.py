@@ -15,14 +15,11 @@ from ._autograd import AutogradMethods
 from ._conversion import ConversionMethods, DtypeMethods
 from ._device import CPU, Size, device, layout, strided
 from ._elementwise import ElementwiseMethods
-from ._indexing import IndexingMethods
+from ._methods import IndexingMethods, ProductMethods, ReductionMethods
 from ._printing import text_of
-from ._products import ProductMethods
 from ._random import RandomMethods
-from ._reductions import ReductionMethods
 from ._storage import StorageMethods
 from ._views import ViewMethods
-
 
 # The methods of _further.py, which is loaded when one of them is first asked for.
 NAMES = """

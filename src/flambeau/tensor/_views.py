@@ -121,7 +121,7 @@ class ViewMethods:
     @property
     def mH(self) -> Value:
         """The conjugate transpose of the last two dimensions."""
-        return views.adjoint(self)
+        return views.conjugate_transpose(self)
 
     @property
     def real(self) -> Value:
