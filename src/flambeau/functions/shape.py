@@ -146,10 +146,28 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
     try:
         return _size(_shapes.broadcast(*listed))
     except RuntimeError:
-        raise RuntimeError(
-            "Shape mismatch: objects cannot be broadcast to a single shape\n"
-            f"  {', '.join(map(str, listed))}: aligned at the right, sizes must be equal or 1"
-        ) from None
+        raise _shapes_error(listed) from None
+
+
+def _shapes_error(shapes: list[tuple[int, ...]]) -> RuntimeError:
+    """Which of ``shapes`` is the first that does not stretch to those before it, and where."""
+    for i in range(1, len(shapes)):
+        try:
+            _shapes.broadcast(*shapes[: i + 1])
+        except RuntimeError:
+            before = _shapes.broadcast(*shapes[:i])
+            d = next(
+                d
+                for d in range(-1, -len(shapes[i]) - 1, -1)
+                if shapes[i][d] != 1 and before[d] not in (1, shapes[i][d])
+            )
+            return RuntimeError(
+                f"Attempting to broadcast a dimension of length {shapes[i][d]} at {d}! Mismatching "
+                f"argument at index {i} had {shapes[i]}; but expected shape should be "
+                f"broadcastable to {list(before)}\n"
+                "  shapes are aligned at the right; sizes must be equal or 1"
+            )
+    return RuntimeError(f"shapes {shapes} do not stretch to one shape")
 
 
 def _size(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -188,7 +206,7 @@ def meshgrid(*tensors: Value | Sequence[Value], indexing: str | None = None) -> 
                 f"a tensor of shape {tuple(v._array.shape)}"
             )
         if v._array.dtype != tensors[0]._array.dtype:
-            raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
+            raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     swapped = indexing == "xy" and len(tensors) >= 2
     if swapped:
         tensors = (tensors[1], tensors[0], *tensors[2:])
@@ -210,9 +228,7 @@ def cartesian_prod(*tensors: Value) -> Value:
         raise RuntimeError("cartesian_prod expects a non-empty TensorList")
     for v in tensors:
         if v._array.ndim != 1:
-            raise RuntimeError(
-                f"Expect a 1D vector, but got shape {list(v._array.shape)} in cartesian_prod"
-            )
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(v._array.shape)}")
     if len(tensors) == 1:
         return tensors[0]
     return stack([g.flatten() for g in meshgrid(*tensors, indexing="ij")], 1)

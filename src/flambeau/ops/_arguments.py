@@ -32,7 +32,10 @@ def dimension(name: str, dim: object, ndim: int) -> int:
     return wrap_dim(dim.__index__(), ndim)
 
 
-def check_tensor(name: str, value: object, argument: str = "input") -> None:
-    """TypeError unless ``value`` is a tensor."""
+def check_tensor(name: str, value: object, argument: str = "input", position: int = 1) -> None:
+    """TypeError unless ``value``, which is the argument at ``position``, is a tensor."""
     if not isinstance(value, Value):
-        raise TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type_name(value)}")
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
+            f"{type_name(value)}"
+        )

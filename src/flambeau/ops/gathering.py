@@ -24,7 +24,7 @@ def check_index(name: str, index: Value) -> None:
         raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type_name(index)}")
     if index._array.dtype not in (INT64, INT32):
         raise RuntimeError(
-            f"{name}(): Expected dtype int32 or int64 for index, but got {index.dtype!r}"
+            f"{name}(): Expected dtype int32 or int64 for index\n  it holds {index.dtype!r}"
         )
 
 
@@ -53,6 +53,7 @@ index_select_op = define("index_select", _index_select, {"x": _index_select_vjp}
 
 def index_select(input: Value, dim: int, index: Value, *, out: Value | None = None) -> Value:
     """The slices of dimension ``dim`` at the places in the vector ``index``; a copy."""
+    check_tensor("index_select", input)
     check_index("index_select", index)
     if index._array.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
@@ -156,6 +157,7 @@ def gather(
 
     ``index``: int64, of as many dimensions as ``input``, no larger than it but in ``dim``.
     """
+    check_tensor("gather", input)
     d = dimension("gather", dim, input._array.ndim)
     if not isinstance(index, Value):
         raise TypeError(f"gather(): argument 'index' must be Tensor, not {type_name(index)}")
@@ -210,6 +212,7 @@ take_op = define("take", _take, {"x": _take_vjp})
 @accepts_out(apart=True, exact=True)
 def take(input: Value, index: Value) -> Value:
     """The elements at the places ``index`` of the flattened ``input``, in its shape."""
+    check_tensor("take", input)
     check_tensor("take", index, "index")
     if index._array.dtype != INT64:
         raise RuntimeError(
@@ -230,6 +233,7 @@ def _from_front(index: Value, n: int) -> Value:
 def take_along_dim(input: Value, indices: Value, dim: int | None = None) -> Value:
     """``gather`` whose ``input`` and ``indices`` broadcast but in ``dim``; without ``dim``, places
     in the flattened input."""
+    check_tensor("take_along_dim", input)
     check_tensor("take_along_dim", indices, "indices")
     if indices._array.dtype not in (INT64, INT32):
         raise RuntimeError(
@@ -258,7 +262,7 @@ def take_along_dim(input: Value, indices: Value, dim: int | None = None) -> Valu
 
 def _masked_select(x: ndarray, mask: ndarray) -> ndarray:
     if x.shape != mask.shape:
-        shape = broadcast(x.shape, mask.shape)
+        shape = broadcast(mask.shape, x.shape)
         x, mask = np.broadcast_to(x, shape), np.broadcast_to(mask, shape)
     return x[mask]
 
@@ -276,12 +280,15 @@ def check_mask(name: str, mask: Value) -> None:
     """RuntimeError unless ``mask`` holds bool."""
     check_tensor(name, mask, "mask")
     if mask._array.dtype.kind != "b":
-        raise RuntimeError(f"{name}: expected BoolTensor for mask, but got {mask.dtype!r}")
+        raise RuntimeError(
+            f"{name}: expected BoolTensor for mask\n  it holds {mask.dtype!r}; use .bool()"
+        )
 
 
 @accepts_out(apart=True, exact=True)
 def masked_select(input: Value, mask: Value) -> Value:
     """A vector of the elements of ``input`` where ``mask``, which broadcasts with it, is true."""
+    check_tensor("masked_select", input)
     check_mask("masked_select", mask)
     return masked_select_op(input, mask)
 
@@ -326,7 +333,7 @@ def unravel_index(indices: Value, shape: int | tuple[int, ...]) -> tuple[Value, 
     """Places in a flattened tensor of ``shape`` as coordinates, a tensor per dimension."""
     check_tensor("unravel_index", indices, "indices")
     if indices._array.dtype.kind not in "iu":
-        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype!r}")
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype!r}")
     sizes = integers("unravel_index", shape if isinstance(shape, tuple) else (shape,))
     if any(n < 0 for n in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")

@@ -34,7 +34,8 @@ def _checked_geometry(
     size, stride = integers(name, (size,)), integers(name, (stride,))
     if len(size) != len(stride):
         raise RuntimeError(
-            f"mismatch in length of strides and shape: {len(stride)} strides for {len(size)} sizes"
+            "mismatch in length of strides and shape\n"
+            f"  {name}: {len(stride)} strides for {len(size)} sizes"
         )
     if offset is None:
         offset = offset_of(array) // array.itemsize

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .._dtypes import dtype
+from .._dtypes import INTEGRAL, dtype
 from .._errors import type_name
 from ..core import threads
 from ..core.layout import address, owner_of
@@ -21,7 +22,7 @@ from ..core.views import view_of
 from ._accumulate import sum_at
 from .memory import convert, copy_, laid_out
 from .pieces import ALL, _piece, _select, _slice, placed
-from .views import _unsqueeze
+from .views import _unsqueeze, expand
 
 ndarray = np.ndarray
 INT64 = np.dtype(np.int64)
@@ -357,8 +358,8 @@ def _item(item: object) -> object:
         if not array.ndim and array.dtype.kind in "iu":
             return int(array)
         raise IndexError(
-            "tensors used as indices must be long, int, byte or bool tensors, "
-            f"but got {item.dtype!r}"
+            "tensors used as indices must be long, int, byte or bool tensors\n"
+            f"  this one holds {item.dtype!r}"
         )
     if isinstance(item, (list, tuple, range)):
         return _item(wrap(_index_array(item)))
@@ -368,6 +369,8 @@ def _item(item: object) -> object:
         return bool(item)
     if hasattr(item, "__index__"):
         return item.__index__()
+    if isinstance(item, str):
+        raise TypeError("new(): invalid data type 'str'\n  a tensor has no named items")
     raise IndexError(
         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
         f"indices (got {type_name(item)})"
@@ -384,8 +387,8 @@ def _index_array(values: list | tuple | range) -> ndarray:
     if array.dtype.kind == "b":
         return array
     raise IndexError(
-        "tensors used as indices must be long, int, byte or bool tensors, "
-        f"but got a list of {type_name(array.reshape(-1)[0].item())}"
+        "tensors used as indices must be long, int, byte or bool tensors\n"
+        f"  this index is a list of {type_name(array.reshape(-1)[0].item())}"
     )
 
 
@@ -471,22 +474,37 @@ def _is_plain(index: object) -> bool:
     )
 
 
-def number_overflow(d: dtype) -> RuntimeError:
+_C_NAMES = {"float32": "float", "float64": "double", "int32": "int", "bool": "bool"}
+
+
+def number_overflow(value: object, d: dtype) -> RuntimeError:
     """What PyTorch says of a number that a dtype cannot hold."""
-    return RuntimeError(f"value cannot be converted to type {d.name} without overflow")
+    name = _C_NAMES.get(d.name, d.name + "_t" if "int" in d.name else d.name)
+    return RuntimeError(
+        f"value cannot be converted to type {name} without overflow\n  {value} is no {d.name}"
+    )
 
 
 def filling(value: object, like: Value) -> ndarray:
     """A number as a 0-dim array of the dtype of ``like``. RuntimeError where it does not fit."""
     d = like.dtype
     try:
-        if d.is_floating_point and isinstance(value, complex) and value.imag:
-            raise number_overflow(d)
-        if not d.is_complex and isinstance(value, complex):
+        if isinstance(value, complex) and not d.is_complex:
+            if value.imag:
+                raise number_overflow(value, d)
             value = value.real
-        return np.array(value).astype(d.numpy) if d.itemsize < 4 else np.array(value, d.numpy)
+        if d.category == INTEGRAL:
+            return np.array(int(value), d.numpy)
+        array = np.array(value).astype(d.numpy)
+        if d.is_floating_point and np.isinf(array) and not math.isinf(value):
+            raise number_overflow(value, d)
+        return array
     except (OverflowError, ValueError):
-        raise number_overflow(d) from None
+        raise number_overflow(value, d) from None
+
+
+def _qualified(value: object) -> str:
+    return "numpy.ndarray" if isinstance(value, ndarray) else type_name(value)
 
 
 def setitem(self: Value, index: object, value: object) -> None:
@@ -496,7 +514,7 @@ def setitem(self: Value, index: object, value: object) -> None:
     if not is_tensor:
         if not is_number(value):
             raise TypeError(
-                f"can't assign a {type_name(value)} to a torch.{self.dtype.legacy_name}Tensor"
+                f"can't assign a {_qualified(value)} to a torch.{self.dtype.legacy_name}Tensor"
             )
         content = filling(value, self)
     else:
@@ -532,6 +550,7 @@ def setitem(self: Value, index: object, value: object) -> None:
         return
     value = value if is_tensor else wrap(content)
     value = _without_leading_ones(value, len(shape))
+    expand(value, shape)  # PyTorch's error where it does not fit
     copy_(view, value)
 
 

@@ -66,7 +66,9 @@ def _sequence(name: str, tensors: object) -> tuple[Value, ...]:
         if not isinstance(v, Value):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type_name(v)}")
     if not tensors:
-        raise ValueError(f"torch.{name}(): expected a non-empty list of Tensors")
+        if name == "cat":
+            raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
     first = tensors[0]._array.dtype
     if any(v._array.dtype != first for v in tensors):
         d = result_type(*tensors)

@@ -14,7 +14,7 @@ from ..core.layout import offset_of, strided
 from ..core.op import define
 from ..core.value import Value
 from ..core.views import view as view_record
-from ._arguments import dimension, integers
+from ._arguments import check_tensor, dimension, integers
 from .joining import cat_op, stack_op
 
 ndarray = np.ndarray
@@ -49,6 +49,7 @@ basic = _slice
 
 def select(input: Value, dim: int, index: int) -> Value:
     """The slice ``index`` of dimension ``dim``, without that dimension."""
+    check_tensor("select", input)
     shape = input._array.shape
     if not shape:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
@@ -64,6 +65,7 @@ def select(input: Value, dim: int, index: int) -> Value:
 
 def narrow(input: Value, dim: int, start: int | Value, length: int) -> Value:
     """Elements ``start`` to ``start + length`` of dimension ``dim``."""
+    check_tensor("narrow", input)
     shape = input._array.shape
     if not shape:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
@@ -143,6 +145,7 @@ _unbind = define(
 
 def unbind(input: Value, dim: int = 0) -> tuple[Value, ...]:
     """The slices of dimension ``dim``, each without that dimension."""
+    check_tensor("unbind", input)
     shape = input._array.shape
     if not shape:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
@@ -161,6 +164,7 @@ def split(
 ) -> tuple[Value, ...]:
     """Views of consecutive pieces of dimension ``dim``: of one size (the last may be smaller), or
     of the sizes given, which must add up to the whole."""
+    check_tensor("split", tensor, "tensor")
     shape = tensor._array.shape
     size = split_size_or_sections
     if not isinstance(size, int) and not isinstance(size, Value):
@@ -212,6 +216,7 @@ def _chunks(name: str, input: Value, chunks: int, dim: int) -> tuple[int, tuple[
 
 def chunk(input: Value, chunks: int, dim: int = 0) -> tuple[Value, ...]:
     """At most ``chunks`` pieces of dimension ``dim``, of size ceil(n / chunks) but the last."""
+    check_tensor("chunk", input)
     d, sizes = _chunks("chunk", input, chunks, dim)
     return _split_op(input, sizes, d)
 
@@ -361,6 +366,7 @@ def diagonal(input: Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Val
 
     ``offset``: which one; above the main diagonal if positive.
     """
+    check_tensor("diagonal", input)
     n = input._array.ndim
     i, j = wrap_dim(dim1, n), wrap_dim(dim2, n)
     if i == j:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .._dtypes import from_numpy
 from .._errors import type_name
 from .._shapes import wrap_dim, wrap_dims
 from ..core.op import define
@@ -51,7 +52,8 @@ def repeat(self: Value, *repeats: int | Sequence[int]) -> Value:
         )
     if any(n < 0 for n in counts):
         raise RuntimeError(
-            f"Trying to create tensor with negative dimension: repeats {list(counts)}"
+            f"Trying to create tensor with negative dimension {min(counts)}: {list(counts)}\n"
+            "  repeats must not be negative"
         )
     return repeat_op(self, counts)
 
@@ -110,7 +112,11 @@ def repeat_interleave(
 
 def _check_counts(counts: ndarray) -> None:
     if counts.dtype.kind not in "iu":
-        raise RuntimeError("repeats has to be Long or Int tensor")
+        kind = from_numpy(counts.dtype).legacy_name
+        raise NotImplementedError(
+            f"\"repeat_interleave_cpu\" not implemented for '{kind}'\n"
+            "  repeats must be of int32 or int64"
+        )
     if counts.size and int(counts.min()) < 0:
         raise RuntimeError("repeats can not be negative")
 

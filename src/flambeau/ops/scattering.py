@@ -351,6 +351,7 @@ def scatter_reduce(
     """A copy of ``input`` in which the elements of ``src`` that ``index`` sends to one place are
     reduced there: "sum", "prod", "mean", "amax" or "amin", with what was there or without."""
     check_tensor("scatter_reduce", src, "src")
+    reduce = {"max": "amax", "min": "amin"}.get(reduce, reduce)
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError(
             "reduce argument must be either sum, prod, mean, amax or amin, got " + str(reduce)
@@ -615,7 +616,7 @@ def _check_put(name: str, self: Value, index: Value, source: Value) -> None:
             f"{self.dtype.legacy_name} and source.dtype = {source.dtype.legacy_name}"
         )
     if source._array.size != index._array.size:
-        raise RuntimeError(
+        raise IndexError(
             f"{name}(): Expected source and index to have the same number of elements, but got "
             f"source.numel() = {source._array.size}, index.numel() = {index._array.size}"
         )
@@ -640,8 +641,8 @@ def _masked_scatter(x: ndarray, mask: ndarray, source: ndarray) -> ndarray:
     count = int(np.count_nonzero(where))
     if count > source.size:
         raise RuntimeError(
-            "masked_scatter: expected self and source to have same number of elements: the mask "
-            f"has {count} true elements, the source {source.size}"
+            "Number of elements of source < number of ones in mask\n"
+            f"  masked_scatter: {source.size} < {count}"
         )
     x[where] = source.reshape(-1)[:count]
     return x

@@ -17,7 +17,7 @@ from ..core.op import define
 from ..core.value import Value
 from ..core.views import view as view_record
 from ..core.views import view_of
-from ._arguments import dimension, integers
+from ._arguments import check_tensor, dimension, integers
 from .geometry import view_dtype
 from .memory import clone_op, contiguous_format
 
@@ -71,6 +71,7 @@ def view(self: Value, *shape: int | Sequence[int] | dtype, **named: object) -> V
 
 def reshape(input: Value, shape: Sequence[int]) -> Value:
     """``input`` in another shape (one size may be -1): a view where there is one, else a copy."""
+    check_tensor("reshape", input)
     a = input._array
     try:
         if shape and min(shape) >= -1:
@@ -96,6 +97,7 @@ def reshape_as(self: Value, other: Value) -> Value:
 
 def flatten(input: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
     """Dimensions ``start_dim`` to ``end_dim``, both included, made one."""
+    check_tensor("flatten", input)
     shape = input._array.shape
     start = dimension("flatten", start_dim, len(shape))
     end = dimension("flatten", end_dim, len(shape))
@@ -111,6 +113,7 @@ def flatten(input: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
 
 def ravel(input: Value) -> Value:
     """All dimensions made one; a copy only where a view cannot be had."""
+    check_tensor("ravel", input)
     if input._array.ndim == 1 and input._array.flags.c_contiguous:
         return input
     return reshape(input, (-1,) if input._array.size else (0,))
@@ -118,6 +121,7 @@ def ravel(input: Value) -> Value:
 
 def unflatten(input: Value, dim: int | str, sizes: Sequence[int]) -> Value:
     """Dimension ``dim`` split into ``sizes`` (one may be -1)."""
+    check_tensor("unflatten", input)
     shape = input._array.shape
     d = dimension("unflatten", dim, len(shape))
     sizes = integers("unflatten", (sizes,))
@@ -154,6 +158,7 @@ _t = view_record("t", lambda a: a.T, lambda g, shape: g.t())
 
 def permute(input: Value, dims: Sequence[int]) -> Value:
     """The dimensions in the order ``dims``: result dimension i is dimension ``dims[i]``."""
+    check_tensor("permute", input)
     dims = integers("permute", (dims,))
     n = input._array.ndim
     if len(dims) != n:
@@ -173,6 +178,7 @@ def permute(input: Value, dims: Sequence[int]) -> Value:
 
 def transpose(input: Value, dim0: int, dim1: int) -> Value:
     """Dimensions ``dim0`` and ``dim1`` exchanged."""
+    check_tensor("transpose", input)
     n = input._array.ndim
     i, j = dimension("transpose", dim0, n), dimension("transpose", dim1, n)
     if not n:
@@ -182,6 +188,7 @@ def transpose(input: Value, dim0: int, dim1: int) -> Value:
 
 def t(input: Value) -> Value:
     """The transpose of a matrix; tensors of fewer dimensions as they are."""
+    check_tensor("t", input)
     n = input._array.ndim
     if n > 2:
         raise RuntimeError(
@@ -193,6 +200,7 @@ def t(input: Value) -> Value:
 
 def movedim(input: Value, source: int | Sequence[int], destination: int | Sequence[int]) -> Value:
     """Dimensions ``source`` put at positions ``destination``; the others keep their order."""
+    check_tensor("movedim", input)
     n = input._array.ndim
     src = (source,) if isinstance(source, int) else tuple(source)
     dst = (destination,) if isinstance(destination, int) else tuple(destination)
@@ -232,10 +240,16 @@ def moveaxis(input: Value, source: int | Sequence[int], destination: int | Seque
 
 def adjoint(input: Value) -> Value:
     """The conjugate transpose of the last two dimensions."""
+    return conjugate_transpose(input, "adjoint()")
+
+
+def conjugate_transpose(input: Value, name: str = "mH") -> Value:
+    """``mH``: ``adjoint``. RuntimeError, which names ``name``, below two dimensions."""
     n = input._array.ndim
     if n < 2:
-        raise RuntimeError(f"tensor.adjoint() is only supported on matrices or batches of matrices."
-                           f" Got {n}-D tensor.")  # fmt: skip
+        raise RuntimeError(
+            f"tensor.{name} is only supported on matrices or batches of matrices. Got {n}-D tensor."
+        )
     turned = transpose(input, -2, -1)
     return turned.conj() if input._array.dtype.kind == "c" else turned
 
@@ -280,6 +294,7 @@ _squeeze_several.op.grad_name = "SqueezeBackward2"
 
 def unsqueeze(input: Value, dim: int) -> Value:
     """A dimension of size 1 inserted before dimension ``dim``."""
+    check_tensor("unsqueeze", input)
     shape = input._array.shape
     d = dimension("unsqueeze", dim, len(shape) + 1)
     return _unsqueeze(input, (*shape[:d], 1, *shape[d:]))
@@ -287,6 +302,7 @@ def unsqueeze(input: Value, dim: int) -> Value:
 
 def squeeze(input: Value, dim: int | Sequence[int] | None = None) -> Value:
     """Without the dimensions of size 1: all of them, or those among ``dim``."""
+    check_tensor("squeeze", input)
     shape = input._array.shape
     if dim is None:
         return _squeeze(input)
