@@ -6,7 +6,7 @@ Source: https://docs.pytorch.org/docs/stable/nn.html
 from __future__ import annotations
 
 from .._missing import missing as _missing
-from . import functional, init, modules, parameter
+from . import functional, init, modules, parameter, utils
 from .modules.activation import *  # noqa: F403
 from .modules.batchnorm import *  # noqa: F403
 from .modules.channelshuffle import *  # noqa: F403
@@ -24,6 +24,7 @@ from .modules.normalization import *  # noqa: F403
 from .modules.padding import *  # noqa: F403
 from .modules.pixelshuffle import *  # noqa: F403
 from .modules.pooling import *  # noqa: F403
+from .modules.rnn import *  # noqa: F403
 from .modules.upsampling import *  # noqa: F403
 from .parameter import Buffer, Parameter
 
