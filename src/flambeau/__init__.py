@@ -218,6 +218,7 @@ _FUNCTIONS_ON_DEMAND = {
             digamma erf erfc erfinv i0 igamma igammac lgamma mvlgamma polygamma sinc xlogy
         """,
         "ops.spectra": "svd",
+        "tensor._sampling": "binomial multinomial poisson",
     }.items()
     for name in names.split()
 }

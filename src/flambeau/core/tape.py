@@ -8,10 +8,10 @@ one Output between its node and each of them.
 
 from __future__ import annotations
 
-import traceback
+import linecache
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from sys import getrefcount
+from sys import _getframe, getrefcount
 
 import numpy as np
 
@@ -171,8 +171,15 @@ class Anomaly:
 
 
 def note_line(node: Node) -> None:
-    """Remember the forward line of ``node`` (anomaly mode only)."""
-    watch(node).line = "".join(traceback.format_stack()[:-2])
+    """Remember the forward call of ``node`` (anomaly mode only)."""
+    frame = _getframe(2)
+    lines = []
+    while frame is not None:
+        file, number = frame.f_code.co_filename, frame.f_lineno
+        source = linecache.getline(file, number).strip()
+        lines.append(f'  File "{file}", line {number}, in {frame.f_code.co_name}\n    {source}\n')
+        frame = frame.f_back
+    watch(node).line = "".join(reversed(lines))
 
 
 # ---- the walk back -------------------------------------------------------------------------

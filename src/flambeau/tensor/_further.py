@@ -26,6 +26,7 @@ from ..ops import (
     spectra,
 )
 from ..ops import addmm as added
+from . import _sampling
 
 
 class FurtherMethods:
@@ -181,3 +182,7 @@ class FurtherMethods:
     select_scatter = scattering.select_scatter
     slice_scatter = scattering.slice_scatter
     diagonal_scatter = scattering.diagonal_scatter
+
+    # ---- random numbers ------------------------------------------------------------------------
+
+    multinomial = _sampling.multinomial

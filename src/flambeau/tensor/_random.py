@@ -15,7 +15,6 @@ from .. import _dtypes
 from .._dtypes import dtype
 from .._errors import type_name
 from ..core import random_recipes as recipes
-from ..core import random_samplers as samplers
 from ..core.generator import Generator, default_generator, initial_seed, manual_seed, seed
 from ..core.mutation import check_writable, write_out, written
 from ..core.op import define
@@ -26,7 +25,7 @@ from ._device import CPU, layout
 Generator.device = CPU
 
 
-def _source(generator: Generator | None) -> Generator:
+def source(generator: Generator | None) -> Generator:
     if generator is None:
         return default_generator
     if not isinstance(generator, Generator):
@@ -99,7 +98,7 @@ def rand(
 ) -> Value:
     """Uniform numbers of [0, 1)."""
     shape = _sizes("rand", size, named)
-    array = recipes.uniform(_source(generator), shape, _float_type(dtype, out))
+    array = recipes.uniform(source(generator), shape, _float_type(dtype, out))
     if out is not None:
         return _into(out, array, "rand")
     return finished(array, requires_grad, device, layout)
@@ -118,7 +117,7 @@ def randn(
 ) -> Value:
     """Normal numbers of mean 0 and variance 1."""
     shape = _sizes("randn", size, named)
-    array = recipes.normal(_source(generator), shape, _float_type(dtype, out))
+    array = recipes.normal(source(generator), shape, _float_type(dtype, out))
     if out is not None:
         return _into(out, array, "randn")
     return finished(array, requires_grad, device, layout)
@@ -142,7 +141,7 @@ def randint(
     if out is not None:
         numpy_type = out._array.dtype
     _check_range(low, high)
-    array = recipes.randint(_source(generator), shape, numpy_type, low, high)
+    array = recipes.randint(source(generator), shape, numpy_type, low, high)
     if out is not None:
         return _into(out, array, "randint")
     return finished(array, requires_grad, device, layout)
@@ -198,7 +197,7 @@ def randperm(
     numpy_type = np.dtype(np.int64) if dtype is None else _dtypes.as_dtype(dtype).numpy
     if out is not None:
         numpy_type = out._array.dtype
-    array = recipes.randperm(_source(generator), int(n), numpy_type)
+    array = recipes.randperm(source(generator), int(n), numpy_type)
     if out is not None:
         return _into(out, array, "randperm")
     return finished(array, requires_grad, device, layout)
@@ -226,7 +225,7 @@ def rand_like(
 ) -> Value:
     """Uniform numbers of [0, 1) in the shape and dtype of ``input``."""
     d = _like_type(input, dtype)
-    array = recipes.uniform(_source(generator), input._array.shape, d)
+    array = recipes.uniform(source(generator), input._array.shape, d)
     return finished(recipes.fill(_template(input, d), array), requires_grad, device, layout)
 
 
@@ -244,7 +243,7 @@ def randn_like(
     d = _like_type(input, dtype)
     target = _template(input, d)
     dense = target.flags.c_contiguous
-    array = recipes.normal(_source(generator), target.shape, d, contiguous=dense)
+    array = recipes.normal(source(generator), target.shape, d, contiguous=dense)
     return finished(recipes.fill(target, array), requires_grad, device, layout)
 
 
@@ -263,7 +262,7 @@ def randint_like(
     low, high = _bounds("randint_like", args, named, ())
     _check_range(low, high)
     d = _like_type(input, dtype)
-    array = recipes.randint(_source(generator), input._array.shape, d, low, high)
+    array = recipes.randint(source(generator), input._array.shape, d, low, high)
     return finished(recipes.fill(_template(input, d), array), requires_grad, device, layout)
 
 
@@ -286,18 +285,18 @@ def normal(
     """Normal numbers: one for each element of ``mean`` and ``std``, or ``size`` of them."""
     if size is not None:
         shape = size_of("normal", (size,))
-        array = recipes.normal(_source(generator), shape, _float_type(dtype, out), mean, std)
+        array = recipes.normal(source(generator), shape, _float_type(dtype, out), mean, std)
     else:
         if not isinstance(mean, Value) and not isinstance(std, Value):
             raise TypeError("normal(): of two numbers, 'size' is needed too")
-        result = _normal_op(mean, std, _source(generator))
+        result = _normal_op(mean, std, source(generator))
         return result if out is None else write_out(out, result, "normal")
     if out is not None:
         return _into(out, array, "normal")
     return finished(array, requires_grad, device, layout)
 
 
-def _draw(g: Value, input_shape: tuple, input_dtype: np.dtype) -> Value:
+def no_gradient(g: Value, input_shape: tuple, input_dtype: np.dtype) -> Value:
     """Draws do not depend smoothly on their parameters: the gradient is zero, as PyTorch's."""
     return wrap(np.zeros(input_shape, input_dtype))
 
@@ -306,17 +305,14 @@ _normal_op = define(
     "normal",
     lambda mean, std, generator: recipes.normal_of(generator, mean, std),
     {
-        "mean": lambda g, mean_shape, mean_dtype: _draw(g, mean_shape, mean_dtype),
-        "std": lambda g, std_shape, std_dtype: _draw(g, std_shape, std_dtype),
+        "mean": lambda g, mean_shape, mean_dtype: no_gradient(g, mean_shape, mean_dtype),
+        "std": lambda g, std_shape, std_dtype: no_gradient(g, std_shape, std_dtype),
     },
 )
 _bernoulli_op = define(
     "bernoulli",
     lambda input, generator: recipes.bernoulli(generator, input.shape, input.dtype, input),
-    {"input": _draw},
-)
-_poisson_op = define(
-    "poisson", lambda input, generator: samplers.poisson(generator, input), {"input": _draw}
+    {"input": no_gradient},
 )
 
 
@@ -330,7 +326,7 @@ def bernoulli(
     """1 with the probability that each element of ``input`` says (or ``p`` everywhere), else 0."""
     if p is not None:
         array = recipes.bernoulli(
-            _source(generator), input._array.shape, input._array.dtype, float(p)
+            source(generator), input._array.shape, input._array.dtype, float(p)
         )
         result = wrap(array)
     else:
@@ -340,39 +336,8 @@ def bernoulli(
                 "Expected p_in >= 0 && p_in <= 1 to be true, but got false: bernoulli takes "
                 f"probabilities, got values from {values.min()} to {values.max()}"
             )
-        result = _bernoulli_op(input, _source(generator))
+        result = _bernoulli_op(input, source(generator))
     return result if out is None else write_out(out, result, "bernoulli")
-
-
-def poisson(input: Value, generator: Generator | None = None) -> Value:
-    """A Poisson number of the rate that each element of ``input`` says."""
-    return _poisson_op(input, _source(generator))
-
-
-def multinomial(
-    input: Value,
-    num_samples: int,
-    replacement: bool = False,
-    *,
-    generator: Generator | None = None,
-    out: Value | None = None,
-) -> Value:
-    """``num_samples`` indices (int64) for each row of ``input``, whose values are weights."""
-    array = samplers.multinomial(_source(generator), input._array, num_samples, replacement)
-    return wrap(array) if out is None else write_out(out, wrap(array), "multinomial")
-
-
-def binomial(count: Value, prob: Value, generator: Generator | None = None) -> Value:
-    """Successes in ``count`` trials of probability ``prob``."""
-    a, b = np.broadcast_arrays(count._array, prob._array)
-    return wrap(samplers.binomial(_source(generator), a, b))
-
-
-def _standard_gamma(self: Value, generator: Generator | None = None) -> Value:
-    """Gamma numbers of scale 1 for each shape parameter; not differentiable."""
-    if self._edge is not None:
-        raise NotImplementedError("the derivative for '_standard_gamma' is not implemented")
-    return wrap(samplers.standard_gamma(_source(generator), self._array))
 
 
 # ---- methods -------------------------------------------------------------------------------
@@ -390,23 +355,27 @@ class RandomMethods:
     __slots__ = ()
 
     bernoulli = bernoulli
-    multinomial = multinomial
 
     def uniform_(
-        self, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None, **named: float
+        self,
+        from_: float = 0.0,
+        to: float = 1.0,
+        *,
+        generator: Generator | None = None,
+        **named: float,
     ) -> Value:
         """Uniform numbers of [from, to)."""
         low = named.pop("from", from_)
         if named:
             raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(named))}'")
-        g = _source(generator)
+        g = source(generator)
         return _fill(self, "uniform_", lambda s, d: recipes.uniform(g, s, d, low, to))
 
     def normal_(
         self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
     ) -> Value:
         """Normal numbers."""
-        g = _source(generator)
+        g = source(generator)
         dense = self._array.flags.c_contiguous
         return _fill(self, "normal_", lambda s, d: recipes.normal(g, s, d, mean, std, dense))
 
@@ -414,24 +383,24 @@ class RandomMethods:
         self, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
     ) -> Value:
         """Numbers whose logarithm is normal with ``mean`` and ``std``."""
-        g = _source(generator)
+        g = source(generator)
         return _fill(self, "log_normal_", lambda s, d: recipes.log_normal(g, s, d, mean, std))
 
     def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Value:
         """Exponential numbers of rate ``lambd``."""
-        g = _source(generator)
+        g = source(generator)
         return _fill(self, "exponential_", lambda s, d: recipes.exponential(g, s, d, lambd))
 
     def geometric_(self, p: float, *, generator: Generator | None = None) -> Value:
         """Trials until the first success of probability ``p``."""
-        g = _source(generator)
+        g = source(generator)
         return _fill(self, "geometric_", lambda s, d: recipes.geometric(g, s, d, p))
 
     def cauchy_(
         self, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
     ) -> Value:
         """Cauchy numbers."""
-        g = _source(generator)
+        g = source(generator)
         return _fill(self, "cauchy_", lambda s, d: recipes.cauchy(g, s, d, median, sigma))
 
     def random_(
@@ -444,7 +413,7 @@ class RandomMethods:
     ) -> Value:
         """Integers: ``random_()`` over the dtype's range, ``random_(to)``, ``random_(from, to)``."""
         low = named.pop("from", from_)
-        g = _source(generator)
+        g = source(generator)
         if low is None and to is None:
             return _fill(self, "random_", lambda s, d: recipes.random(g, s, d))
         if to is None and "from" not in named and from_ is not None:
@@ -454,17 +423,15 @@ class RandomMethods:
             _check_range(low, to)
         return _fill(self, "random_", lambda s, d: recipes.randint(g, s, d, low, to))
 
-    def bernoulli_(
-        self, p: float | Value = 0.5, *, generator: Generator | None = None
-    ) -> Value:
+    def bernoulli_(self, p: float | Value = 0.5, *, generator: Generator | None = None) -> Value:
         """1 with probability ``p``, else 0."""
-        g = _source(generator)
+        g = source(generator)
         chance = p._array if isinstance(p, Value) else p
         return _fill(self, "bernoulli_", lambda s, d: recipes.bernoulli(g, s, d, chance))
 
 
 __all__ = [
-    "Generator", "bernoulli", "binomial", "default_generator", "fork_rng", "get_rng_state",
-    "initial_seed", "manual_seed", "multinomial", "normal", "poisson", "rand", "rand_like",
+    "Generator", "bernoulli", "default_generator", "fork_rng", "get_rng_state",
+    "initial_seed", "manual_seed", "normal", "rand", "rand_like",
     "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
 ]  # fmt: skip

@@ -34,7 +34,7 @@ NAMES = """
     matrix_power orgqr ormqr pinverse qr slogdet svd triangular_solve scatter scatter_
     scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_add index_add_ index_copy
     index_copy_ index_fill index_fill_ index_reduce index_reduce_ put put_ masked_scatter
-    masked_scatter_ select_scatter slice_scatter diagonal_scatter
+    masked_scatter_ select_scatter slice_scatter diagonal_scatter multinomial
 """
 
 
