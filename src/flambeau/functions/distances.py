@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .._dtypes import FLOATING
+from ..core.mutation import write_out
 from ..core.op import define
 from ..core.promotion import result_type, widened
-from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from ..ops._arguments import check_tensor
 from ..ops.norms import vector_norm
@@ -16,9 +16,12 @@ from ..ops.padding import constant_pad_nd
 _MANY = 25  # rows from which euclidean distances are computed by a product
 
 
-@accepts_out
-def normalize(input: Value, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Value:
+def normalize(
+    input: Value, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Value | None = None
+) -> Value:
     """``input / max(norm, eps)`` with the p-norm along ``dim``."""
+    if out is not None:
+        return write_out(out, normalize(input, p, dim, eps), "normalize")
     return input / vector_norm(input, p, dim, True).clamp(min=eps).expand(input.shape)
 
 

@@ -76,6 +76,9 @@ class Hardswish(_InPlace):
         """The function of every element."""
         return F.hardswish(input, self.inplace)
 
+    def extra_repr(self) -> str:
+        return ""
+
 
 class Sigmoid(Module):
     """``1 / (1 + exp(-x))``."""

@@ -178,7 +178,8 @@ class EmbeddingBag(_Table):
         )
 
     def extra_repr(self) -> str:
-        return f"{_settings(self)}, mode={self.mode!r}"
+        end = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{_settings(self)}, mode={self.mode!r}{end}"
 
     @classmethod
     def from_pretrained(
@@ -223,6 +224,8 @@ def _check_table(embeddings: Value) -> None:
 def _settings(layer: Module) -> str:
     """The settings that differ from their defaults, after the sizes."""
     text = f"{layer.num_embeddings}, {layer.embedding_dim}"
+    if isinstance(layer, Embedding) and layer.padding_idx is not None:
+        text += f", padding_idx={layer.padding_idx}"
     if layer.max_norm is not None:
         text += f", max_norm={layer.max_norm}"
     if layer.norm_type != 2:
@@ -231,8 +234,6 @@ def _settings(layer: Module) -> str:
         text += f", scale_grad_by_freq={layer.scale_grad_by_freq}"
     if layer.sparse is not False:
         text += ", sparse=True"
-    if layer.padding_idx is not None:
-        text += f", padding_idx={layer.padding_idx}"
     return text
 
 
