@@ -26,7 +26,7 @@ from .._errors import type_name
 from . import threads
 from .modes import state
 from .mutation import write_out
-from .promotion import Number, compute_type, is_number, result_type
+from .promotion import Number, compute_type, is_number, result_type, widened
 from .tape import FREED, Anomaly, Node, Output, made_by, note_line
 from .value import Value, Version, _Class, as_array, new, ticks, wrap, wrap_view
 
@@ -36,7 +36,7 @@ F64 = np.dtype(np.float64)
 BOOL = np.dtype(np.bool_)
 I64 = np.dtype(np.int64)
 HALVES = tuple(d.numpy for d in _dtypes.REDUCED)
-LARGE = threads.LARGE
+LARGE, spread = threads.LARGE, threads.spread
 REGISTRY: dict[str, Op] = {}
 
 
@@ -239,12 +239,6 @@ def unary(
     return call
 
 
-def spread(forward: Callable, dt: np.dtype, *arrays: ndarray) -> ndarray:
-    """``forward`` over large arrays: by pieces on all threads where their layout allows it."""
-    r = threads.elementwise(forward, dt, *arrays)
-    return forward(*arrays) if r is None else r
-
-
 def _unary_slow(op: Op, x: Value) -> ndarray:
     """Every dtype but float32 and float64."""
     a = x._array
@@ -256,6 +250,8 @@ def _unary_slow(op: Op, x: Value) -> ndarray:
         raise unsupported(op.name, d)
     if op.result == "float" and d.category < _dtypes.FLOATING:
         d = _dtypes.get_default_dtype()
+    if a.dtype in HALVES and op.result != "bool" and a.size >= LARGE:
+        return spread(widened(op.forward), a.dtype, a)
     ct = compute_type(d)
     if a.dtype != ct:
         a = a.astype(ct)
@@ -356,7 +352,7 @@ def binary(
             x = a._array
             dt = x.dtype
             if (dt is F32 or dt is F64) and quick:
-                r = forward(x, b) if x.size < LARGE else spread(_Bound(forward, b), bools or dt, x)
+                r = forward(x, b) if x.size < LARGE else spread(forward, bools or dt, x, b)
             else:
                 a, b, r = _binary_slow(op, a, b)
             be = None
@@ -446,19 +442,6 @@ def binary(
     return call
 
 
-class _Bound:
-    """``forward`` with its second operand fixed to a number."""
-
-    __slots__ = ("b", "forward")
-
-    def __init__(self, forward: Callable, b: Number) -> None:
-        self.forward = forward
-        self.b = b
-
-    def __call__(self, x: ndarray) -> ndarray:
-        return self.forward(x, self.b)
-
-
 def _binary_alike(op: Op, a: Value, b: Value | Number) -> ndarray | None:
     """The result where both operands have one dtype, or an integer meets an int64; else None."""
     x = a._array
@@ -477,10 +460,14 @@ def _binary_alike(op: Op, a: Value, b: Value | Number) -> ndarray | None:
         return None
     try:
         if kind in "biu" and kind in op.takes:
-            return np.asarray(op.forward(x, y))
+            if x.size < LARGE:
+                return np.asarray(op.forward(x, y))
+            return spread(op.forward, BOOL if op.result == "bool" else dt, x, y)
         if dt in HALVES and "f" in op.takes:
-            r = op.forward(x.astype(F32), y.astype(F32))
-            return np.asarray(r) if op.result == "bool" else np.asarray(r, dt)
+            forward = widened(op.forward)
+            if x.size < LARGE:
+                return np.asarray(forward(x, y))
+            return spread(forward, BOOL if op.result == "bool" else dt, x, y)
     except ValueError:
         _shapes.broadcast(x.shape, y.shape)
         raise

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import _dtypes
 from .._dtypes import dtype
+from . import threads
 from .value import Value
 
 Number = bool | int | float | complex
@@ -30,7 +31,9 @@ def result_type(*operands: Value | Number) -> dtype:
         if isinstance(operand, Value):
             own = _dtypes.from_numpy(operand._array.dtype)
             if operand._array.ndim:
-                dimensioned = own if dimensioned is None else _dtypes.promote_types(dimensioned, own)
+                dimensioned = (
+                    own if dimensioned is None else _dtypes.promote_types(dimensioned, own)
+                )
             else:
                 zero_dim = own if zero_dim is None else _dtypes.promote_types(zero_dim, own)
         elif isinstance(operand, _NUMBERS):
@@ -68,3 +71,21 @@ def widened(forward: Callable) -> Callable:
 
     wide.__wrapped__ = forward
     return wide
+
+
+def by_pieces(forward: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """An elementwise ``forward``, ``widened``, and by pieces on all threads for large arrays.
+
+    The result must have the dtype of the first operand.
+    """
+    wide = widened(forward)
+
+    def spread_out(x: np.ndarray, *rest: object) -> np.ndarray:
+        dt = x.dtype
+        f = wide if dt.itemsize == 2 and dt.kind in "fV" else forward
+        if x.size < threads.LARGE or dt.kind == "c":
+            return f(x, *rest)
+        return threads.spread(f, dt, x, *rest)
+
+    spread_out.__wrapped__ = forward
+    return spread_out

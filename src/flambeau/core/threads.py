@@ -12,7 +12,7 @@ import numpy as np
 from .. import _config, _system
 
 LARGE = 1 << 17  # elements from which cutting the work into pieces pays (measured: 50 us)
-BLOCK = 1 << 14  # elements of one piece: a few operands of it fit into the first-level caches
+BLOCK = 1 << 15  # elements of one piece: a few operands of it fit into the second-level cache
 
 _count = 0  # threads in use, the calling one included; 0: not decided yet
 _tasks: SimpleQueue | None = None
@@ -46,7 +46,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
+class _Place(threading.local):
+    """Whether this thread is working on a piece: what is inside is not cut again."""
+
+    inside = False
+
+
+_place = _Place()
+
+
 def _work(tasks: SimpleQueue) -> None:
+    _place.inside = True
     while True:
         tasks.get()()
 
@@ -58,7 +68,7 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
     """
     global _tasks, _workers
     pieces = min(get_num_threads(), max(1, length // max(step, 1))) if _config.threads else 1
-    if pieces == 1:
+    if pieces == 1 or _place.inside:
         part(0, length)
         return
     if _tasks is None:
@@ -84,14 +94,25 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
     for start, stop in cuts[1:]:
         _tasks.put(task(start, stop))
     failed = None
+    _place.inside = True
     try:
         part(*cuts[0])
     except BaseException as error:
         failed = error
+    finally:
+        _place.inside = False
     for _ in cuts[1:]:
         failed = done.get() or failed
     if failed is not None:
         raise failed
+
+
+def spread(
+    forward: Callable[..., np.ndarray], dtype: np.dtype, *operands: np.ndarray | float
+) -> np.ndarray:
+    """``forward(*operands)`` for large arrays: by pieces on all threads where that is possible."""
+    r = elementwise(forward, dtype, *operands)
+    return forward(*operands) if r is None else r
 
 
 def elementwise(
@@ -102,43 +123,110 @@ def elementwise(
 ) -> np.ndarray | None:
     """``forward(*operands)`` by pieces on all threads; None if the layout does not allow it.
 
-    All arrays must have one shape and be contiguous in the same order; numbers go to each piece.
-    A ``forward`` of several NumPy calls gains twice: the pieces stay in the cache between them.
+    Arrays of one shape and one dense order of dimensions are cut as lines; others, which
+    broadcast or have gaps, along one dimension. Numbers go to each piece. A ``forward`` of several
+    NumPy calls gains twice: the pieces stay in the cache between them.
+    A ``forward`` with a parameter ``out`` writes its result there.
     ``out`` takes the result; it may be one of the operands, but not overlap with one otherwise.
+    ValueError where shapes do not broadcast.
     """
-    first = operands[0]
-    flags = first.flags
-    if flags.c_contiguous:
-        order = "C"
-    elif flags.f_contiguous:
-        order = "F"
-    else:
+    arrays = [a for a in operands if a.__class__ is np.ndarray]
+    if out is not None and any(a is not out and np.may_share_memory(a, out) for a in arrays):
         return None
-    for a in operands[1:] if out is None else (*operands[1:], out):
-        if a.__class__ is not np.ndarray:
-            continue
-        if a.shape != first.shape:
-            return None
-        if not (a.flags.c_contiguous if order == "C" else a.flags.f_contiguous):
-            return None
-        if out is not None and a is not out and np.may_share_memory(a, out):
-            return None
+    lines = _as_lines(arrays if out is None else [*arrays, out])
+    if lines is None:
+        return _along_one(forward, dtype, operands, arrays, out)
+    result = out
     if out is None:
-        out = np.empty(first.shape, dtype, order=order)
-    flat = [a.reshape(-1, order=order) if a.__class__ is np.ndarray else a for a in operands]
-    flat_out = out.reshape(-1, order=order)
+        flat_out = np.empty(lines[0].size, dtype)
+        order = _order(arrays[0])
+        result = flat_out.reshape([arrays[0].shape[d] for d in order])
+        result = result.transpose([order.index(d) for d in range(len(order))])
+    else:
+        flat_out = lines.pop()
+    rest = iter(lines)
+    flat = [next(rest) if a.__class__ is np.ndarray else a for a in operands]
+
+    def piece(i: int, j: int) -> tuple[list[np.ndarray | float], np.ndarray]:
+        return [a[i:j] if a.__class__ is np.ndarray else a for a in flat], flat_out[i:j]
+
+    _run_pieces(forward, piece, flat_out.size, BLOCK)
+    return result
+
+
+def _run_pieces(forward: Callable, piece: Callable, length: int, step: int) -> None:
+    """``forward`` into the pieces of ``step`` that ``piece(start, stop)`` gives."""
     is_ufunc = isinstance(forward, np.ufunc)
+    if is_ufunc:  # one pass over memory: nothing to keep in the cache
+        step = max(step, -(-length // get_num_threads()))
+    takes_out = is_ufunc or _has_out(forward)
 
     def part(start: int, stop: int) -> None:
-        for i in range(start, stop, BLOCK):
-            j = min(i + BLOCK, stop)
-            pieces = [a[i:j] if a.__class__ is np.ndarray else a for a in flat]
-            if is_ufunc:
-                forward(*pieces, out=flat_out[i:j])
+        for i in range(start, stop, step):
+            pieces, target = piece(i, min(i + step, stop))
+            if takes_out:
+                forward(*pieces, out=target)
             else:
-                flat_out[i:j] = forward(*pieces)
+                target[...] = forward(*pieces)
 
-    run_parts(part, out.size, BLOCK)
+    run_parts(part, length, step)
+
+
+def _has_out(forward: Callable) -> bool:
+    code = getattr(forward, "__code__", None)
+    return code is not None and "out" in code.co_varnames[: code.co_argcount]
+
+
+def _order(a: np.ndarray) -> list[int]:
+    """The dimensions of ``a`` as they lie in memory, the slowest first."""
+    strides = a.strides
+    return sorted(range(a.ndim), key=lambda d: -strides[d])
+
+
+def _as_lines(arrays: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+    """Dense arrays of one shape and one memory order as one-dimensional ones, else None."""
+    first = arrays[0]
+    if any(a.shape != first.shape for a in arrays):
+        return None
+    if all(a.flags.c_contiguous for a in arrays):
+        return [a.reshape(-1) for a in arrays]
+    order = _order(first)
+    turned = [a.transpose(order) for a in arrays]
+    if all(a.flags.c_contiguous for a in turned):
+        return [a.reshape(-1) for a in turned]
+    return None
+
+
+def _along_one(
+    forward: Callable[..., np.ndarray],
+    dtype: np.dtype,
+    operands: Sequence[np.ndarray | float],
+    arrays: Sequence[np.ndarray],
+    out: np.ndarray | None,
+) -> np.ndarray | None:
+    """``forward`` over operands that broadcast, cut along a long dimension of the result."""
+    shape = np.broadcast_shapes(*[a.shape for a in arrays])
+    if out is None:
+        # NumPy orders the result's memory as the operands'; only the usual order is made here.
+        for a in arrays:
+            if a.shape == shape and _order(a) != list(range(a.ndim)):
+                return None
+        out = np.empty(shape, dtype)
+    elif out.shape != shape:
+        return None
+    axis = next((d for d, n in enumerate(shape) if n >= 16), shape.index(max(shape)))
+    step = max(1, BLOCK * shape[axis] // out.size)
+    before = len(shape) - axis  # dimensions from the axis to the last one
+
+    def cut(a: np.ndarray | float, i: int, j: int) -> np.ndarray | float:
+        if a.__class__ is not np.ndarray or a.ndim < before or a.shape[-before] == 1:
+            return a
+        return a[(slice(None),) * (a.ndim - before) + (slice(i, j),)]
+
+    def piece(i: int, j: int) -> tuple[list[np.ndarray | float], np.ndarray]:
+        return [cut(a, i, j) for a in operands], cut(out, i, j)
+
+    _run_pieces(forward, piece, shape[axis], step)
     return out
 
 
@@ -150,20 +238,19 @@ def overwrite(
 ) -> bool:
     """``formula(target, *operands, **keywords)`` by pieces on all threads, in ``target``'s memory.
 
-    False, and nothing done, unless all arrays have one shape, are contiguous, and overlap with
-    ``target`` only by being the same memory.
+    False, and nothing done, unless all arrays have one shape and one dense order, and overlap
+    with ``target`` only by being the same memory.
     """
-    if not target.flags.c_contiguous:
+    arrays = [a for a in operands if a.__class__ is np.ndarray]
+    for a in arrays:
+        same = a.__array_interface__["data"] == target.__array_interface__["data"]
+        if not same and np.may_share_memory(a, target):
+            return False
+    lines = _as_lines([target, *arrays])
+    if lines is None:
         return False
-    flat = [target.reshape(-1)]
-    for a in operands:
-        if a.__class__ is np.ndarray:
-            if a.shape != target.shape or not a.flags.c_contiguous:
-                return False
-            if a.ctypes.data != target.ctypes.data and np.may_share_memory(a, target):
-                return False
-            a = a.reshape(-1)
-        flat.append(a)
+    rest = iter(lines[1:])
+    flat = [lines[0], *[next(rest) if a.__class__ is np.ndarray else a for a in operands]]
 
     def part(start: int, stop: int) -> None:
         for i in range(start, stop, BLOCK):

@@ -83,7 +83,7 @@ add_op = binary("add", np.add, (lambda g: g, lambda g: g))
 sub_op = binary("sub", np.subtract, (lambda g: g, lambda g: -g), check=_no_bool)
 rsub_op = binary(
     "rsub",
-    lambda a, b: np.subtract(b, a),
+    lambda a, b, out=None: np.subtract(b, a, out=out),
     (lambda g: -g, lambda g: g),
     grad_name="RsubBackward1",
     check=_no_bool,
@@ -303,25 +303,25 @@ fmod = binary(
 # ---- powers --------------------------------------------------------------------------------
 
 
-def _pow_number(x: np.ndarray, e: Number) -> np.ndarray:
+def _pow_number(x: np.ndarray, e: Number, out: np.ndarray | None = None) -> np.ndarray:
     if x.dtype.kind in "iu":
         if e < 0:
             raise RuntimeError(
                 "Integers to negative integer powers are not allowed.\n"
                 f"  the exponent is {e}; make the base floating first, with .float()"
             )
-        return np.power(x, x.dtype.type(e))
+        return np.power(x, x.dtype.type(e), out=out)
     if e == 2:
-        return np.multiply(x, x)
+        return np.multiply(x, x, out=out)
     if e == 3:
-        return np.multiply(np.multiply(x, x), x)
+        return np.multiply(np.multiply(x, x), x, out=out)
     if e == 1:
-        return np.positive(x)
+        return np.positive(x, out=out)
     if e == 0.5:
-        return np.sqrt(x)
+        return np.sqrt(x, out=out)
     if e == -1:
-        return np.reciprocal(x)
-    return np.power(x, e)
+        return np.reciprocal(x, out=out)
+    return np.power(x, e, out=out)
 
 
 def _pow_number_vjp(g: Value, a: Value, b: Number) -> Value:

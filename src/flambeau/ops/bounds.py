@@ -11,7 +11,7 @@ from .._errors import type_name
 from .._shapes import broadcast
 from ..core.mutation import write_out
 from ..core.op import binary, define
-from ..core.promotion import Number, is_number, result_type, widened
+from ..core.promotion import Number, by_pieces, is_number, result_type
 from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from .arithmetic import as_dtype, unbroadcast
@@ -21,7 +21,7 @@ from .comparison import where_op
 
 _split_ties = define(
     "split_ties",
-    widened(
+    by_pieces(
         lambda g, loses, a, b: np.where(loses(a, b), g.dtype.type(0), np.where(a == b, g / 2, g))
     ),
     {"g": lambda g, loses, a, b: _split_ties(g, loses, a, b)},
@@ -105,11 +105,18 @@ fmin = _first_wins(
 
 
 def _clamp(
-    x: np.ndarray, min: np.ndarray | Number | None, max: np.ndarray | Number | None
+    x: np.ndarray,
+    min: np.ndarray | Number | None,
+    max: np.ndarray | Number | None,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
-    if min is not None:
-        x = np.maximum(x, min)
-    return x if max is None else np.minimum(x, max)
+    if min is None:
+        return np.minimum(x, max, out=out)
+    if max is None:
+        return np.maximum(x, min, out=out)
+    if out is None:
+        return np.minimum(np.maximum(x, min), max)
+    return np.clip(x, min, max, out=out)  # slower to start, but one pass
 
 
 def _inside(
@@ -130,11 +137,11 @@ def _inside(
 
 clamp_backward = define(
     "clamp_backward",
-    widened(_inside),
+    by_pieces(_inside),
     {"g": lambda g, x, min, max: clamp_backward(g, x, min, max)},
 )
 _by_numbers = define(
-    "clamp", widened(_clamp), {"x": lambda g, x, min, max: clamp_backward(g, x, min, max)}
+    "clamp", by_pieces(_clamp), {"x": lambda g, x, min, max: clamp_backward(g, x, min, max)}
 )
 _by_numbers.op.grad_name = "ClampBackward1"
 
@@ -151,7 +158,7 @@ def _to_max(g: Value, x: Value, min: Value | None, max: Value) -> Value:
 
 _by_tensors = define(
     "clamp_tensor",
-    widened(_clamp),
+    by_pieces(_clamp),
     {
         "x": lambda g, x, min, max: unbroadcast(clamp_backward(g, x, min, max), x._array.shape),
         "min": _to_min,
@@ -263,7 +270,7 @@ def _nan_to_num_vjp(g: Value, x: Value) -> Value:
     return g.real * wrap(mask[0]) + g.imag * wrap(mask[1]) * 1j
 
 
-_nan_to_num_op = define("nan_to_num", widened(_nan_to_num), {"x": _nan_to_num_vjp})
+_nan_to_num_op = define("nan_to_num", by_pieces(_nan_to_num), {"x": _nan_to_num_vjp})
 
 
 @accepts_out

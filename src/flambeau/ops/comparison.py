@@ -7,6 +7,7 @@ import numpy as np
 from .._dtypes import BOOL, COMPLEX, from_numpy
 from .._errors import type_name
 from .._shapes import broadcast
+from ..core import threads
 from ..core.mutation import write_out
 from ..core.op import binary, define, unary
 from ..core.promotion import Number, is_number, result_type
@@ -256,9 +257,37 @@ def reversed_right_shift(self: Value, other: Number) -> Value:
 # ---- choosing ------------------------------------------------------------------------------
 
 
+def _where(condition: np.ndarray, a: np.ndarray | Number, b: np.ndarray | Number) -> np.ndarray:
+    if condition.size < threads.LARGE:
+        return np.where(condition, a, b)
+    dt = a.dtype if isinstance(a, (np.ndarray, np.generic)) else b.dtype
+    if dt.itemsize not in _BITS or condition.dtype is not BOOLEAN:
+        return threads.spread(np.where, dt, condition, a, b)
+    return threads.spread(_select, dt, condition, np.asarray(a, dt), np.asarray(b, dt))
+
+
+_BITS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def _select(
+    condition: np.ndarray, a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None
+) -> np.ndarray:
+    """``np.where`` by bits, without a branch: three times faster where the mask is random."""
+    if out is None:
+        out = np.empty(np.broadcast_shapes(condition.shape, a.shape, b.shape), a.dtype)
+    bits = _BITS[out.itemsize]
+    mask = condition.view(np.int8).astype(bits)
+    np.negative(mask, out=mask)  # all bits set, or none
+    a, b, r = a.view(bits), b.view(bits), out.view(bits)
+    np.bitwise_xor(a, b, out=r)
+    np.bitwise_and(r, mask, out=r)
+    np.bitwise_xor(r, b, out=r)
+    return out
+
+
 where_op = define(
     "where",
-    lambda condition, a, b: np.where(condition, a, b),
+    _where,
     {
         "a": lambda g, condition, a_shape: unbroadcast(where_op(condition, g, 0.0), a_shape),
         "b": lambda g, condition, b_shape: unbroadcast(where_op(condition, 0.0, g), b_shape),
@@ -321,12 +350,12 @@ def where_method(self: Value, condition: Value, other: Value | Number) -> Value:
 
 _filled_number = define(
     "masked_fill",
-    lambda x, mask, value: np.where(mask, x.dtype.type(value), x),
+    lambda x, mask, value: _where(mask, x.dtype.type(value), x),
     {"x": lambda g, mask, x_shape: unbroadcast(where_op(mask, 0.0, g), x_shape)},
 )
 _filled_tensor = define(
     "masked_fill_tensor",
-    lambda x, mask, value: np.where(mask, value, x),
+    lambda x, mask, value: _where(mask, value, x),
     {
         "x": lambda g, mask, x_shape: unbroadcast(where_op(mask, 0.0, g), x_shape),
         "value": lambda g, mask, value_shape: where_op(mask, g, 0.0).sum(),

@@ -79,12 +79,26 @@ def _value(value: Number, d: dtype) -> Number:
     return value if d.category >= FLOATING else int(value)
 
 
-def _addcmul(x: np.ndarray, a: np.ndarray, b: np.ndarray, value: Number) -> np.ndarray:
-    return x + (a * b if value == 1 else value * a * b)
+def _addcmul(
+    x: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    value: Number,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    t = np.multiply(a, b)
+    return np.add(x, t if value == 1 else np.multiply(t, value), out=out)
 
 
-def _addcdiv(x: np.ndarray, a: np.ndarray, b: np.ndarray, value: Number) -> np.ndarray:
-    return x + (a / b if value == 1 else value * a / b)
+def _addcdiv(
+    x: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    value: Number,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    t = np.true_divide(a, b)
+    return np.add(x, t if value == 1 else np.multiply(t, value), out=out)
 
 
 addcmul_op = define(
