@@ -252,7 +252,8 @@ def backward(
                 slots = pending.get(parent)
                 if slots is None:
                     slots = pending[parent] = [None] * parent.count
-                slots[node.index] = grad
+                first = slots[node.index]  # a result that its gradient keeps has an edge of its own
+                slots[node.index] = grad if first is None else first + grad
                 continue
             if notes is not None and type(grad) is not list:
                 grad = _run_tensor_hooks(notes, grad)

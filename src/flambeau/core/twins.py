@@ -130,7 +130,7 @@ def accepts_out(
                     f"{len(result)} Tensors"
                 )
             parts = [write_out(o, r, function.__name__) for o, r in zip(out, result, strict=True)]
-            return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
+            return type(result)(parts)  # a named tuple stays one
         operands = (*args, *kwargs.values()) if apart else ()
         return put_out(out, result, function.__name__, operands, exact)
 

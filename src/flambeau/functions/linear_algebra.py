@@ -332,10 +332,11 @@ def cond(A: Value, p: Number | str | None = None) -> Value:
     if not A._array.size:
         return A.new_zeros(A._array.shape[:-2], dtype=A.dtype.to_real())
     inverse, info = inv_ex_op(A)
-    if info._array.any():
-        singular = wrap((info._array != 0)[..., None, None])
-        inverse = inverse.masked_fill(singular, math.inf)
-    return matrix_norm(A, p) * matrix_norm(inverse, p)
+    if not info._array.any():
+        return matrix_norm(A, p) * matrix_norm(inverse, p)
+    singular = wrap(info._array != 0)
+    inverse = inverse.masked_fill(singular[..., None, None], math.inf)
+    return (matrix_norm(A, p) * matrix_norm(inverse, p)).masked_fill(singular, math.inf)
 
 
 @accepts_out
