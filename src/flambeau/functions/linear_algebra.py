@@ -335,7 +335,7 @@ def cond(A: Value, p: Number | str | None = None) -> Value:
     if not info._array.any():
         return matrix_norm(A, p) * matrix_norm(inverse, p)
     singular = wrap(info._array != 0)
-    inverse = inverse.masked_fill(singular[..., None, None], math.inf)
+    inverse = inverse.masked_fill(singular[..., None, None], 0)
     return (matrix_norm(A, p) * matrix_norm(inverse, p)).masked_fill(singular, math.inf)
 
 
