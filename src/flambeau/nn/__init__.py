@@ -25,6 +25,7 @@ from .modules.padding import *  # noqa: F403
 from .modules.pixelshuffle import *  # noqa: F403
 from .modules.pooling import *  # noqa: F403
 from .modules.rnn import *  # noqa: F403
+from .modules.transformer import *  # noqa: F403
 from .modules.upsampling import *  # noqa: F403
 from .parameter import Buffer, Parameter
 
