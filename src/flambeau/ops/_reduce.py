@@ -113,7 +113,7 @@ _ACCUMULATE.update({t.numpy: np.dtype(np.int64) for t in _dtypes.ALL if t.catego
 SHORT = 8192  # elements below which nothing special is done
 _LONG = 1024  # terms from which adding row after row is no longer accurate enough
 _ROWS = 64  # rows that are added one after the other
-_LINE = 1 << 15  # elements of a line that one call adds, pairwise
+_LINE = 1 << 13  # elements of a long line that are added at a time
 _NARROW = 256  # columns below which several rows are laid side by side
 
 
@@ -193,30 +193,22 @@ def _large_total(a: np.ndarray, dims: tuple[int, ...], work: np.dtype) -> np.nda
 def _lines_total(a: np.ndarray, work: np.dtype) -> np.ndarray:
     """The sum of a contiguous array (outer, terms, inner) over ``terms``."""
     outer, terms, inner = a.shape
-    if a.size < _LONG:
+    if a.size < SHORT:
         return add(a, 1, work)
+    by_blas = a.dtype is work and work.kind == "f"
     if inner == 1:
-        return _rows_total(a.reshape(outer, terms), work)
-    if terms <= 2 * _ROWS:
-        r = np.empty((outer, inner), work)
-        along_outer = outer > 1
-
-        def columns(start: int, stop: int) -> None:
-            if along_outer:
-                add(a[start:stop], 1, work, r[start:stop])
-            else:
-                add(a[:, :, start:stop], 1, work, r[:, start:stop])
-
-        spread_parts(columns, outer if along_outer else inner, a.size)
-        return r
+        rows = a.reshape(outer, terms)
+        return _rows_by_blas(rows) if by_blas else _rows_total(rows, work)
     side = _NARROW // inner
-    if side > 1 and terms >= side * 2:
+    if side > 1 and terms >= side * 2:  # few columns: lay several rows side by side
         whole = terms - terms % side
-        r = _lines_total(
-            np.ascontiguousarray(a[:, :whole]).reshape(outer, whole // side, side * inner), work
-        )
-        r = add(r.reshape(outer, side, inner), 1, work)
+        r = np.ascontiguousarray(a[:, :whole]).reshape(outer, whole // side, side * inner)
+        r = add(_lines_total(r, work).reshape(outer, side, inner), 1, work)
         return r if whole == terms else r + add(a[:, whole:], 1, work)
+    if by_blas:
+        return _columns_by_blas(a)
+    if terms <= 2 * _ROWS:
+        return add(a, 1, work)
     blocks = -(-terms // _ROWS)
     partial = np.empty((outer, blocks, inner), work)
 
@@ -228,10 +220,41 @@ def _lines_total(a: np.ndarray, work: np.dtype) -> np.ndarray:
     return _lines_total(partial, work)
 
 
-def _rows_total(a: np.ndarray, work: np.dtype) -> np.ndarray:
-    """The sum of each row."""
+def _rows_by_blas(a: np.ndarray) -> np.ndarray:
+    """The sum of each row of a floating matrix: its product with ones, which BLAS does with
+    vectors and threads, in pieces that keep the rounding error of pairwise addition."""
     outer, terms = a.shape
-    if terms < _LINE or outer >= 64:
+    ones = np.ones(_LINE, a.dtype)
+    if outer == 1 and terms >= _LINE:  # partial sums are many, and their errors average out
+        whole = terms - terms % _LINE
+        partial = a[0, :whole].reshape(-1, _LINE) @ ones
+        return (add(partial, 0, np.float64, None, True) + add(a[0, whole:])).astype(a.dtype)
+    if terms <= 2 * _LONG:
+        return a @ ones[:terms]
+    whole = terms - terms % _LONG
+    r = add(a[:, :whole].reshape(outer, -1, _LONG) @ ones[:_LONG], 1)
+    return r if whole == terms else r + add(a[:, whole:], 1)
+
+
+def _columns_by_blas(a: np.ndarray) -> np.ndarray:
+    """The sum over ``terms`` of a floating array (outer, terms, inner), as ``_rows_by_blas``."""
+    while True:
+        outer, terms, inner = a.shape
+        ones = np.ones(2 * _ROWS, a.dtype)
+        if terms <= 2 * _ROWS:
+            return ones[:terms] @ a
+        whole = terms - terms % (2 * _ROWS)
+        blocks = ones @ a[:, :whole].reshape(outer, -1, 2 * _ROWS, inner)
+        if whole < terms:
+            rest = ones[: terms - whole] @ a[:, whole:]
+            blocks = np.concatenate((blocks, rest[:, None]), 1)
+        a = blocks
+
+
+def _rows_total(a: np.ndarray, work: np.dtype) -> np.ndarray:
+    """The sum of each row, in ``work``, of elements of any dtype."""
+    outer, terms = a.shape
+    if outer >= 64 or terms < 2 * _LINE:
         r = np.empty(outer, work)
         spread_parts(lambda start, stop: add(a[start:stop], 1, work, r[start:stop]), outer, a.size)
         return r

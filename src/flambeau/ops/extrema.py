@@ -134,21 +134,38 @@ def found(find: Callable[..., np.ndarray], x: np.ndarray, dim: int) -> np.ndarra
         return index.reshape(x.shape[:-1])
     if x.size < SHORT:
         return find(x, dim)
-    outer, inner = math.prod(x.shape[:dim]), math.prod(x.shape[dim + 1 :])
-    lines = np.ascontiguousarray(x).reshape(outer, x.shape[dim], inner)
-    index = np.empty((outer, inner), np.int64)
-
-    def part(start: int, stop: int) -> None:
-        for i in range(start, stop, _COLUMNS):
-            columns = slice(i, i + _COLUMNS if i + _COLUMNS < stop else stop)
-            rows = np.ascontiguousarray(lines[:, :, columns].swapaxes(1, 2))
-            index[:, columns] = find(rows, 2)
-
-    spread_parts(part, inner, x.size)
+    outer, n, inner = math.prod(x.shape[:dim]), x.shape[dim], math.prod(x.shape[dim + 1 :])
+    index = _found_in_columns(find, np.ascontiguousarray(x).reshape(outer, n, inner))
     return index.reshape(x.shape[:dim] + x.shape[dim + 1 :])
 
 
-_COLUMNS = 64  # columns turned into rows at a time
+_ROWS = 64  # rows of which the best is found first
+
+
+def _found_in_columns(find: Callable[..., np.ndarray], x: np.ndarray) -> np.ndarray:
+    """``find`` along the second of three dimensions: first among blocks of rows, then in one."""
+    n = x.shape[1]
+    if n <= 2 * _ROWS:
+        return find(np.ascontiguousarray(x.swapaxes(1, 2)), 2)
+    whole = n - n % _ROWS
+    blocks = x[:, :whole].reshape(x.shape[0], -1, _ROWS, x.shape[2])
+    reduce = np.maximum.reduce if find is np.argmax else np.minimum.reduce
+    best = np.empty((x.shape[0], blocks.shape[1], x.shape[2]), x.dtype)
+    spread_parts(
+        lambda i, j: reduce(blocks[:, i:j], 2, None, best[:, i:j]), blocks.shape[1], x.size
+    )
+    chosen = _found_in_columns(find, best)[:, None]
+    candidates = np.take_along_axis(blocks, chosen[:, None], 1)[:, 0]
+    index = chosen[:, 0] * _ROWS + _found_in_columns(find, candidates)
+    if whole < n:
+        late = _found_in_columns(find, x[:, whole:])
+        here = np.take_along_axis(x, index[:, None], 1)[:, 0]
+        there = np.take_along_axis(x[:, whole:], late[:, None], 1)[:, 0]
+        better = there > here if find is np.argmax else there < here
+        if x.dtype.kind == "f":
+            better |= (there != there) & (here == here)
+        index = np.where(better, late + whole, index)
+    return index
 
 
 def _extreme_at(

@@ -19,13 +19,14 @@ from ._reduce import Dims, add, lines, reduced_dims, reduction, restored, spread
 
 _ROWS = 256  # terms of a block where columns are reduced
 _NARROW = 16  # columns below which rows and columns are exchanged
+_LINE = 1 << 13  # terms of a block where rows are reduced
 _BLOCK = 1 << 15  # elements of a block: it stays in the second-level cache for its second pass
 
 # ---- arrays --------------------------------------------------------------------------------
 
 
-def _block_moments(a: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> None:
-    """Moments of a block that fits into the cache, along its second dimension, in float64."""
+def _column_moments(a: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> None:
+    """Moments along the second dimension of a block that fits into the cache, in float64."""
     n = a.shape[1]
     rough = add(a, 1, None, None, True) / a.dtype.type(n)
     d = a - rough
@@ -36,8 +37,31 @@ def _block_moments(a: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> None
     np.subtract(add(d, 1, None, None, True), rest * rest / n, squares)
 
 
+def _row_moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sum of squared deviations of each row, of at most ``_LINE`` terms, in float64.
+
+    The sums are dot products, which BLAS computes with vectors and, so short, in this thread.
+    """
+    count, n = a.shape
+    mean, squares = np.empty(count), np.empty(count)
+    ones = np.ones(n, a.dtype)
+    step = max(1, _BLOCK // n)
+
+    def part(start: int, stop: int) -> None:
+        for i in range(start, stop, step):
+            j = min(i + step, stop)
+            rough = np.vecdot(a[i:j], ones) / a.dtype.type(n)
+            d = a[i:j] - rough[:, None]
+            rest = np.vecdot(d, ones).astype(np.float64)
+            np.add(rough, rest / n, mean[i:j])
+            np.subtract(np.vecdot(d, d), rest * rest / n, squares[i:j])
+
+    spread_parts(part, count, a.size)
+    return mean, squares
+
+
 def _merged(
-    count: int, mean: np.ndarray, squares: np.ndarray, last: int
+    mean: np.ndarray, squares: np.ndarray, count: int, last: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Moments along the second dimension of blocks of ``count`` terms, ``last`` in the last one."""
     blocks = mean.shape[1]
@@ -53,35 +77,39 @@ def _merged(
 def _line_moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Moments of a contiguous array (outer, terms, inner) along ``terms``, which stays as 1."""
     outer, terms, inner = a.shape
-    if 1 < inner < _NARROW < terms:
-        rows = np.ascontiguousarray(a.swapaxes(1, 2)).reshape(outer * inner, terms, 1)
-        return tuple([r.reshape(outer, 1, inner) for r in _line_moments(rows)])
-    limit = _BLOCK if inner == 1 else _ROWS
-    if terms <= limit * 2:
-        limit = terms
+    if inner < _NARROW:
+        rows = np.ascontiguousarray(a.swapaxes(1, 2)).reshape(outer * inner, terms)
+        whole = terms - terms % _LINE
+        parts = []
+        if whole:
+            parts.append(_row_moments(np.ascontiguousarray(rows[:, :whole]).reshape(-1, _LINE)))
+        if whole < terms:
+            parts.append(_row_moments(np.ascontiguousarray(rows[:, whole:])))
+        mean, squares = [
+            np.concatenate([p.reshape(outer * inner, -1, 1) for p in pair], 1)
+            for pair in zip(*parts)
+        ]
+        merged = _merged(mean, squares, _LINE, terms - whole or _LINE)
+        return tuple([r.reshape(outer, 1, inner) for r in merged])
+    limit = terms if terms <= _ROWS * 2 else _ROWS
     blocks = -(-terms // limit)
     mean = np.empty((outer, blocks, inner))
     squares = np.empty((outer, blocks, inner))
-    last = terms - (blocks - 1) * limit
-    if blocks == 1 and outer > 1:
-        step = max(1, _BLOCK // (terms * inner))
-
-        def part(start: int, stop: int) -> None:
-            for i in range(start, stop, step):
-                j = min(i + step, stop)
-                _block_moments(a[i:j], mean[i:j], squares[i:j])
-
-        spread_parts(part, outer, a.size)
-        return mean, squares
 
     def part(start: int, stop: int) -> None:
         for i in range(start, stop):
-            block = slice(i, i + 1)
-            piece = a[:, i * limit : (i + 1) * limit]
-            _block_moments(piece, mean[:, block], squares[:, block])
+            block, piece = slice(i, i + 1), a[:, i * limit : (i + 1) * limit]
+            _column_moments(piece, mean[:, block], squares[:, block])
 
-    spread_parts(part, blocks, a.size)
-    return _merged(limit, mean, squares, last)
+    def slabs(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            _column_moments(a[i : i + 1], mean[i : i + 1], squares[i : i + 1])
+
+    if blocks == 1:
+        spread_parts(slabs, outer, a.size)
+    else:
+        spread_parts(part, blocks, a.size)
+    return _merged(mean, squares, limit, terms - (blocks - 1) * limit)
 
 
 def moments(a: np.ndarray, dims: tuple[int, ...], work: np.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +132,7 @@ def moments(a: np.ndarray, dims: tuple[int, ...], work: np.dtype) -> tuple[np.nd
             mean, squares = _line_moments(a.reshape(outer, terms, inner))
         else:
             mean, squares = mean.reshape(outer, terms, inner), squares.reshape(outer, terms, inner)
-            mean, squares = _merged(done, mean, squares, done)
+            mean, squares = _merged(mean, squares, done, done)
         done *= terms
     return restore(mean).astype(work), restore(squares).astype(work)
 

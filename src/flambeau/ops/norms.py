@@ -26,16 +26,16 @@ def _euclidean_all(x: np.ndarray) -> np.ndarray:
     x = x.reshape(-1)
     if x.size <= _PIECE:
         return np.sqrt(np.dot(x, x))
-    pieces = -(-x.size // _PIECE)
-    squares = np.empty(pieces)
+    whole = x.size - x.size % _PIECE
+    pieces = x[:whole].reshape(-1, _PIECE)
+    squares = np.empty(len(pieces), x.dtype)
 
     def part(start: int, stop: int) -> None:
-        for i in range(start, stop):
-            piece = x[i * _PIECE : (i + 1) * _PIECE]
-            squares[i] = np.dot(piece, piece)
+        np.vecdot(pieces[start:stop], pieces[start:stop], out=squares[start:stop])
 
-    spread_parts(part, pieces, x.size)
-    return np.sqrt(add(squares)).astype(x.dtype)
+    spread_parts(part, len(pieces), x.size)
+    rest = x[whole:]
+    return np.sqrt(add(squares, 0, np.float64) + np.dot(rest, rest)).astype(x.dtype)
 
 
 def _vector_norm(x: np.ndarray, p: float, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
@@ -51,6 +51,9 @@ def _vector_norm(x: np.ndarray, p: float, dims: tuple[int, ...], keepdim: bool) 
         return r.reshape((1,) * x.ndim) if keepdim else r
     if dt.itemsize == 2:
         x = x.astype(np.float32)
+    if p == 2 and dims == (x.ndim - 1,) and x.dtype.kind == "f" and 0 < x.shape[-1] <= _PIECE:
+        r = np.sqrt(np.vecdot(x, x))
+        return np.asarray(r[..., None] if keepdim else r).astype(dt, copy=False)
     a = np.asarray(np.abs(x))
     if p == math.inf:
         r = np.maximum.reduce(a, dims, keepdims=keepdim)

@@ -17,6 +17,8 @@ from ..core.value import Value, wrap
 from ._reduce import real_values, reduction
 from .sorting import argsort_array
 
+_MANY = 1 << 15  # values, and boundaries, from which searching in order pays
+
 # ---- searchsorted, bucketize ---------------------------------------------------------------
 
 
@@ -35,7 +37,13 @@ def _search(
     boundaries, values = _comparable(boundaries, values)
     side = "right" if right else "left"
     if boundaries.ndim == 1:
-        return np.asarray(np.searchsorted(boundaries, values, side))
+        if min(boundaries.size, values.size) < _MANY:
+            return np.asarray(np.searchsorted(boundaries, values, side))
+        # In order, one search after the other stays in the cache.
+        order = argsort_array(values.reshape(-1), 0, False)
+        found = np.empty(values.size, np.int64)
+        found[order] = np.searchsorted(boundaries, values.reshape(-1)[order], side)
+        return found.reshape(values.shape)
     found = np.zeros(values.shape, np.int64)
     if values.size and boundaries.size:
         rows = boundaries.reshape(-1, boundaries.shape[-1])

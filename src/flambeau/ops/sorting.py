@@ -53,11 +53,12 @@ def _argsort_lines(v: np.ndarray, descending: bool) -> np.ndarray:
         width = max(1, (n - 1).bit_length())
         packed, bits = _keys(v, descending)
         if packed is not None and bits + width <= 64:
-            packed = packed << np.uint64(width)
-            packed |= np.arange(n, dtype=np.uint64)
+            narrow = np.uint32 if bits + width <= 32 else np.uint64
+            packed = packed.astype(narrow) << narrow(width)
+            packed |= np.arange(n, dtype=narrow)
             packed.sort(-1)
-            packed &= np.uint64((1 << width) - 1)
-            return packed.view(np.int64)
+            packed &= narrow((1 << width) - 1)
+            return packed.astype(np.int64)
         if len(v) == 1:
             return _argsort_line(v[0], descending)[None]
     if descending:
