@@ -77,6 +77,13 @@ def _sequence(name: str, tensors: object) -> tuple[Value, ...]:
 
 
 def _cat_error(tensors: tuple[Value, ...], dim: int) -> RuntimeError:
+    for i, v in enumerate(tensors):
+        if not v._array.ndim:
+            return RuntimeError(
+                f"zero-dimensional tensor (at position {i}) cannot be concatenated\n"
+                "  use stack, which adds a dimension"
+            )
+    tensors = tuple([v for v in tensors if v._array.shape != (0,)])
     first = tensors[0]._array.shape
     for i, v in enumerate(tensors):
         shape = v._array.shape
@@ -101,22 +108,15 @@ def cat(tensors: Sequence[Value], dim: int = 0, *, out: Value | None = None) -> 
     Dtypes are promoted. 1-dim tensors without elements are left out, as PyTorch does.
     """
     tensors = _sequence("cat", tensors)
-    ndim = 0
-    for i, v in enumerate(tensors):
-        shape = v._array.shape
-        if not shape:
-            raise RuntimeError(
-                f"zero-dimensional tensor (at position {i}) cannot be concatenated\n"
-                "  use stack, which adds a dimension"
-            )
-        if not ndim and shape != (0,):
-            ndim = len(shape)
-    d = wrap_dim(dim, ndim or 1)
+    first = tensors[0]._array
+    ndim = first.ndim
+    if first.shape == (0,):
+        ndim = next((v._array.ndim for v in tensors if v._array.shape != (0,)), 1)
+    d = dim if dim.__class__ is int and 0 <= dim < ndim else wrap_dim(dim, ndim)
     try:
         result = cat_op(tensors, d)
     except (ValueError, np.exceptions.AxisError):
-        kept = tuple([v for v in tensors if v._array.shape != (0,)])
-        raise _cat_error(kept, d) from None
+        raise _cat_error(tensors, d) from None
     return result if out is None else put_out(out, result, "cat", tensors)
 
 
