@@ -17,6 +17,7 @@ from .modules.dropout import *  # noqa: F403
 from .modules.embedding import *  # noqa: F403
 from .modules.flatten import *  # noqa: F403
 from .modules.fold import *  # noqa: F403
+from .modules.lazy import *  # noqa: F403
 from .modules.linear import *  # noqa: F403
 from .modules.loss import *  # noqa: F403
 from .modules.module import Module
@@ -27,7 +28,7 @@ from .modules.pooling import *  # noqa: F403
 from .modules.rnn import *  # noqa: F403
 from .modules.transformer import *  # noqa: F403
 from .modules.upsampling import *  # noqa: F403
-from .parameter import Buffer, Parameter
+from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
 
 def __getattr__(name: str) -> object:

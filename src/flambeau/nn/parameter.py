@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 
-from .._dtypes import COMPLEX, FLOATING
+import numpy as np
+
+from .._dtypes import COMPLEX, FLOATING, dtype, from_numpy, get_default_dtype
 from ..core.tape import Leaf
-from ..core.value import Value, new
+from ..core.value import Value, new, wrap
 from ..tensor._tensor import Tensor
 
 
@@ -83,4 +85,121 @@ class Buffer(Tensor):
         return self
 
 
-__all__ = ["Buffer", "Parameter"]
+# ---- shapes that are not known yet ---------------------------------------------------------
+
+_slot = Value._array  # where tensors keep their elements
+
+
+class _Uninitialized:
+    """Raises wherever elements or a shape are asked for, until ``materialize`` gives it both."""
+
+    __slots__ = ()
+    cls_to_become: type[Value]
+
+    @property
+    def _array(self) -> np.ndarray:
+        raise ValueError(
+            "Attempted to use an uninitialized parameter or buffer. This error happens when you "
+            "are using a `LazyModule` or explicitly manipulating "
+            "`torch.nn.parameter.UninitializedParameter` objects. When using LazyModules Call "
+            "`forward` with a dummy batch to initialize the parameters before calling torch "
+            "functions"
+        )
+
+    @_array.setter
+    def _array(self, array: np.ndarray) -> None:
+        _slot.__set__(self, array)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Not known: raises RuntimeError."""
+        raise RuntimeError(
+            "Can't access the shape of an uninitialized parameter or buffer. This error usually "
+            "happens in `load_state_dict` when trying to load an uninitialized parameter into an "
+            "initialized one. Call `forward` to initialize the parameters before accessing their "
+            "attributes."
+        )
+
+    @property
+    def dtype(self) -> dtype:
+        """The dtype it will have."""
+        return from_numpy(_slot.__get__(self).dtype)
+
+    @property
+    def data(self) -> Value:
+        """No elements, of the dtype it will have."""
+        return wrap(_slot.__get__(self))
+
+    def detach(self) -> _Uninitialized:
+        """Itself: there is nothing to detach."""
+        return self
+
+    def is_floating_point(self) -> bool:
+        """Whether its dtype is a floating one."""
+        return self.dtype.is_floating_point
+
+    def share_memory_(self) -> None:
+        """Not possible: raises RuntimeError."""
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to "
+            "initialize the parameters before calling `module.share_memory()`."
+        )
+
+    def materialize(
+        self, shape: tuple[int, ...], device: object = None, dtype: dtype | None = None
+    ) -> None:
+        """Become a parameter or buffer of ``shape``, its elements not yet set."""
+        array = np.empty(shape, (self.dtype if dtype is None else dtype).numpy)
+        self.__class__ = self.cls_to_become
+        self._array = array
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __deepcopy__(self, memo: dict) -> Value:
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.requires_grad, dtype=self.dtype)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        return type(self), (self.requires_grad, None, self.dtype)
+
+
+def _nothing(d: dtype | None) -> Value:
+    return wrap(np.empty(0, (d or get_default_dtype()).numpy))
+
+
+class UninitializedParameter(_Uninitialized, Parameter):
+    """A Parameter whose shape is not known yet; ``materialize(shape)`` makes it one."""
+
+    __slots__ = ()
+    cls_to_become = Parameter
+
+    def __new__(
+        cls, requires_grad: bool = True, device: object = None, dtype: dtype | None = None
+    ) -> UninitializedParameter:
+        return Parameter.__new__(cls, _nothing(dtype), requires_grad)
+
+
+class UninitializedBuffer(_Uninitialized, Buffer):
+    """A Buffer whose shape is not known yet; ``materialize(shape)`` makes it one."""
+
+    __slots__ = ()
+    cls_to_become = Buffer
+
+    def __new__(
+        cls,
+        requires_grad: bool = False,
+        device: object = None,
+        dtype: dtype | None = None,
+        persistent: bool = True,
+    ) -> UninitializedBuffer:
+        return Buffer.__new__(cls, _nothing(dtype), persistent=persistent)
+
+
+def is_lazy(param: object) -> bool:
+    """Whether ``param`` is a parameter or buffer whose shape is not known yet."""
+    return isinstance(param, _Uninitialized)
+
+
+__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
