@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib as _importlib
 import warnings as _warnings
 
+from . import _config
 from ._dtypes import (
     bfloat16,
     can_cast,
@@ -49,6 +50,7 @@ from ._settings import *  # noqa: F403
 from ._settings import keep_freed_memory as _keep_freed_memory
 from ._settings import respect_quota as _respect_quota
 from .core import return_types
+from .core import threads as _threads
 from .core.modes import (
     enable_grad,
     inference_mode,
@@ -109,6 +111,17 @@ _keep_freed_memory()
 _respect_quota()
 
 
+def _first_kernel(*call: object) -> object:
+    """Asked for the first kernel: load the compiler, and let it answer, now and ever after."""
+    if not _config.compiled_kernels:
+        return None
+    _threads.kernels = _importlib.import_module(f"{__name__}.compiler.eager").entry()
+    return _threads.kernels and _threads.kernels(*call)
+
+
+_threads.kernels = _first_kernel
+
+
 def is_tensor(obj: object) -> bool:
     """Whether ``obj`` is a tensor."""
     return isinstance(obj, Tensor)
@@ -165,16 +178,26 @@ _FUNCTIONS_ON_DEMAND = {
         "functions.dropout": "alpha_dropout dropout feature_alpha_dropout",
         "functions.einsum": "einsum",
         "functions.linear_algebra": "lu matrix_power pca_lowrank pinverse svd_lowrank",
+        "functions.pointwise": """
+            abs_ acos_ acosh_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_
+            asinh_ atan_ atanh_ ceil_ clamp_ clamp_max_ clamp_min_ clip_
+            conj_physical_ cos_ cosh_ deg2rad_ erf_ erfc_ exp2_ exp_ expm1_ fill_ fix_
+            floor_ frac_ gcd_ i0_ is_nonzero is_same_size lcm_ ldexp_ log10_ log1p_
+            log2_ log_ logit_ nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ round_
+            rsqrt_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ trunc_ xlogy_
+            zero_
+        """,
         "functions.products": "bilinear chain_matmul cross ger inner kron outer tensordot vander",
         "functions.shape": """
             atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors
-            cartesian_prod channel_shuffle column_stack combinations dstack hstack meshgrid
-            pixel_shuffle pixel_unshuffle row_stack tril_indices triu_indices vstack
+            cartesian_prod channel_shuffle column_stack combinations dstack hstack is_nonzero
+            is_same_size meshgrid pixel_shuffle pixel_unshuffle row_stack tril_indices triu_indices vstack
         """,
+        "functions.short_time": "istft stft",
         "functions.statistics": "corrcoef cov nanquantile quantile renorm",
         "functions.view_copies": """
             alias_copy as_strided_copy detach_copy diagonal_copy expand_copy narrow_copy
-            permute_copy select_copy split_copy split_with_sizes_copy squeeze_copy t_copy
+            permute_copy select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy t_copy
             transpose_copy unbind_copy unfold_copy unsqueeze_copy view_as_complex_copy
             view_as_real_copy view_copy
         """,

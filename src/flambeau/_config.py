@@ -22,6 +22,10 @@ recycle_memory: bool = _flag("recycle_memory", True)
 # Cut elementwise work on large arrays into pieces for all usable processors.
 threads: bool = _flag("threads", True)
 
+# Run elementwise operations on large arrays by compiled kernels, where llvmlite is installed.
+# Their results differ from NumPy's in the last digit or two.
+compiled_kernels: bool = _flag("compiled_kernels", True)
+
 # "short": a traceback ends in the user's own line; "full": with flambeau's frames as well.
 traceback: str = os.environ.get("FLAMBEAU_TRACEBACK", "short")
 

@@ -44,3 +44,12 @@ def require(module: str, purpose: str) -> ModuleType:
             f"{purpose} needs {wheel}, which is not installed: pip install 'flambeau[{extra}]'",
             name=package,
         ) from None
+
+
+def installed(package: str) -> bool:
+    """Whether the optional ``package`` can be imported; it is."""
+    try:
+        require(package, package)
+    except ModuleNotFoundError:
+        return False
+    return True

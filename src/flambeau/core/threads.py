@@ -14,6 +14,11 @@ from .. import _config, _system
 LARGE = 1 << 17  # elements from which cutting the work into pieces pays (measured: 50 us)
 BLOCK = 1 << 15  # elements of one piece: a few operands of it fit into the second-level cache
 
+#: The compiler's entry: ``kernels(forward, out, operands)`` is a function of (start, stop) that
+#: computes that range of ``out``, as fast as the processor can; None where NumPy has to do it.
+#: All arrays are contiguous lines of one length. None: there is no compiler.
+kernels: Callable[[Callable, np.ndarray, Sequence], Callable[[int, int], None] | None] | None = None
+
 _count = 0  # threads in use, the calling one included; 0: not decided yet
 _tasks: SimpleQueue | None = None
 _workers = 0
@@ -146,6 +151,12 @@ def elementwise(
         flat_out = lines.pop()
     rest = iter(lines)
     flat = [next(rest) if a.__class__ is np.ndarray else a for a in operands]
+
+    if kernels is not None:
+        kernel = kernels(forward, flat_out, flat)
+        if kernel is not None:
+            run_parts(kernel, flat_out.size, BLOCK)
+            return result
 
     def piece(i: int, j: int) -> tuple[list[np.ndarray | float], np.ndarray]:
         return [a[i:j] if a.__class__ is np.ndarray else a for a in flat], flat_out[i:j]

@@ -65,14 +65,18 @@ def smooth(
     def backward_forward(grad: ndarray, x: ndarray, params: tuple) -> ndarray:
         return slope_by_pieces(grad, x, params)
 
-    by_pieces = _pieces(value)
-    slope_by_pieces = _pieces(lambda grad, x, params: grad * slope(x, params))
+    def backward_value(grad: ndarray, x: ndarray, params: tuple) -> ndarray:
+        return grad * slope(x, params)
+
+    by_pieces, slope_by_pieces = _pieces(value), _pieces(backward_value)
     gradients = {
         "grad": lambda g, x, params: backward(g, x, params),
         "x": lambda g, grad, x, params: g * grad * curvature(x, params),
     }
     backward = define(name + "_backward", backward_forward, gradients)
-    return define(name, forward, {"x": lambda g, x, params: backward(g, x, params)})
+    call = define(name, forward, {"x": lambda g, x, params: backward(g, x, params)})
+    forward.__wrapped__, backward_forward.__wrapped__ = value, backward_value  # for the compiler
+    return call
 
 
 def _floating(name: str, x: object) -> Value:
@@ -102,10 +106,11 @@ def _where_above_zero(grad: ndarray, y: ndarray) -> ndarray:
 
 
 _relu_backward = binary(
-    "threshold_backward",
+    "relu_backward",
     _where_above_zero,
     (lambda g, b: _relu_backward(g, b), lambda g: g * 0),
     takes="f",
+    grad_name="ThresholdBackwardBackward0",
 )
 
 

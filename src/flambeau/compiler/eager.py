@@ -1,0 +1,93 @@
+"""Eager operations on large arrays, run by compiled kernels.
+
+``core.threads`` asks ``kernel`` whenever it is about to spread an elementwise operation over the
+processors (the root package puts it there when that first happens); where there is a rule, the
+operation's NumPy function is not called at all. Each kernel is compiled when it is first needed,
+for the dtypes it is needed with.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .. import _config, _optional
+from ..core.op import REGISTRY
+from . import loops, machine_code
+from .scalar import FLOAT32, FLOAT64
+from .scalar_rules import RULES, SINGLE
+
+_MOST = 200  # kernels: who changes an activation's parameters in every step goes on with NumPy
+
+#: An operation's meaning on arrays -> the operation's name, for those that have a rule.
+_named: dict[Callable, str] = {}
+_known = 0  # how many operations there were when it was filled
+#: What ``_compile`` was given -> the kernel; None where there can be none.
+_compiled: dict[tuple, Callable[..., None] | None] = {}
+
+
+def entry() -> Callable | None:
+    """``kernel``, where llvmlite is installed; else None."""
+    return kernel if _optional.installed("llvmlite") else None
+
+
+def kernel(
+    forward: Callable, out: np.ndarray, operands: Sequence[np.ndarray | tuple | float]
+) -> Callable[[int, int], None] | None:
+    """What computes ``out[start:stop] = forward(*operands)[start:stop]``, called with the two;
+    None where NumPy has to do it.
+
+    ``out`` and the arrays among ``operands`` are contiguous, of one length; ``out`` may be one of
+    them. A tuple of parameters may follow; it becomes part of the kernel.
+    """
+    if not _config.compiled_kernels:
+        return None
+    name = _operation_of(forward)
+    if name is None:
+        return None
+    arrays = [a for a in operands if a.__class__ is np.ndarray]
+    rest = tuple(operands[len(arrays) :])
+    dtype = arrays[0].dtype
+    if any(a.dtype != dtype for a in arrays) or any(a.__class__ is not tuple for a in rest):
+        return None
+    key = (name, dtype, out.dtype, len(arrays), rest)
+    if key not in _compiled:
+        if len(_compiled) >= _MOST:
+            return None
+        _compiled[key] = _compile(*key)
+    run = _compiled[key]
+    if run is None:
+        return None
+    addresses = [a.__array_interface__["data"][0] for a in (out, *arrays)]
+    return lambda start, stop: run(*addresses, start, stop)
+
+
+def _operation_of(forward: Callable) -> str | None:
+    """The name of the operation that ``forward`` is the meaning of, if it has a rule."""
+    global _known
+    if len(REGISTRY) != _known:  # modules that are loaded on demand bring further operations
+        _known = len(REGISTRY)
+        _named.update({_innermost(REGISTRY[n].forward): n for n in RULES if n in REGISTRY})
+    return _named.get(_innermost(forward))
+
+
+def _innermost(forward: Callable) -> Callable:
+    """The formula within what spreads it over pieces or widens 16-bit floats."""
+    while hasattr(forward, "__wrapped__"):
+        forward = forward.__wrapped__
+    return forward
+
+
+def _compile(
+    name: str, dtype: np.dtype, result: np.dtype, count: int, rest: tuple
+) -> Callable[..., None] | None:
+    if dtype not in (FLOAT32, FLOAT64) or (dtype == FLOAT64 and name in SINGLE):
+        return None
+    if not machine_code.has_fma():
+        return None
+    text, own = loops.elementwise(RULES[name], [dtype] * count, rest)
+    if own != result:
+        return None
+    return machine_code.load(text, [ctypes.c_void_p] * (1 + count) + [ctypes.c_int64] * 2)

@@ -1,0 +1,66 @@
+"""From LLVM's language to machine code in memory, for the processor this runs on."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Sequence
+from types import ModuleType
+
+from .. import _optional
+
+_engines: list[object] = []  # they own the code: kept for as long as the process runs
+
+
+def _llvm() -> ModuleType:
+    return _optional.require("llvmlite.binding", "compiling a kernel")
+
+
+@functools.cache
+def _target() -> object:
+    """LLVM's code generator for this processor."""
+    llvm = _llvm()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        codemodel="jitdefault",
+    )
+
+
+@functools.cache
+def has_fma() -> bool:
+    """Whether the processor multiplies and adds in one instruction, which the rules rely on."""
+    llvm = _llvm()
+    triple = llvm.get_default_triple()
+    if triple.startswith(("aarch64", "arm64")):
+        return True
+    return bool(llvm.get_host_cpu_features().get("fma"))
+
+
+def _module(text: str) -> object:
+    """``text``, checked. LLVM's passes are not run: the loops come as vectors without anything
+    to simplify, and the passes would take as long as all the rest."""
+    target = _target()
+    module = _llvm().parse_assembly(text)
+    module.triple, module.data_layout = target.triple, str(target.target_data)
+    module.verify()
+    return module
+
+
+def load(text: str, types: Sequence[type]) -> Callable[..., None]:
+    """The function ``kernel`` of ``text`` as a Python function; it runs without the GIL.
+
+    ``types``: of its arguments, ctypes'.
+    """
+    engine = _llvm().create_mcjit_compiler(_module(text), _target())
+    engine.finalize_object()
+    _engines.append(engine)
+    return ctypes.CFUNCTYPE(None, *types)(engine.get_function_address("kernel"))
+
+
+def assembly(text: str) -> str:
+    """What the processor runs for ``text``, to read."""
+    return _target().emit_assembly(_module(text))

@@ -1,0 +1,262 @@
+"""The scalar language: what one element of a kernel is computed from.
+
+A rule is a Python function over ``Scalar``s; calling it builds an expression. The whole language:
+
+    expression := input(i) | constant | operation(expression, ...)
+    dtype      := float32 | float64 | int32 | int64 | bool
+    arithmetic    + - * /  negate  absolute  sqrt  fma(a, b, c) = a * b + c, rounded once
+                  copysign(a, b) = |a| with the sign of b         (+ - * of integers wrap around)
+    comparison    < <= > >= equal: ordered, so False where an operand is nan; is_nan
+    choice        select(condition, yes, no): both are computed
+    bits          & | ^ of integers and bools; shift_left, shift_right (fills with the sign bit)
+                  bits(x): the integer of the same bits; from_bits(i): the way back
+    conversion    to_float(i, dtype): exact where the integer is small enough
+
+Nothing here is undefined for any input: there is no conversion of floats to integers (adding
+1.5 * 2**23 and taking the bits rounds, and does not mind nan). An expression is a graph, not a
+tree: an operation that is used twice is computed once. Numbers mix with expressions and take the
+other operand's dtype. Each operation's meaning in NumPy is in ``evaluate``: the tests' oracle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+INT32, INT64, BOOL = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
+_INTEGER_OF = {FLOAT32: INT32, FLOAT64: INT64}
+_FLOAT_OF = {INT32: FLOAT32, INT64: FLOAT64}
+
+Number = bool | int | float
+
+
+class Scalar:
+    """One expression: an operation's name, its operands, and its dtype.
+
+    ``value`` is the number of a constant and the place of an input.
+    """
+
+    __slots__ = ("dtype", "operands", "operation", "value")
+
+    def __init__(
+        self,
+        operation: str,
+        dtype: np.dtype,
+        operands: tuple[Scalar, ...] = (),
+        value: Number = 0,
+    ) -> None:
+        self.operation = operation
+        self.dtype = dtype
+        self.operands = operands
+        self.value = value
+
+    def __add__(self, other: Scalar | Number) -> Scalar:
+        return _arithmetic("add", self, other)
+
+    def __radd__(self, other: Number) -> Scalar:
+        return _arithmetic("add", other, self)
+
+    def __sub__(self, other: Scalar | Number) -> Scalar:
+        return _arithmetic("subtract", self, other)
+
+    def __rsub__(self, other: Number) -> Scalar:
+        return _arithmetic("subtract", other, self)
+
+    def __mul__(self, other: Scalar | Number) -> Scalar:
+        return _arithmetic("multiply", self, other)
+
+    def __rmul__(self, other: Number) -> Scalar:
+        return _arithmetic("multiply", other, self)
+
+    def __truediv__(self, other: Scalar | Number) -> Scalar:
+        return _arithmetic("divide", self, other)
+
+    def __rtruediv__(self, other: Number) -> Scalar:
+        return _arithmetic("divide", other, self)
+
+    def __neg__(self) -> Scalar:
+        return Scalar("negate", self.dtype, (self,))
+
+    def __and__(self, other: Scalar | Number) -> Scalar:
+        return _arithmetic("and", self, other)
+
+    def __or__(self, other: Scalar | Number) -> Scalar:
+        return _arithmetic("or", self, other)
+
+    def __xor__(self, other: Scalar | Number) -> Scalar:
+        return _arithmetic("xor", self, other)
+
+    def __lt__(self, other: Scalar | Number) -> Scalar:
+        return _comparison("less", self, other)
+
+    def __le__(self, other: Scalar | Number) -> Scalar:
+        return _comparison("less_equal", self, other)
+
+    def __gt__(self, other: Scalar | Number) -> Scalar:
+        return _comparison("less", other, self)
+
+    def __ge__(self, other: Scalar | Number) -> Scalar:
+        return _comparison("less_equal", other, self)
+
+    def __repr__(self) -> str:
+        if self.operation in ("input", "constant"):
+            return f"{self.operation}({self.value!r})"
+        return f"{self.operation}({', '.join(map(repr, self.operands))})"
+
+
+def input(place: int, dtype: np.dtype) -> Scalar:
+    """The element of the operand number ``place``."""
+    return Scalar("input", dtype, (), place)
+
+
+def constant(value: Number, dtype: np.dtype) -> Scalar:
+    """A number, rounded to ``dtype``."""
+    return Scalar("constant", dtype, (), dtype.type(value).item())
+
+
+def _lift(*operands: Scalar | Number) -> tuple[Scalar, ...]:
+    """The operands as expressions of one dtype. TypeError where two expressions differ in it."""
+    dtypes = {a.dtype for a in operands if isinstance(a, Scalar)}
+    if len(dtypes) != 1:
+        raise TypeError(f"the operands must have one dtype, got {sorted(map(str, dtypes))}")
+    (dtype,) = dtypes
+    return tuple(a if isinstance(a, Scalar) else constant(a, dtype) for a in operands)
+
+
+def _arithmetic(operation: str, *operands: Scalar | Number) -> Scalar:
+    lifted = _lift(*operands)
+    return Scalar(operation, lifted[0].dtype, lifted)
+
+
+def _comparison(operation: str, *operands: Scalar | Number) -> Scalar:
+    return Scalar(operation, BOOL, _lift(*operands))
+
+
+def fma(a: Scalar | Number, b: Scalar | Number, c: Scalar | Number) -> Scalar:
+    """``a * b + c``, rounded once."""
+    return _arithmetic("fma", a, b, c)
+
+
+def sqrt(a: Scalar) -> Scalar:
+    """The square root, correctly rounded; nan for negative numbers."""
+    return _arithmetic("sqrt", a)
+
+
+def absolute(a: Scalar) -> Scalar:
+    """``a`` without its sign."""
+    return _arithmetic("absolute", a)
+
+
+def copysign(a: Scalar | Number, b: Scalar) -> Scalar:
+    """``|a|`` with the sign of ``b``."""
+    return _arithmetic("copysign", a, b)
+
+
+def equal(a: Scalar, b: Scalar | Number) -> Scalar:
+    """Whether a == b; False for nan."""
+    return _comparison("equal", a, b)
+
+
+def is_nan(a: Scalar) -> Scalar:
+    """Whether ``a`` is not a number."""
+    return _comparison("is_nan", a)
+
+
+def select(condition: Scalar, yes: Scalar | Number, no: Scalar | Number) -> Scalar:
+    """``yes`` where ``condition`` holds, else ``no``."""
+    yes, no = _lift(yes, no)
+    return Scalar("select", yes.dtype, (condition, yes, no))
+
+
+def shift_left(a: Scalar, places: int) -> Scalar:
+    """``a * 2**places``, modulo the width of the integer."""
+    return _arithmetic("shift_left", a, places)
+
+
+def shift_right(a: Scalar, places: int) -> Scalar:
+    """``floor(a / 2**places)``."""
+    return _arithmetic("shift_right", a, places)
+
+
+def bits(a: Scalar) -> Scalar:
+    """The signed integer that has the bits of a float."""
+    return Scalar("bits", _INTEGER_OF[a.dtype], (a,))
+
+
+def from_bits(a: Scalar) -> Scalar:
+    """The float that has the bits of an integer."""
+    return Scalar("from_bits", _FLOAT_OF[a.dtype], (a,))
+
+
+def to_float(a: Scalar) -> Scalar:
+    """An integer as the float of its width, rounded to nearest."""
+    return Scalar("to_float", _FLOAT_OF[a.dtype], (a,))
+
+
+def ordered(root: Scalar) -> list[Scalar]:
+    """Every expression below ``root``, operands first, each once."""
+    found: dict[int, Scalar] = {}
+    stack = [(root, False)]
+    while stack:
+        node, ready = stack.pop()
+        if id(node) in found:
+            continue
+        if ready:
+            found[id(node)] = node
+        else:
+            stack.append((node, True))
+            stack.extend((a, False) for a in reversed(node.operands))
+    return list(found.values())
+
+
+# ---- the meaning in NumPy ------------------------------------------------------------------
+
+
+def _fma(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """In the next wider float: exact for the product, and rounded twice for the sum, which is
+    once too often in about one of 2**29 cases (float32) or 2**11 (float64, where it is there)."""
+    wide = np.float64 if a.dtype == FLOAT32 else np.longdouble
+    return (a.astype(wide) * b + c).astype(a.dtype)
+
+
+_MEANING: dict[str, Callable[..., np.ndarray]] = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+    "negate": np.negative,
+    "absolute": np.absolute,
+    "sqrt": np.sqrt,
+    "fma": _fma,
+    "copysign": np.copysign,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "equal": np.equal,
+    "is_nan": np.isnan,
+    "select": np.where,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "shift_left": np.left_shift,
+    "shift_right": np.right_shift,
+    "bits": lambda a: a.view(_INTEGER_OF[a.dtype]),
+    "from_bits": lambda a: a.view(_FLOAT_OF[a.dtype]),
+    "to_float": lambda a: a.astype(_FLOAT_OF[a.dtype]),
+}
+
+
+def evaluate(root: Scalar, inputs: Sequence[np.ndarray | float]) -> np.ndarray:
+    """``root`` for arrays of inputs, operation by operation: slow, and plain to check."""
+    values: dict[int, np.ndarray] = {}
+    with np.errstate(all="ignore"):
+        for node in ordered(root):
+            if node.operation == "input":
+                value = np.asarray(inputs[node.value], node.dtype)
+            elif node.operation == "constant":
+                value = np.asarray(node.value, node.dtype)
+            else:
+                value = _MEANING[node.operation](*[values[id(a)] for a in node.operands])
+            values[id(node)] = np.asarray(value, node.dtype)
+    return values[id(root)]

@@ -1,0 +1,101 @@
+"""The scalar language's exponentials and logarithms against wider arithmetic, in ulp, over the
+whole range of floats; once by NumPy's meaning of each operation, once compiled."""
+
+import ctypes
+import math
+
+import numpy as np
+import pytest
+
+from flambeau.compiler import loops, machine_code, scalar, scalar_functions
+from flambeau.compiler.scalar import FLOAT32, FLOAT64
+from flambeau.compiler.scalar_functions import ERRORS
+from flambeau.ops import scalar_math
+
+EXACT = {
+    "erf": scalar_math.erf,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sigmoid": lambda x: np.where(x < 0, np.exp(x) / (1 + np.exp(x)), 1 / (1 + np.exp(-x))),
+    "tanh": np.tanh,
+}
+DOUBLE = [name for name, ulp in ERRORS.items() if ulp[1] is not None]
+EDGES = [0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 88.72283, 88.7229, -87.33655,
+         -103.97, -103.98, 709.78, 709.79, -708.4, -745.13, -745.14, 9.01, 19.06]  # fmt: skip
+
+
+def evaluated(name, x):
+    rule = getattr(scalar_functions, name)
+    return scalar.evaluate(rule(scalar.input(0, x.dtype)), [x])
+
+
+def compiled(name, x):
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install -e '.[compile]'")
+    text, dtype = loops.elementwise(getattr(scalar_functions, name), [x.dtype])
+    run = machine_code.load(text, [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 2)
+    out = np.empty(x.shape, dtype)
+    run(out.ctypes.data, x.ctypes.data, 0, x.size)
+    return out
+
+
+def floats32():
+    """Every 4093rd float32: all signs and exponents, denormal ones and nan among them."""
+    patterns = np.arange(0, 1 << 32, 4093, dtype=np.uint64).astype(np.uint32)
+    return np.concatenate([patterns.view(np.float32), np.array(EDGES, np.float32)])
+
+
+def floats64():
+    rng = np.random.default_rng(1)
+    return np.concatenate(
+        [
+            rng.integers(0, 1 << 64, 50_000, dtype=np.uint64).view(np.float64),
+            rng.uniform(-750, 750, 20_000),
+            rng.uniform(-2, 2, 50_000),
+            rng.uniform(0.5, 1.5, 20_000),
+            EDGES,
+        ]
+    )
+
+
+def worst(got, exact, mantissa, tiny):
+    """The largest error in ulp of ``exact``, which is of a wider dtype than ``got``."""
+    rounded = exact.astype(got.dtype)
+    same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
+    assert not np.any(same & (np.signbit(got) != np.signbit(rounded)) & ~np.isnan(got))
+    finite = np.where(np.isfinite(exact), exact, 1)
+    unit = np.exp2(np.floor(np.log2(np.maximum(np.abs(finite), tiny))) - mantissa)
+    error = np.abs(got.astype(exact.dtype) - exact) / unit
+    return np.max(np.where(same, 0, np.where(np.isfinite(error), error, np.inf)))
+
+
+@pytest.mark.parametrize("way", [evaluated, compiled])
+@pytest.mark.parametrize("name", ERRORS)
+def test_float32_within_the_stated_error(name, way):
+    x = floats32()
+    with np.errstate(all="ignore"):
+        exact = EXACT[name](x.astype(np.float64))
+        got = way(name, x)
+        assert got.dtype == FLOAT32
+        assert worst(got, exact, 23, 2.0**-126) <= ERRORS[name][0]
+
+
+@pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 63, reason="long double is no wider than float64 here"
+)
+@pytest.mark.parametrize("way", [evaluated, compiled])
+@pytest.mark.parametrize("name", DOUBLE)
+def test_float64_within_the_stated_error(name, way):
+    x = floats64()
+    with np.errstate(all="ignore"):
+        exact = EXACT[name](x.astype(np.longdouble))
+        got = way(name, x)
+        assert got.dtype == FLOAT64
+        assert worst(got, exact, 52, 2.0**-1022) <= ERRORS[name][1]
+
+
+def test_every_function_has_its_stated_error():
+    for name in EXACT:
+        assert name in ERRORS
+    assert set(ERRORS) == set(EXACT)
