@@ -254,8 +254,10 @@ def _logcumsumexp_vjp(g: Value, x: Value, y: Value, dim: int) -> Value:
     if g._array.dtype.kind == "c":
         w = (g.conj().log() - y).flip(dim).logcumsumexp(dim).flip(dim) + x
         return w.exp().conj()
-    positive = g.log().masked_fill(g <= 0, -np.inf)
-    negative = (-g).log().masked_fill(g >= 0, -np.inf)
+    # Not -inf: the second derivative would meet the difference of two of them.
+    lowest = float(_dtypes.finfo(g.dtype).min)
+    positive = g.log().masked_fill(g <= 0, lowest)
+    negative = (-g).log().masked_fill(g >= 0, lowest)
     up = (positive - y).flip(dim).logcumsumexp(dim).flip(dim) + x
     down = (negative - y).flip(dim).logcumsumexp(dim).flip(dim) + x
     return up.exp() - down.exp()
