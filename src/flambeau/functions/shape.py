@@ -247,6 +247,16 @@ def combinations(input: Value, r: int = 2, with_replacement: bool = False) -> Va
     return input.index_select(0, wrap(rows.reshape(-1))).reshape(rows.shape)
 
 
+def is_same_size(input: Value, other: Value) -> bool:
+    """Whether both tensors have the same shape."""
+    return input._array.shape == other._array.shape
+
+
+def is_nonzero(input: Value) -> bool:
+    """Whether the only element is not zero. RuntimeError unless there is exactly one."""
+    return bool(input)
+
+
 # ---- triangles -----------------------------------------------------------------------------
 
 
@@ -347,6 +357,6 @@ def channel_shuffle(input: Value, groups: int) -> Value:
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes",
     "broadcast_tensors", "cartesian_prod", "channel_shuffle", "column_stack", "combinations",
-    "dstack", "hstack", "meshgrid", "pixel_shuffle", "pixel_unshuffle", "row_stack",
-    "tril_indices", "triu_indices", "vstack",
+    "dstack", "hstack", "is_nonzero", "is_same_size", "meshgrid", "pixel_shuffle",
+    "pixel_unshuffle", "row_stack", "tril_indices", "triu_indices", "vstack",
 ]  # fmt: skip

@@ -635,4 +635,4 @@ def index_put_(
     return overwrite(self, index_put_op, "index_put_", indices, dims, values, accumulate)
 
 
-__all__ = ["index_put"]
+__all__ = ["index_put", "index_put_"]

@@ -309,6 +309,28 @@ def diagflat(input: Value, offset: int = 0) -> Value:
     return diag_embed_op(input.reshape(-1), offset, 0, 1)
 
 
+def fill_diagonal_(self: Value, fill_value: float, wrap: bool = False) -> Value:
+    """Fill the diagonal of a matrix, or of a tensor whose dimensions are all of one size.
+
+    ``wrap``: in a matrix with more rows than columns, start anew after each square.
+    """
+    shape, strides = self._array.shape, self.stride()
+    if len(shape) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(shape) > 2 and len(set(shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    if min(shape) == 0:
+        return self
+    step = sum(strides)
+    n = min(shape)
+    self.as_strided((n,), (step,)).fill_(fill_value)
+    if wrap and len(shape) == 2:
+        rows, columns = shape
+        for top in range(columns + 1, rows, columns + 1):
+            fill_diagonal_(self[top:], fill_value)
+    return self
+
+
 def _triangle(name: str, row: int, col: int, offset: int, lower: bool) -> ndarray:
     for what, n in (("row", row), ("col", col)):
         if not isinstance(n, int):

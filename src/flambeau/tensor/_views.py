@@ -73,6 +73,7 @@ class ViewMethods:
 
     repeat = rearranging.repeat
     repeat_interleave = rearranging.repeat_interleave
+    fill_diagonal_ = rearranging.fill_diagonal_
     tril = rearranging.tril
     tril_ = inplace(rearranging.tril)
     triu = rearranging.triu
@@ -102,6 +103,18 @@ class ViewMethods:
     def permute(self, *dims: int | Sequence[int]) -> Value:
         """``permute(1, 0)`` or ``permute((1, 0))``: the dimensions in that order."""
         return views.permute(self, dims[0] if len(dims) == 1 else dims)
+
+    def narrow_copy(self, dim: int, start: int, length: int) -> Value:
+        """``narrow`` in memory of its own."""
+        return pieces.narrow(self, dim, start, length).clone()
+
+    def is_same_size(self, other: Value) -> bool:
+        """Whether both tensors have the same shape."""
+        return self._array.shape == other._array.shape
+
+    def is_nonzero(self) -> bool:
+        """Whether the only element is not zero. RuntimeError unless there is exactly one."""
+        return bool(self)
 
     @property
     def T(self) -> Value:
