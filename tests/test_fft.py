@@ -121,3 +121,50 @@ def test_odd_inputs():
 def test_errors(call, error, phrase):
     with pytest.raises(error, match=phrase):
         call()
+
+
+# ---- short-time transforms -----------------------------------------------------------------
+
+
+def test_short_time_transforms_see_each_window():
+    x, w = RNG.standard_normal(20), np.hanning(8)
+    got = torch.stft(torch.tensor(x), 8, 3, window=torch.tensor(w), return_complex=True)
+    padded = np.pad(x, 4, "reflect")
+    frames = np.stack([padded[i : i + 8] * w for i in range(0, len(padded) - 7, 3)], 1)
+    np.testing.assert_allclose(got.numpy(), np.fft.rfft(frames, axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("onesided", [True, False])
+@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize("length", [None, 23])
+def test_short_time_transforms_come_back(onesided, normalized, length):
+    x = torch.tensor(RNG.standard_normal((2, 23)), requires_grad=True)
+    w = torch.tensor(np.hanning(8)[1:-1], requires_grad=True)
+
+    def there(signal, window):
+        return torch.stft(
+            signal, 8, 2, 6, window, normalized=normalized, onesided=onesided, return_complex=True
+        )
+
+    def back(spectrum, window):
+        return torch.istft(
+            spectrum, 8, 2, 6, window, normalized=normalized, onesided=onesided, length=length
+        )
+
+    again = back(there(x, w), w)
+    assert torch.allclose(again, x[:, : again.shape[1]])
+    assert again.shape[1] == (23 if length else 22)
+    assert gradcheck(there, (x[:1, :9].detach().requires_grad_(), w))
+
+
+def test_errors_of_short_time_transforms():
+    x = torch.ones(10)
+    with pytest.raises(RuntimeError, match="requires the return_complex parameter"):
+        torch.stft(x, 4)
+    with pytest.raises(RuntimeError, match="expected hop_length > 0, but got hop_length=0"):
+        x.stft(4, 0, return_complex=True)
+    spectrum = torch.stft(x, 4, return_complex=True)
+    with pytest.raises(RuntimeError, match="window overlap add min"):
+        spectrum.istft(4, window=torch.zeros(4))
+    with pytest.raises(RuntimeError, match="frequency dimension"):
+        torch.istft(spectrum, 6)

@@ -191,7 +191,8 @@ _FUNCTIONS_ON_DEMAND = {
         "functions.shape": """
             atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors
             cartesian_prod channel_shuffle column_stack combinations dstack hstack is_nonzero
-            is_same_size meshgrid pixel_shuffle pixel_unshuffle row_stack tril_indices triu_indices vstack
+            is_same_size meshgrid pixel_shuffle pixel_unshuffle row_stack tril_indices
+            triu_indices vstack
         """,
         "functions.short_time": "istft stft",
         "functions.statistics": "corrcoef cov nanquantile quantile renorm",

@@ -5,94 +5,20 @@ Source: https://docs.pytorch.org/docs/stable/fft.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-import numpy as np
-from numpy import fft as _fft
+from collections.abc import Sequence
 
 from . import _dtypes
 from ._dtypes import dtype
 from ._errors import type_name
 from ._shapes import wrap_dim, wrap_dims
-from .core.op import define
 from .core.twins import accepts_out
 from .core.value import Value
+from .ops.fourier import OTHER, c2c_op, c2r_op, r2c_op, resized
 from .ops.rearranging import roll
 from .tensor._creation import arange
 
 Norm = str | None
 Sizes = int | Sequence[int] | None
-
-# ---- the three transforms, on arrays -------------------------------------------------------
-# Every function of this module is one of them after its arguments are put in order. ``scale``
-# says which direction NumPy divides by the number of elements: "backward", "ortho", "forward".
-
-
-def _along(transform: Callable, x: np.ndarray, dims: tuple[int, ...], norm: str) -> np.ndarray:
-    for d in dims:
-        x = transform(x, axis=d, norm=norm)
-    return x
-
-
-def _c2c(x: np.ndarray, dims: tuple[int, ...], norm: str, forward: bool) -> np.ndarray:
-    return _along(_fft.fft if forward else _fft.ifft, x, dims, norm)
-
-
-def _r2c(x: np.ndarray, dims: tuple[int, ...], norm: str, forward: bool) -> np.ndarray:
-    """Of real input the half that is not redundant, in the last of ``dims``."""
-    if forward:
-        r = _fft.rfft(x, axis=dims[-1], norm=norm)
-        return _along(_fft.fft, r, dims[:-1], norm)
-    r = np.conj(_fft.rfft(x, axis=dims[-1], norm=_OTHER[norm]))
-    return _along(_fft.ifft, r, dims[:-1], norm)
-
-
-def _c2r(x: np.ndarray, dims: tuple[int, ...], norm: str, forward: bool, last: int) -> np.ndarray:
-    """The real result of ``last`` elements from the half that is not redundant."""
-    if forward:
-        x = _along(_fft.fft, x, dims[:-1], norm)
-        return _fft.irfft(np.conj(x), last, axis=dims[-1], norm=_OTHER[norm])
-    x = _along(_fft.ifft, x, dims[:-1], norm)
-    return _fft.irfft(x, last, axis=dims[-1], norm=norm)
-
-
-#: NumPy's names say which direction is divided; seen from the other direction they change places.
-_OTHER = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
-
-
-# ---- records -------------------------------------------------------------------------------
-# The gradient of a transform is the transform in the other direction, without its scale.
-
-
-def _c2c_vjp(g: Value, dims: tuple[int, ...], norm: str, forward: bool) -> Value:
-    return c2c_op(g, dims, _OTHER[norm], not forward)
-
-
-def _r2c_vjp(g: Value, x_shape: tuple, dims: tuple[int, ...], norm: str, forward: bool) -> Value:
-    d, n = dims[-1], x_shape[dims[-1]]
-    half = g._array.shape[d]
-    if n > half:  # the redundant half does not count
-        g = _resized(g, d, n)
-    return c2c_op(g, dims, _OTHER[norm], not forward).real
-
-
-def _c2r_vjp(
-    g: Value, x_shape: tuple, dims: tuple[int, ...], norm: str, forward: bool, last: int
-) -> Value:
-    d = dims[-1]
-    r = r2c_op(g, dims, _OTHER[norm], not forward)
-    twice = last - x_shape[d] if last - x_shape[d] > 0 else 0
-    if twice:  # all but the ends stand for two elements of the whole
-        weight = np.ones(x_shape[d], g._array.dtype)
-        weight[1 : 1 + twice] = 2
-        weight = weight.reshape([-1 if i == d else 1 for i in range(r._array.ndim)])
-        r = r * g.new_tensor(weight)
-    return r
-
-
-c2c_op = define("fft_c2c", _c2c, {"x": _c2c_vjp})
-r2c_op = define("fft_r2c", _r2c, {"x": _r2c_vjp})
-c2r_op = define("fft_c2r", _c2r, {"x": _c2r_vjp})
 
 # ---- arguments -----------------------------------------------------------------------------
 
@@ -101,7 +27,7 @@ def _norm(norm: Norm, forward: bool) -> str:
     """NumPy's word for ``norm``, which PyTorch gives from the transform's own direction."""
     if norm is None:
         norm = "backward"
-    if norm not in _OTHER:
+    if norm not in OTHER:
         raise RuntimeError(
             f'Invalid normalization mode: "{norm}"\n  it is "forward", "backward" or "ortho"'
         )
@@ -127,18 +53,6 @@ def _floating(name: str, x: object, to_complex: bool, real_only: bool = False) -
     if d.category < _dtypes.FLOATING:
         x = x.to(_dtypes.get_default_dtype())
     return x.to(x.dtype.to_complex()) if to_complex else x
-
-
-def _resized(x: Value, dim: int, n: int) -> Value:
-    """``x`` cut to ``n`` elements along ``dim``, or with zeros after its end."""
-    size = x._array.shape[dim]
-    if n == size:
-        return x
-    if n < size:
-        return x.narrow(dim, 0, n)
-    shape = list(x._array.shape)
-    shape[dim] = n
-    return x.new_zeros(shape).slice_scatter(x, dim, 0, size)
 
 
 def _one_dim(name: str, x: Value, n: int | None, dim: int) -> tuple[int, int | None]:
@@ -192,7 +106,7 @@ def _no_dims(dim: Sizes) -> tuple[int, ...]:
 
 def _fitted(x: Value, dims: Sequence[int], sizes: Sequence[int]) -> Value:
     for d, n in zip(dims, sizes):
-        x = _resized(x, d, n)
+        x = resized(x, d, n)
     return x
 
 
@@ -209,7 +123,7 @@ def _complex_1d(name: str, x: Value, n: int | None, dim: int, norm: Norm, forwar
     dim, n = _one_dim(name, x, n, dim)
     n = x._array.shape[dim] if n is None else n
     _check_points(n)
-    return c2c_op(_resized(x, dim, n), (dim,), _norm(norm, forward), forward)
+    return c2c_op(resized(x, dim, n), (dim,), _norm(norm, forward), forward)
 
 
 def _half_1d(name: str, x: Value, n: int | None, dim: int, norm: Norm, forward: bool) -> Value:
@@ -217,7 +131,7 @@ def _half_1d(name: str, x: Value, n: int | None, dim: int, norm: Norm, forward: 
     dim, n = _one_dim(name, x, n, dim)
     n = x._array.shape[dim] if n is None else n
     _check_points(n)
-    return r2c_op(_resized(x, dim, n), (dim,), _norm(norm, forward), forward)
+    return r2c_op(resized(x, dim, n), (dim,), _norm(norm, forward), forward)
 
 
 def _real_1d(name: str, x: Value, n: int | None, dim: int, norm: Norm, forward: bool) -> Value:
@@ -225,7 +139,7 @@ def _real_1d(name: str, x: Value, n: int | None, dim: int, norm: Norm, forward: 
     dim, n = _one_dim(name, x, n, dim)
     n = 2 * (x._array.shape[dim] - 1) if n is None else n
     _check_points(n)
-    x = _resized(x, dim, n // 2 + 1)
+    x = resized(x, dim, n // 2 + 1)
     return c2r_op(x, (dim,), _norm(norm, forward), forward, n)
 
 

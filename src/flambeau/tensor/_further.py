@@ -7,7 +7,7 @@ flambeau need not load linear algebra, statistics or special functions.
 from __future__ import annotations
 
 from ..core.twins import inplace
-from ..functions import differences, linear_algebra, statistics
+from ..functions import differences, linear_algebra, pointwise, short_time, statistics
 from ..functions import products as composed
 from ..ops import (
     activations,
@@ -60,6 +60,13 @@ class FurtherMethods:
     xlogy_ = inplace(special_functions.xlogy)
     polygamma = special_functions.polygamma_method
     polygamma_ = inplace(special_functions.polygamma_method, "polygamma_")
+
+    apply_ = pointwise.apply_
+    map_ = pointwise.map_
+    map2_ = pointwise.map2_
+    fill_diagonal_ = pointwise.fill_diagonal_
+    is_nonzero = pointwise.is_nonzero
+    is_same_size = pointwise.is_same_size
 
     # ---- activations ---------------------------------------------------------------------------
 
@@ -137,6 +144,11 @@ class FurtherMethods:
     inner = composed.inner
     kron = composed.kron
     outer = composed.outer
+
+    # ---- short-time Fourier transforms ---------------------------------------------------------
+
+    istft = short_time.istft
+    stft = short_time.stft
 
     # ---- linear algebra ------------------------------------------------------------------------
 

@@ -25,13 +25,14 @@ from ._views import ViewMethods
 NAMES = """
     erf erf_ erfc erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ sinc sinc_ i0 i0_
     igamma igamma_ igammac igammac_ mvlgamma mvlgamma_ xlogy xlogy_ polygamma polygamma_
+    apply_ map_ map2_ fill_diagonal_ is_nonzero is_same_size
     relu relu_ hardshrink prelu angle conj conj_physical conj_physical_ var std norm dist
     renorm renorm_ median nanmedian mode kthvalue quantile nanquantile diff sort argsort
     msort topk unique unique_consecutive bincount histc histogram cov corrcoef cumsum
     cumsum_ cumprod cumprod_ cummax cummin logcumsumexp log_softmax softmax addbmm addbmm_
     addmm addmm_ addmv addmv_ addr addr_ baddbmm baddbmm_ cross ger inner kron outer
-    cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu lu_solve matrix_exp
-    matrix_power orgqr ormqr pinverse qr slogdet svd triangular_solve scatter scatter_
+    cholesky cholesky_inverse cholesky_solve det geqrf inverse istft logdet lu lu_solve matrix_exp
+    matrix_power orgqr ormqr pinverse qr slogdet stft svd triangular_solve scatter scatter_
     scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_add index_add_ index_copy
     index_copy_ index_fill index_fill_ index_reduce index_reduce_ put put_ masked_scatter
     masked_scatter_ select_scatter slice_scatter diagonal_scatter multinomial
