@@ -182,7 +182,7 @@ _FUNCTIONS_ON_DEMAND = {
             abs_ acos_ acosh_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_
             asinh_ atan_ atanh_ ceil_ clamp_ clamp_max_ clamp_min_ clip_
             conj_physical_ cos_ cosh_ deg2rad_ erf_ erfc_ exp2_ exp_ expm1_ fill_ fix_
-            floor_ frac_ gcd_ i0_ is_nonzero is_same_size lcm_ ldexp_ log10_ log1p_
+            floor_ frac_ gcd_ i0_ lcm_ ldexp_ log10_ log1p_
             log2_ log_ logit_ nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ round_
             rsqrt_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ trunc_ xlogy_
             zero_

@@ -414,3 +414,44 @@ def test_special_namespace():
     assert not torch.special.bessel_j0(real(2)).requires_grad
     with pytest.raises(NotImplementedError, match="derivative for 'zeta'"):
         torch.special.zeta(real(2) + 2, real(2)).sum().backward()
+
+
+def test_functions_that_write_into_their_operand():
+    x = torch.tensor([-1.0, 4.0])
+    assert torch.abs_(x) is x
+    assert torch.sqrt_(x).tolist() == [1, 2]
+    assert torch.clamp_(x, max=1.5).tolist() == [1, 1.5]
+    assert torch.zero_(x).tolist() == [0, 0]
+    with pytest.raises(TypeError, match="must be Tensor, not float"):
+        torch.exp_(1.0)
+
+
+def test_functions_of_the_user():
+    x = torch.tensor([1, 2])
+    assert x.apply_(lambda v: v * 2.6) is x
+    assert x.tolist() == [2, 5]
+    assert torch.ones(2, 2).map_(torch.tensor([1.0, 2.0]), lambda a, b: a + b).tolist() == [
+        [2, 3],
+        [2, 3],
+    ]
+    with pytest.raises(
+        RuntimeError, match="Can't call apply_\\(\\) on Variable that requires grad"
+    ):
+        real(2).apply_(abs)
+
+
+def test_diagonals_are_filled():
+    assert torch.zeros(2, 3).fill_diagonal_(5).tolist() == [[5, 0, 0], [0, 5, 0]]
+    assert torch.zeros(4, 2).fill_diagonal_(1, wrap=True)[3].tolist() == [1, 0]
+    with pytest.raises(RuntimeError, match="equal length"):
+        torch.zeros(2, 3, 2).fill_diagonal_(1)
+    x = real(2, 2)
+    (x * 1).fill_diagonal_(0).sum().backward()
+    assert x.grad.tolist() == [[0, 1], [1, 0]]
+
+
+def test_truth_and_sizes():
+    assert torch.is_nonzero(torch.tensor([2.0])) is True
+    with pytest.raises(RuntimeError, match="more than one value is ambiguous"):
+        torch.is_nonzero(torch.ones(2))
+    assert torch.ones(2).is_same_size(torch.ones(2))

@@ -64,9 +64,6 @@ class FurtherMethods:
     apply_ = pointwise.apply_
     map_ = pointwise.map_
     map2_ = pointwise.map2_
-    fill_diagonal_ = pointwise.fill_diagonal_
-    is_nonzero = pointwise.is_nonzero
-    is_same_size = pointwise.is_same_size
 
     # ---- activations ---------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from ._views import ViewMethods
 NAMES = """
     erf erf_ erfc erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ sinc sinc_ i0 i0_
     igamma igamma_ igammac igammac_ mvlgamma mvlgamma_ xlogy xlogy_ polygamma polygamma_
-    apply_ map_ map2_ fill_diagonal_ is_nonzero is_same_size
+    apply_ map_ map2_
     relu relu_ hardshrink prelu angle conj conj_physical conj_physical_ var std norm dist
     renorm renorm_ median nanmedian mode kthvalue quantile nanquantile diff sort argsort
     msort topk unique unique_consecutive bincount histc histogram cov corrcoef cumsum
