@@ -299,8 +299,8 @@ class BinaryNode(Node):
                 else:
                     args.append(intact_array(y, cell, self, op.name))
             r = op.vjp[i](*args)
-            if shapes is not None:
-                r = r.sum_to_size(shapes[i])
+            if shapes is not None and r._array.shape != shapes[i]:
+                r = unbroadcast(r, shapes[i])
             results.append(r)
         return results
 
@@ -309,6 +309,18 @@ class BinaryNode(Node):
         if s[0] is not None or s[1] is not None or s[2] is not None:
             self.saved = FREED
             self.edges = ()
+
+
+def unbroadcast(g: Value, shape: tuple[int, ...]) -> Value:
+    """The gradient ``g`` of a broadcast operand summed back to the operand's ``shape``."""
+    array = g._array
+    lead = array.ndim - len(shape)
+    if state.grad or array.dtype.kind != "f" or array.dtype.itemsize < 4 or array.size >= LARGE:
+        return g.sum_to_size(shape)
+    if lead == 1 and array.shape[1:] == shape:
+        return wrap(np.add.reduce(array, 0))
+    axes = tuple(i for i in range(array.ndim) if i < lead or shape[i - lead] != array.shape[i])
+    return wrap(np.add.reduce(array, axes, keepdims=True).reshape(shape))
 
 
 def binary(

@@ -10,8 +10,9 @@ import numpy as np
 from .._dtypes import FLOATING, from_numpy
 from .._errors import type_name
 from ..core.modes import state
-from ..core.op import define
-from ..core.value import Value, wrap
+from ..core.op import define, intact
+from ..core.tape import Anomaly, Node, note_line
+from ..core.value import Value, new, ticks, wrap
 
 ndarray = np.ndarray
 
@@ -154,24 +155,10 @@ nll_op = define("nll_loss", _nll_forward, {"logp": _nll_vjp})
 def _entropy_forward(
     input: ndarray, target: ndarray, weight: ndarray | None, ignore_index: int, reduction: str
 ) -> tuple[ndarray, ndarray]:
-    wide = _wide(input)
     axis = 1 if input.ndim > 1 else 0
-    check = target
-    classes = input.shape[axis]
-    logp = log_softmax_rows(wide, axis)
-    if weight is None and input.ndim == 2 and target.shape[0]:
-        # The usual case: rows of logits, every one with a class.
-        low, high = int(check.min()), int(check.max())
-        if low >= 0 and high < classes and not (0 <= ignore_index < classes):
-            losses = np.negative(logp[np.arange(check.shape[0]), check])
-            if reduction != "none":
-                total = np.add.reduce(losses)
-                losses = np.asarray(total / losses.size if reduction == "mean" else total)
-            return losses.astype(input.dtype, copy=False), logp
-    check_targets(target, classes, ignore_index)
-    return _nll_forward(logp, target, weight, ignore_index, reduction).astype(
-        input.dtype, copy=False
-    ), logp
+    logp = log_softmax_rows(_wide(input), axis)
+    losses = _nll_forward(logp, target, weight, ignore_index, reduction)
+    return losses.astype(input.dtype, copy=False), logp
 
 
 def _entropy_grad_forward(
@@ -186,12 +173,10 @@ def _entropy_grad_forward(
     axis = 1 if logp.ndim > 1 else 0
     index, w, _ = _picked(logp, target, weight, ignore_index)
     if reduction == "mean":
-        w = _shares(w)
+        w = w / w.sum(dtype=w.dtype)
     scale = np.expand_dims(_wide(grad) * w, axis)
     out = np.exp(logp)
-    if out.ndim == 2:
-        out[np.arange(index.shape[0]), index] -= 1
-    elif out.ndim == 1:
+    if out.ndim == 1:
         out[index] -= 1
     else:
         at = np.expand_dims(index, 1)
@@ -212,12 +197,24 @@ def _entropy_vjp(
     ignore_index: int,
     reduction: str,
 ) -> Value:
-    if state.grad:  # to be differentiated again: by way of its two halves
-        axis = 1 if input.dim() > 1 else 0
-        logp = input.log_softmax(axis)
-        into_logp = _nll_grad(g[0], logp.detach(), target, weight, ignore_index, reduction)
-        return into_logp - logp.exp() * into_logp.sum(axis, keepdim=True)
+    if state.grad:
+        return _recorded_gradient(g[0], input, target, weight, ignore_index, reduction)
     return _entropy_grad(g[0], y[1], target, weight, ignore_index, reduction, input._array.dtype)
+
+
+def _recorded_gradient(
+    g: Value,
+    input: Value,
+    target: Value,
+    weight: Value | None,
+    ignore_index: int,
+    reduction: str,
+) -> Value:
+    """The gradient by way of its two halves, to be differentiated again."""
+    axis = 1 if input.dim() > 1 else 0
+    logp = input.log_softmax(axis)
+    into_logp = _nll_grad(g, logp.detach(), target, weight, ignore_index, reduction)
+    return into_logp - logp.exp() * into_logp.sum(axis, keepdim=True)
 
 
 _entropy = define(
@@ -227,6 +224,68 @@ _entropy = define(
     differentiable=(0,),
     grad_name="NllLossBackward0",
 )
+
+
+# ---- the usual case: rows of scores, one class for each, the mean or sum of the losses -----
+
+_F32, _F64, _I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
+
+
+class NllLossBackward0(Node):
+    """Cross entropy of rows. ``saved``: scores, targets, exp(scores - max), its sums, scale."""
+
+    __slots__ = ("rows",)
+
+    def backward(self, grad: Value) -> tuple[Value]:
+        input, target, e, total, scale = self.saved
+        intact(input, self, "cross_entropy")
+        intact(target, self, "cross_entropy")
+        if state.grad:
+            kind = "sum" if scale == 1 else "mean"
+            return (_recorded_gradient(grad, input, target, None, -100, kind),)
+        step = grad._array * e.dtype.type(scale)
+        out = e * (step / total)
+        out[self.rows, target._array] -= step
+        return (wrap(out),)
+
+
+def _usual(input: Value, target: Value, ignore_index: int, reduction: str) -> Value | None:
+    """Cross entropy of plain rows in few NumPy calls; None where the case is another."""
+    if not isinstance(input, Value) or not isinstance(target, Value):
+        return None
+    x, t = input._array, target._array
+    dt = x.dtype
+    if (dt is not _F32 and dt is not _F64) or t.dtype is not _I64 or x.ndim != 2 or t.ndim != 1:
+        return None
+    count, classes = x.shape
+    if t.shape[0] != count or not count or not classes or 0 <= ignore_index < classes:
+        return None
+    if np.maximum.reduce(t.view(np.uint64)) >= classes:  # negative ones are huge here
+        return None
+    rows = np.arange(count)
+    z = x - np.maximum.reduce(x, 1, keepdims=True)
+    picked = z[rows, t]
+    e = np.exp(z, out=z)
+    total = np.add.reduce(e, 1, keepdims=True)
+    losses = np.log(total[:, 0])
+    losses -= picked
+    loss = np.add.reduce(losses)
+    scale = 1.0
+    if reduction == "mean":
+        scale = 1.0 / count
+        loss = loss * dt.type(scale)
+    out = wrap(np.asarray(loss, dt))
+    if input._edge is not None and state.grad:
+        node = new(NllLossBackward0)
+        node.edges = (input._edge,)
+        node.watch = None
+        node.saved = (input, target, e, total, scale)
+        node.rows = rows
+        node.tick = ticks()
+        out._edge = node
+        if Anomaly.enabled:
+            note_line(node)
+    return out
 
 
 def _check_pair(input: Value, target: Value, name: str) -> None:
@@ -322,7 +381,8 @@ def cross_entropy(
     ``label_smoothing`` e: probabilities become (1 - e) p + e / C. IndexError for a target that is
     no class.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
+    if size_average is not None or reduce is not None or reduction != "mean":
+        reduction = reduction_of(reduction, size_average, reduce)
     if (
         isinstance(target, Value)
         and isinstance(input, Value)
@@ -330,6 +390,10 @@ def cross_entropy(
         and target._array.shape == input._array.shape
     ):
         return _of_probabilities(input, target, weight, reduction, label_smoothing)
+    if weight is None and not label_smoothing and reduction != "none":
+        loss = _usual(input, target, ignore_index, reduction)
+        if loss is not None:
+            return loss
     _check_pair(input, target, "cross_entropy")
     _check_weight(input, weight)
     if target._array.dtype != np.int64:
