@@ -71,6 +71,18 @@ def test_comparisons_with_what_is_no_tensor():
     assert len({x, torch.tensor([1.0])}) == 2
 
 
+def test_numpy_arrays_and_numbers_mix_with_tensors():
+    x, n = torch.tensor([1.0, 2.0]), np.array([2.0, 2.0])
+    for result in (x + n, x * n, n / x, np.sqrt(x), np.maximum(x, n)):
+        assert isinstance(result, torch.Tensor)
+    assert (x + n).dtype is torch.float64
+    assert (x == n).tolist() == (n == x).tolist() == [False, True]
+    assert (np.float64(3) - x).dtype is torch.float32
+    assert x.clamp(np.float64(1.5)).tolist() == [1.5, 2]
+    with pytest.raises(TypeError, match="must be Tensor"):
+        torch.add(x, n)
+
+
 def test_names_of_gradient_functions():
     x, y = real(3), real(3, seed=1)
     names = {

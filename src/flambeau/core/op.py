@@ -384,6 +384,8 @@ def binary(
         elif is_number(b):
             a, b, r = _binary_slow(op, a, b.item() if isinstance(b, np.generic) else b)
             be = None
+        elif bools is not None and isinstance(b, ndarray):  # x == array compares element by element
+            return operator(a, wrap(b))
         else:
             return NotImplemented
         if r.__class__ is not ndarray:

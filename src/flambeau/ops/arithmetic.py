@@ -16,7 +16,7 @@ from .._dtypes import BOOL, FLOATING, dtype
 from .._errors import type_name
 from ..core.op import binary, unary
 from ..core.promotion import Number, is_number, result_type
-from ..core.twins import accepts_out
+from ..core.mutation import accepts_out
 from ..core.value import Value, as_array, wrap
 
 
@@ -222,9 +222,7 @@ floor_divide = binary(
 
 def reversed_div(self: Value, other: Number) -> Value:
     """``other / self`` as an infix operator."""
-    if not is_number(other) and not isinstance(other, Value):
-        return NotImplemented
-    return mul.operator(reciprocal(self), other)
+    return reciprocal(self) * other
 
 
 def reversed_floor_divide(self: Value, other: Number) -> Value:

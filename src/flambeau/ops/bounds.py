@@ -12,7 +12,7 @@ from .._shapes import broadcast
 from ..core.mutation import write_out
 from ..core.op import binary, define
 from ..core.promotion import Number, by_pieces, is_number, result_type
-from ..core.twins import accepts_out
+from ..core.mutation import accepts_out
 from ..core.value import Value, wrap
 from .arithmetic import as_dtype, unbroadcast
 from .comparison import where_op
@@ -205,6 +205,7 @@ def clamp(
 
 
 def _clamp_checked(input: Value, min: Value | Number | None, max: Value | Number | None) -> Value:
+    min, max = (v.item() if isinstance(v, np.generic) else v for v in (min, max))
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if not isinstance(input, Value):

@@ -152,6 +152,12 @@ class ConversionMethods:
 
     __array_priority__ = 1000
 
+    def __array_wrap__(
+        self, array: np.ndarray, context: object = None, return_scalar: bool = False
+    ) -> Value:
+        """What a NumPy function of tensors returns: a tensor."""
+        return _creation.from_numpy(np.asarray(array))
+
     def __dlpack__(self, *, stream: object = None, **options: object) -> object:
         if self._edge is not None:
             raise BufferError(
