@@ -61,12 +61,9 @@ from .core.modes import (
 )
 from .core.promotion import result_type
 from .ops.arithmetic import *  # noqa: F403
-from .ops.bounds import *  # noqa: F403
 from .ops.comparison import *  # noqa: F403
 from .ops.elementwise import *  # noqa: F403
-from .ops.extrema import *  # noqa: F403
 from .ops.gathering import *  # noqa: F403
-from .ops.geometry import *  # noqa: F403
 from .ops.indexing import *  # noqa: F403
 from .ops.inplace_formulas import *  # noqa: F403
 from .ops.joining import *  # noqa: F403
@@ -83,7 +80,6 @@ from .ops.pieces import *  # noqa: F403
 from .ops.products import *  # noqa: F403
 from .ops.rearranging import *  # noqa: F403
 from .ops.reductions import *  # noqa: F403
-from .ops.rounding import *  # noqa: F403
 from .ops.views import *  # noqa: F403
 from .tensor._creation import *  # noqa: F403
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided

@@ -11,7 +11,7 @@ from . import _dtypes
 from ._dtypes import dtype
 from ._errors import type_name
 from ._shapes import wrap_dim, wrap_dims
-from .core.twins import accepts_out
+from .core.mutation import accepts_out
 from .core.value import Value
 from .ops.fourier import OTHER, c2c_op, c2r_op, r2c_op, resized
 from .ops.rearranging import roll

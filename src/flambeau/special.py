@@ -6,10 +6,9 @@ Source: https://docs.pytorch.org/docs/stable/special.html
 
 from __future__ import annotations
 
-from .ops.elementwise import exp2, expm1, log1p, logit
+from .ops.elementwise import exp2, expm1, log1p, logit, round
 from .ops.elementwise import sigmoid as expit
 from .ops.reductions import logsumexp
-from .ops.rounding import round
 from .ops.softmax import log_softmax, softmax
 from .ops.special_functions import (
     airy_ai,

@@ -251,9 +251,7 @@ class Generator:
     def set_state(self, new_state: Value) -> Generator:
         """Continue from a tensor that ``get_state`` returned; returns the generator."""
         if not isinstance(new_state, Value):
-            raise TypeError(
-                f"expected a torch.ByteTensor, but got {type(new_state).__name__}"
-            )
+            raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
         self.set_state_array(new_state._array)
         return self
 

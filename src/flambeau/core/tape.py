@@ -48,9 +48,7 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """The nodes that made the inputs, each with the number of its output."""
-        return tuple(
-            (e.edges[0], e.index) if type(e) is Output else (e, 0) for e in self.edges
-        )
+        return tuple((e.edges[0], e.index) if type(e) is Output else (e, 0) for e in self.edges)
 
     @property
     def metadata(self) -> dict:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .._dtypes import bool_
 from .._shapes import wrap_dim
+from ..core.mutation import accepts_out
 from ..core.promotion import Number
-from ..core.twins import accepts_out
 from ..core.value import Value
 from ..ops.joining import cat
 

@@ -12,9 +12,9 @@ from .. import _dtypes
 from .._dtypes import dtype
 from .._shapes import broadcast, numel, wrap_dim
 from ..core import return_types
+from ..core.mutation import accepts_out
 from ..core.op import define
 from ..core.promotion import Number
-from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from ..ops import _matrix_arrays as arrays
 from ..ops._arguments import check_tensor

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .. import _dtypes
 from .._shapes import broadcast, numel, wrap_dim, wrap_dims
-from ..core.twins import accepts_out
+from ..core.mutation import accepts_out
 from ..core.value import Value
 from ..ops import products
 from ..ops._arguments import check_tensor

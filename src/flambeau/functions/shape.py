@@ -11,7 +11,7 @@ import numpy as np
 from .. import _dtypes, _shapes
 from .._dtypes import dtype
 from .._errors import type_name
-from ..core.twins import accepts_out
+from ..core.mutation import accepts_out
 from ..core.value import Value, wrap
 from ..ops._arguments import check_tensor
 from ..ops.joining import cat, stack

@@ -9,8 +9,8 @@ import numpy as np
 from .. import _dtypes
 from .._errors import type_name
 from .._shapes import wrap_dim
+from ..core.mutation import accepts_out
 from ..core.promotion import Number, is_number
-from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 
 # ---- quantiles -----------------------------------------------------------------------------

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..core.twins import accepts_out
+from ..core.mutation import accepts_out
 from ..core.value import Value
-from ..ops import geometry, pieces, views
+from ..ops import pieces, views
 
 
 def _copied(function: Callable[..., Value | tuple[Value, ...]], name: str = "") -> Callable:
@@ -21,9 +21,9 @@ def _copied(function: Callable[..., Value | tuple[Value, ...]], name: str = "") 
     return accepts_out(copying)
 
 
-as_strided_copy = _copied(geometry.as_strided)
-view_as_real_copy = _copied(geometry.view_as_real)
-view_as_complex_copy = _copied(geometry.view_as_complex)
+as_strided_copy = _copied(views.as_strided)
+view_as_real_copy = _copied(views.view_as_real)
+view_as_complex_copy = _copied(views.view_as_complex)
 diagonal_copy = _copied(pieces.diagonal)
 narrow_copy = _copied(pieces.narrow)
 select_copy = _copied(pieces.select)

@@ -10,7 +10,7 @@ import warnings
 
 from .. import _dtypes
 from .._missing import missing
-from ..core.twins import inplace as _inplace
+from ..core.mutation import inplace as _inplace
 from ..core.value import Value
 from ..functions.attention import multi_head_attention_forward
 from ..functions.distances import (

@@ -231,6 +231,10 @@ def _rows_by_blas(a: np.ndarray) -> np.ndarray:
         return (add(partial, 0, np.float64, None, True) + add(a[0, whole:])).astype(a.dtype)
     if terms <= 2 * _LONG:
         return a @ ones[:terms]
+    for parts in range(-(-terms // _LONG), terms // 256):
+        if terms % parts == 0:  # equal parts: one product does it
+            partial = a.reshape(outer * parts, -1) @ ones[: terms // parts]
+            return add(partial.reshape(outer, parts), 1)
     whole = terms - terms % _LONG
     r = add(a[:, :whole].reshape(outer, -1, _LONG) @ ones[:_LONG], 1)
     return r if whole == terms else r + add(a[:, whole:], 1)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._scalar_apply import choose, elementwise, polynomial, ratio, table64
+from ._scalar_elementary import choose, elementwise, polynomial, ratio, table64
 
 # fmt: off
 _I0_SMALL = table64(

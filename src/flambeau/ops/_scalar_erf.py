@@ -12,8 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._scalar_apply import choose, elementwise, polynomial, ratio, table32, table64
-from ._scalar_elementary import log1p_near
+from ._scalar_elementary import choose, elementwise, log1p_near, polynomial, ratio, table32, table64
 
 # fmt: off
 _ERF32 = (

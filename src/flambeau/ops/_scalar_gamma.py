@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from ._scalar_apply import choose, elementwise, polynomial, ratio, table64
+from ._scalar_elementary import choose, elementwise, polynomial, ratio, table64
 from ._scalar_erf import erfc
 
 # fmt: off

@@ -10,7 +10,7 @@ positions, compared by ``less``; long lines are left to NumPy, which takes other
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -18,13 +18,15 @@ Less = Callable[[int, int], bool]
 LONGEST = 4096  # elements in all, above which the choice among equals is NumPy's
 
 
-def tied(lines: np.ndarray) -> np.ndarray:
+def tied(lines: np.ndarray) -> Iterable[int]:
     """The numbers of the lines that have equal elements and no nan; none if there are too many."""
     if not 0 < lines.size <= LONGEST:
-        return np.zeros(0, np.int64)
+        return ()
     ordered = np.sort(lines, 1)
-    repeated = (ordered[:, 1:] == ordered[:, :-1]).any(1)
-    return np.flatnonzero(repeated & (ordered[:, -1] == ordered[:, -1]))
+    repeated = ordered[:, 1:] == ordered[:, :-1]
+    if not repeated.any():
+        return ()
+    return np.flatnonzero(repeated.any(1) & (ordered[:, -1] == ordered[:, -1]))
 
 
 # ---- introselect and introsort -------------------------------------------------------------

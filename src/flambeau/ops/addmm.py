@@ -8,9 +8,9 @@ import numpy as np
 
 from .._dtypes import FLOATING, from_numpy
 from .._errors import type_name
+from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
 from ..core.promotion import Number, result_type
-from ..core.twins import accepts_out
 from ..core.value import Value
 from . import products
 from .products import bmm_nt, bmm_tn, conj, mm_nt, mm_tn, mv_op, wide

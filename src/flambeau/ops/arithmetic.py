@@ -14,9 +14,9 @@ import numpy as np
 
 from .._dtypes import BOOL, FLOATING, dtype
 from .._errors import type_name
+from ..core.mutation import accepts_out
 from ..core.op import binary, unary
 from ..core.promotion import Number, is_number, result_type
-from ..core.mutation import accepts_out
 from ..core.value import Value, as_array, wrap
 
 

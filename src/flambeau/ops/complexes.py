@@ -7,9 +7,8 @@ import numpy as np
 from .._dtypes import float16, float32, float64, from_numpy
 from .._errors import type_name
 from .._shapes import broadcast
-from ..core.mutation import write_out
+from ..core.mutation import accepts_out, write_out
 from ..core.op import define, unary, unsupported
-from ..core.twins import accepts_out
 from ..core.value import Value
 from .arithmetic import flat, unbroadcast
 

@@ -12,8 +12,8 @@ import numpy as np
 from .. import _dtypes, _optional
 from .._errors import LinAlgError
 from ..core import return_types
+from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
-from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from . import _matrix_arrays as arrays
 from ._arguments import check_tensor

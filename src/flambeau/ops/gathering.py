@@ -7,8 +7,8 @@ import numpy as np
 from .._errors import type_name
 from .._shapes import broadcast, contiguous_strides, numel
 from ..core import threads
+from ..core.mutation import accepts_out, put_out
 from ..core.op import define
-from ..core.twins import accepts_out, put_out
 from ..core.value import Value, wrap
 from ._arguments import check_tensor, dimension, integers
 from .indexing import INT32, INT64, check_bounds, index_backward, taken

@@ -11,12 +11,11 @@ import numpy as np
 from .._dtypes import INTEGRAL, dtype
 from .._errors import type_name
 from ..core import threads
-from ..core.layout import address, owner_of
 from ..core.modes import state
 from ..core.mutation import check_writable, rebase
 from ..core.op import Op, define
 from ..core.promotion import is_number
-from ..core.value import Value, wrap
+from ..core.value import Value, address, owner_of, wrap
 from ..core.views import view as view_record
 from ..core.views import view_of
 from ._accumulate import sum_at

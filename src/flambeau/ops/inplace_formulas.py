@@ -15,12 +15,20 @@ import numpy as np
 from .._dtypes import FLOATING, INTEGRAL, from_numpy
 from ..core import threads
 from ..core.modes import state
-from ..core.mutation import check_writable, needs_care, written
+from ..core.mutation import (
+    F32,
+    F64,
+    accepts_out,
+    check_writable,
+    inplace,
+    inplace_binary,
+    needs_care,
+    written,
+)
 from ..core.op import define
 from ..core.promotion import Number, is_number
-from ..core.twins import F32, F64, accepts_out, inplace, inplace_binary
 from ..core.value import Value, as_array
-from . import arithmetic, bounds, comparison, multivariate
+from . import arithmetic, comparison, multivariate
 
 _NUMBERS = (float, int, type(None))
 
@@ -202,7 +210,7 @@ def _clamp_into(
         np.minimum(x, max, out=x)
 
 
-clamp_ = by_formula(bounds.clamp, _clamp_into, "clamp_")
+clamp_ = by_formula(comparison.clamp, _clamp_into, "clamp_")
 
 
 def clamp_min_(self: Value, min: Value | Number) -> Value:

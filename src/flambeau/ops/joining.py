@@ -8,9 +8,9 @@ import numpy as np
 
 from .._errors import type_name
 from .._shapes import wrap_dim
+from ..core.mutation import put_out
 from ..core.op import define
 from ..core.promotion import result_type
-from ..core.twins import put_out
 from ..core.value import Value
 from .memory import convert
 

@@ -7,9 +7,9 @@ import numpy as np
 from .._dtypes import COMPLEX, FLOATING, complex128, dtype, float64, from_numpy
 from .._errors import type_name
 from .._shapes import broadcast
+from ..core.mutation import accepts_out
 from ..core.op import binary, define, unsupported
 from ..core.promotion import Number, by_pieces, is_number, result_type
-from ..core.twins import accepts_out
 from ..core.value import Value
 from . import _scalar_elementary
 from .arithmetic import as_dtype, conjugate, mul, pow, unbroadcast

@@ -12,7 +12,7 @@ from ..core.op import define, unsupported
 from ..core.value import Value
 from . import _ties
 from ._reduce import at_index_vjp, one_line, real_values, reduction
-from .extrema import check_not_empty, spread_evenly
+from .reductions import check_not_empty, spread_evenly
 from .sorting import argsort_array, kth_smallest
 
 Pair = tuple[np.ndarray, np.ndarray]

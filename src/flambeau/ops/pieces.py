@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._shapes import wrap_dim
-from ..core.layout import offset_of, strided
 from ..core.op import define
-from ..core.value import Value
+from ..core.value import Value, offset_of, strided
 from ..core.views import view as view_record
 from ._arguments import check_tensor, dimension, integers
 from .joining import cat_op, stack_op

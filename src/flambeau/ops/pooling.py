@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.modes import state
+from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
-from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from . import _pool_arrays as arrays
 from ._arguments import check_tensor

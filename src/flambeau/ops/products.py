@@ -10,10 +10,9 @@ from .._dtypes import from_numpy
 from .._errors import type_name
 from .._shapes import broadcast, numel
 from ..core.modes import state
-from ..core.mutation import write_out
+from ..core.mutation import accepts_out, write_out
 from ..core.op import BinaryNode, Op, define, inference_saved, unsupported
 from ..core.tape import Anomaly, note_line
-from ..core.twins import accepts_out
 from ..core.value import Value, _Class, new, ticks
 
 ndarray = np.ndarray

@@ -9,8 +9,8 @@ import numpy as np
 from .._dtypes import from_numpy
 from .._errors import type_name
 from .._shapes import wrap_dim, wrap_dims
+from ..core.mutation import accepts_out
 from ..core.op import define
-from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from ._arguments import check_tensor, dimension, integers
 from .pieces import diagonal_of

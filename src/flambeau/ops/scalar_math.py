@@ -20,7 +20,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._scalar_apply import choose, elementwise, float_type, ratio, table32, via_float32
 from ._scalar_bessel import (
     airy_ai,
     bessel_j0,
@@ -38,9 +37,12 @@ from ._scalar_bessel import (
     spherical_bessel_j0,
 )
 from ._scalar_elementary import (
+    choose,
+    elementwise,
     entr,
     expit,
     expm1,
+    float_type,
     frexp,
     ldexp,
     log1p,
@@ -50,10 +52,13 @@ from ._scalar_elementary import (
     logaddexp2,
     logit,
     nextafter,
+    ratio,
     round_decimals,
     sinc,
     softplus,
+    table32,
     tanh,
+    via_float32,
     xlog1py,
     xlogy,
 )

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from .._shapes import broadcast, wrap_dim
+from ..core.mutation import accepts_out, inplace
 from ..core.op import define
-from ..core.twins import accepts_out, inplace
 from ..core.value import Value, wrap
 from ._accumulate import add_flat, add_rows
 from ._arguments import check_tensor, dimension

@@ -10,9 +10,9 @@ import numpy as np
 from .. import _dtypes
 from .._shapes import wrap_dim
 from ..core import return_types
+from ..core.mutation import accepts_out
 from ..core.op import unsupported
 from ..core.promotion import Number, is_number
-from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from ._reduce import real_values, reduction
 from .sorting import argsort_array

@@ -7,16 +7,15 @@ log_softmax(x)_i = x_i - log(sum_j exp(x_j))         dx = g - exp(y) * sum_j g_j
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._shapes import wrap_dim
-from ..core import threads
 from ..core.op import define, unsupported
 from ..core.value import Value
-from ._reduce import add, reduction
+from ._reduce import add, reduction, spread_parts
 
 if TYPE_CHECKING:
     from .._dtypes import dtype
@@ -26,18 +25,30 @@ _COLUMNS = 128  # neighbouring columns of a block, at least: whole cache lines a
 _top = np.maximum.reduce
 
 
-def _by_blocks(kernel: Callable[..., None], dim: int, *arrays: np.ndarray) -> np.ndarray:
-    """``kernel(*arrays, out, axis)`` over blocks that hold whole lines along ``dim``.
+Kernel = Callable[..., np.ndarray]  # (*arrays, axis, out=None): the result along one axis
+_WHOLE = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
+
+
+def _run(kernel: Kernel, dim: int, *arrays: np.ndarray) -> np.ndarray:
+    """``kernel(*arrays, dim)``, for large arrays over blocks that hold whole lines along ``dim``.
 
     16-bit floats are computed in float32.
     """
     first = arrays[0]
+    if first.size <= _BLOCK and first.size and first.ndim and first.dtype in _WHOLE:
+        return kernel(*arrays, dim)
+    if not first.size:
+        return np.empty(first.shape, first.dtype)
+    if not first.ndim:  # one line of one element
+        return _run(kernel, 0, *[a.reshape(1) for a in arrays]).reshape(())
+    return _by_blocks(kernel, dim, *arrays)
+
+
+def _by_blocks(kernel: Kernel, dim: int, *arrays: np.ndarray) -> np.ndarray:
+    first = arrays[0]
     dt = first.dtype
     work = np.dtype(np.float32) if dt.itemsize == 2 else dt
     out = np.empty(first.shape, dt)
-    if first.size <= _BLOCK:
-        _block(kernel, arrays, out, dim, work)
-        return out
     shape = first.shape
     outer = math.prod(shape[:dim])
     lines = (outer, shape[dim], first.size // (outer * shape[dim]))
@@ -53,57 +64,40 @@ def _by_blocks(kernel: Callable[..., None], dim: int, *arrays: np.ndarray) -> np
         for i in range(start, stop, step):
             cut = slice(i, min(i + step, stop))
             place = (slice(None), slice(None), cut) if along else cut
-            _block(kernel, [a[place] for a in arrays], flat[place], 1, work)
+            if work is dt:
+                kernel(*[a[place] for a in arrays], 1, flat[place])
+            else:
+                flat[place] = kernel(*[a[place].astype(work) for a in arrays], 1)
 
-    threads.run_parts(part, count, step)
+    spread_parts(part, count, first.size)
     return out
 
 
-def _block(
-    kernel: Callable[..., None],
-    arrays: Sequence[np.ndarray],
-    out: np.ndarray,
-    axis: int,
-    work: np.dtype,
-) -> None:
-    if work is out.dtype:
-        kernel(*arrays, out, axis)
-    else:
-        r = np.empty(out.shape, work)
-        kernel(*[a.astype(work) for a in arrays], r, axis)
-        out[...] = r
-
-
-def _softmax_kernel(x: np.ndarray, out: np.ndarray, axis: int) -> None:
-    np.subtract(x, _top(x, axis, None, None, True), out)
+def _softmax_kernel(x: np.ndarray, axis: int, out: np.ndarray | None = None) -> np.ndarray:
+    out = np.subtract(x, _top(x, axis, None, None, True), out)
     np.exp(out, out)
-    np.multiply(out, 1 / add(out, axis, None, None, True), out)
+    return np.multiply(out, np.reciprocal(add(out, axis, None, None, True)), out)
 
 
-def _log_softmax_kernel(x: np.ndarray, out: np.ndarray, axis: int) -> None:
-    np.subtract(x, _top(x, axis, None, None, True), out)
-    np.subtract(out, np.log(add(np.exp(out), axis, None, None, True)), out)
+def _log_softmax_kernel(x: np.ndarray, axis: int, out: np.ndarray | None = None) -> np.ndarray:
+    out = np.subtract(x, _top(x, axis, None, None, True), out)
+    return np.subtract(out, np.log(add(np.exp(out), axis, None, None, True)), out)
 
 
-def _softmax_grad_kernel(g: np.ndarray, y: np.ndarray, out: np.ndarray, axis: int) -> None:
-    np.multiply(g, y, out)
+def _softmax_grad_kernel(
+    g: np.ndarray, y: np.ndarray, axis: int, out: np.ndarray | None = None
+) -> np.ndarray:
+    out = np.multiply(g, y, out)
     np.subtract(g, add(out, axis, None, None, True), out)
-    np.multiply(out, y, out)
+    return np.multiply(out, y, out)
 
 
-def _log_softmax_grad_kernel(g: np.ndarray, y: np.ndarray, out: np.ndarray, axis: int) -> None:
-    np.exp(y, out)
+def _log_softmax_grad_kernel(
+    g: np.ndarray, y: np.ndarray, axis: int, out: np.ndarray | None = None
+) -> np.ndarray:
+    out = np.exp(y, out)
     np.multiply(out, add(g, axis, None, None, True), out)
-    np.subtract(g, out, out)
-
-
-def _run(kernel: Callable[..., None], dim: int, *arrays: np.ndarray) -> np.ndarray:
-    first = arrays[0]
-    if not first.size:
-        return np.empty(first.shape, first.dtype)
-    if not first.ndim:  # one line of one element
-        return _by_blocks(kernel, 0, *[a.reshape(1) for a in arrays]).reshape(())
-    return _by_blocks(kernel, dim, *arrays)
+    return np.subtract(g, out, out)
 
 
 def _softmax(x: np.ndarray, dim: int) -> np.ndarray:

@@ -14,8 +14,8 @@ from .._dtypes import dtype
 from .._errors import LinAlgError
 from .._shapes import broadcast
 from ..core import return_types
+from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
-from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from . import _matrix_arrays as arrays
 from ._arguments import check_tensor

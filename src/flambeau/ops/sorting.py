@@ -115,9 +115,14 @@ def argsort_array(x: np.ndarray, dim: int, descending: bool) -> np.ndarray:
 
 
 def take_along(x: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
-    """``np.take_along_axis`` that is quick for one line and takes 0-dim arrays."""
+    """``np.take_along_axis``, quicker along the last dimension, and for 0-dim arrays too."""
     if x.ndim <= 1:
         return one_line(x).take(index)
+    if dim == x.ndim - 1 and x.flags.c_contiguous and x.size:
+        n = x.shape[dim]
+        lines = index.reshape(-1, index.shape[dim])
+        starts = np.arange(0, x.size, n).reshape(-1, 1)
+        return x.reshape(-1).take(lines + starts).reshape(index.shape)
     return np.take_along_axis(x, index, dim)
 
 
@@ -227,7 +232,7 @@ def _topk(x: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np.ndarray, n
         index = index[(slice(None),) * dim + (slice(k),)]
         index = np.ascontiguousarray(index)
         _choose_among_equals(v, index, k, dim, largest)
-    return np.take_along_axis(x, index, dim), index
+    return take_along(x, index, dim), index
 
 
 def _choose_among_equals(v: np.ndarray, index: np.ndarray, k: int, dim: int, largest: bool) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..core.mutation import accepts_out
 from ..core.op import binary, define, unary
 from ..core.promotion import Number
-from ..core.twins import accepts_out
 from ..core.value import Value
 from . import scalar_math
 from .arithmetic import conjugate as conj

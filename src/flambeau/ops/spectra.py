@@ -16,8 +16,8 @@ from .._dtypes import dtype, from_numpy
 from .._errors import LinAlgError
 from ..core import return_types
 from ..core.modes import state
+from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
-from ..core.twins import accepts_out
 from ..core.value import Value, wrap
 from .products import conj
 from .solving import check_floating, check_matrix, check_uplo, diagonal_of, mh, solve_general

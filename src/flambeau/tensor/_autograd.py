@@ -212,17 +212,13 @@ class AutogradMethods:
     def register_hook(self, hook: Callable[[Value], Value | None]) -> Handle:
         """Call ``hook(grad)`` each time this tensor's gradient is known; it may return another."""
         if self._edge is None:
-            raise RuntimeError(
-                "cannot register a hook on a tensor that doesn't require gradient"
-            )
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         return add_hook(watch(self._edge).tensor, hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Value], None]) -> Handle:
         """Call ``hook(self)`` after ``.grad`` has been added to. Only for leaves."""
         if self._edge is None:
-            raise RuntimeError(
-                "cannot register a hook on a tensor that doesn't require gradient"
-            )
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if not self.is_leaf:
             raise RuntimeError(
                 "post accumulate grad hooks cannot be registered on non-leaf tensors"
@@ -240,9 +236,7 @@ class AutogradMethods:
     def detach_(self) -> Value:
         """Cut this tensor out of the graph that made it; returns it."""
         if self._base is not None and self._view_kind == "multiple":
-            raise RuntimeError(
-                "Can't detach views in-place. Use detach() instead."
-            )
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         self._edge = None
         return self
 

@@ -160,9 +160,7 @@ class ConversionMethods:
 
     def __dlpack__(self, *, stream: object = None, **options: object) -> object:
         if self._edge is not None:
-            raise BufferError(
-                "Can't export tensors that require gradient, use tensor.detach()"
-            )
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
         return self._array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.twins import inplace, inplace_binary, inplace_unary
+from ..core.mutation import inplace, inplace_binary, inplace_unary
 from ..ops import (
     arithmetic,
-    bounds,
     comparison,
     elementwise,
     inplace_formulas,
     multivariate,
-    rounding,
 )
 
 
@@ -70,7 +68,7 @@ class ElementwiseMethods:
     __rpow__ = arithmetic.power_of
     __neg__ = arithmetic.neg
     __pos__ = arithmetic.positive
-    __abs__ = rounding.abs
+    __abs__ = elementwise.abs
 
     __iadd__ = inplace_binary(arithmetic.add_op, np.add)
     __isub__ = inplace_binary(arithmetic.sub_op, np.subtract)
@@ -162,42 +160,42 @@ class ElementwiseMethods:
 
     # ---- rounding, signs, magnitudes -------------------------------------------------------
 
-    abs = absolute = rounding.abs
-    abs_ = absolute_ = inplace_unary(rounding.abs, np.absolute)
-    sign = rounding.sign
-    sign_ = inplace(rounding.sign)
-    sgn = rounding.sgn
-    sgn_ = inplace(rounding.sgn)
-    signbit = rounding.signbit
-    floor = rounding.floor
-    floor_ = inplace_unary(rounding.floor, np.floor)
-    ceil = rounding.ceil
-    ceil_ = inplace_unary(rounding.ceil, np.ceil)
-    round = rounding.round
-    round_ = inplace(rounding.round)
-    trunc = fix = rounding.trunc
-    trunc_ = fix_ = inplace_unary(rounding.trunc, np.trunc)
-    frac = rounding.frac
-    frac_ = inplace(rounding.frac)
-    copysign = rounding.copysign
-    copysign_ = inplace_binary(rounding.copysign, np.copysign)
-    heaviside = rounding.heaviside
-    heaviside_ = inplace(rounding.heaviside)
-    nextafter = rounding.nextafter
-    nextafter_ = inplace(rounding.nextafter)
-    frexp = rounding.frexp
+    abs = absolute = elementwise.abs
+    abs_ = absolute_ = inplace_unary(elementwise.abs, np.absolute)
+    sign = elementwise.sign
+    sign_ = inplace(elementwise.sign)
+    sgn = elementwise.sgn
+    sgn_ = inplace(elementwise.sgn)
+    signbit = elementwise.signbit
+    floor = elementwise.floor
+    floor_ = inplace_unary(elementwise.floor, np.floor)
+    ceil = elementwise.ceil
+    ceil_ = inplace_unary(elementwise.ceil, np.ceil)
+    round = elementwise.round
+    round_ = inplace(elementwise.round)
+    trunc = fix = elementwise.trunc
+    trunc_ = fix_ = inplace_unary(elementwise.trunc, np.trunc)
+    frac = elementwise.frac
+    frac_ = inplace(elementwise.frac)
+    copysign = elementwise.copysign
+    copysign_ = inplace_binary(elementwise.copysign, np.copysign)
+    heaviside = elementwise.heaviside
+    heaviside_ = inplace(elementwise.heaviside)
+    nextafter = elementwise.nextafter
+    nextafter_ = inplace(elementwise.nextafter)
+    frexp = elementwise.frexp
 
     # ---- bounds ----------------------------------------------------------------------------
 
-    maximum = bounds.maximum
-    minimum = bounds.minimum
-    fmax = bounds.fmax
-    fmin = bounds.fmin
-    clamp = clip = bounds.clamp
-    clamp_min = bounds.clamp_min
-    clamp_max = bounds.clamp_max
-    nan_to_num = bounds.nan_to_num
-    nan_to_num_ = inplace(bounds.nan_to_num)
+    maximum = comparison.maximum
+    minimum = comparison.minimum
+    fmax = comparison.fmax
+    fmin = comparison.fmin
+    clamp = clip = comparison.clamp
+    clamp_min = comparison.clamp_min
+    clamp_max = comparison.clamp_max
+    nan_to_num = comparison.nan_to_num
+    nan_to_num_ = inplace(comparison.nan_to_num)
 
     clamp_ = clip_ = inplace_formulas.clamp_
     clamp_min_ = inplace_formulas.clamp_min_

@@ -6,7 +6,7 @@ flambeau need not load linear algebra, statistics or special functions.
 
 from __future__ import annotations
 
-from ..core.twins import inplace
+from ..core.mutation import inplace
 from ..functions import differences, linear_algebra, pointwise, short_time, statistics
 from ..functions import products as composed
 from ..ops import (

@@ -7,7 +7,7 @@ _further.py.
 from __future__ import annotations
 
 from ..core.value import Value
-from ..ops import extrema, gathering, indexing, products, reductions
+from ..ops import gathering, indexing, products, reductions
 
 
 class ReductionMethods:
@@ -27,13 +27,13 @@ class ReductionMethods:
     logsumexp = reductions.logsumexp
     trace = reductions.trace
 
-    amax = extrema.amax
-    amin = extrema.amin
-    aminmax = extrema.aminmax
-    argmax = extrema.argmax
-    argmin = extrema.argmin
-    max = extrema.max
-    min = extrema.min
+    amax = reductions.amax
+    amin = reductions.amin
+    aminmax = reductions.aminmax
+    argmax = reductions.argmax
+    argmin = reductions.argmin
+    max = reductions.max
+    min = reductions.min
 
 
 class IndexingMethods:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from .. import _dtypes, _shapes
-from ..core.layout import address, offset_of, owner_of
-from ..core.value import Value
+from ..core.value import Value, address, offset_of, owner_of
 from ._device import CPU, device
 
 

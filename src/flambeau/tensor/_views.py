@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..core.mutation import check_writable
-from ..core.twins import inplace
+from ..core.mutation import check_writable, inplace
 from ..core.value import Value
-from ..ops import geometry, pieces, rearranging, views
+from ..ops import pieces, rearranging, views
 
 
 def reshaped_in_place(function: Callable[..., Value]) -> Callable[..., Value]:
@@ -53,8 +52,8 @@ class ViewMethods:
     unsqueeze = views.unsqueeze
     select = pieces.select
     narrow = pieces.narrow
-    as_strided = geometry.as_strided
-    as_strided_scatter = geometry.as_strided_scatter
+    as_strided = views.as_strided
+    as_strided_scatter = views.as_strided_scatter
     split = pieces.split
     split_with_sizes = pieces.split_with_sizes
     chunk = pieces.chunk
@@ -68,8 +67,8 @@ class ViewMethods:
     unbind = pieces.unbind
     diagonal = pieces.diagonal
     unfold = pieces.unfold
-    view_as_real = geometry.view_as_real
-    view_as_complex = geometry.view_as_complex
+    view_as_real = views.view_as_real
+    view_as_complex = views.view_as_complex
 
     repeat = rearranging.repeat
     repeat_interleave = rearranging.repeat_interleave
@@ -139,12 +138,12 @@ class ViewMethods:
     @property
     def real(self) -> Value:
         """The real part; of a real tensor, the tensor itself."""
-        return geometry.real(self)
+        return views.real(self)
 
     @property
     def imag(self) -> Value:
         """The imaginary part of a complex tensor."""
-        return geometry.imag(self)
+        return views.imag(self)
 
     transpose_ = reshaped_in_place(views.transpose)
     swapaxes_ = reshaped_in_place(views.swapaxes)
@@ -152,4 +151,4 @@ class ViewMethods:
     t_ = reshaped_in_place(views.t)
     squeeze_ = reshaped_in_place(views.squeeze)
     unsqueeze_ = reshaped_in_place(views.unsqueeze)
-    as_strided_ = reshaped_in_place(geometry.as_strided)
+    as_strided_ = reshaped_in_place(views.as_strided)
