@@ -14,7 +14,6 @@ from flambeau.core.op import REGISTRY
 PARAMETERS = {
     "elu": [(1.0, 1.0, 1.0), (0.5, 1.3, 2.0)],
     "softplus": [(1.0, 20.0), (2.5, 3), (-1.0, 20.0)],
-    **dict.fromkeys(["gelu", "gelu_tanh", "silu", "log_sigmoid"], [()]),
 }
 EDGES = [0.0, -0.0, 1e-45, -1e-45, 1e-30, 40.0, -40.0, 100.0, -100.0, 1e30, -1e30,
          math.inf, -math.inf, math.nan]  # fmt: skip

@@ -23,14 +23,14 @@ _GELU_SCALE, _GELU_CUBE = math.sqrt(2 / math.pi), 0.044715
 
 def _times(slope: Rule) -> Rule:
     """The gradient of an activation: the gradient of its result times its slope."""
-    return lambda grad, x, params: grad * slope(x, params)
+    return lambda grad, x, *numbers: grad * slope(x, *numbers)
 
 
-def _gelu(x: Scalar, params: tuple) -> Scalar:
+def _gelu(x: Scalar) -> Scalar:
     return 0.5 * x * (1 + erf(x * _ROOT_HALF))
 
 
-def _gelu_slope(x: Scalar, params: tuple) -> Scalar:
+def _gelu_slope(x: Scalar) -> Scalar:
     return 0.5 * (1 + erf(x * _ROOT_HALF)) + x * exp(x * x * -0.5) * _DENSITY
 
 
@@ -38,21 +38,21 @@ def _gelu_tanh_inner(x: Scalar) -> Scalar:
     return tanh(x * (_GELU_SCALE + x * x * (_GELU_SCALE * _GELU_CUBE)))
 
 
-def _gelu_tanh(x: Scalar, params: tuple) -> Scalar:
+def _gelu_tanh(x: Scalar) -> Scalar:
     return 0.5 * x * (1 + _gelu_tanh_inner(x))
 
 
-def _gelu_tanh_slope(x: Scalar, params: tuple) -> Scalar:
+def _gelu_tanh_slope(x: Scalar) -> Scalar:
     t = _gelu_tanh_inner(x)
     inner = x * (_GELU_SCALE + x * x * (3 * _GELU_SCALE * _GELU_CUBE))
     return 0.5 * (1 + t) * (1 + (1 - t) * inner)
 
 
-def _silu(x: Scalar, params: tuple) -> Scalar:
+def _silu(x: Scalar) -> Scalar:
     return x * sigmoid(x)
 
 
-def _silu_slope(x: Scalar, params: tuple) -> Scalar:
+def _silu_slope(x: Scalar) -> Scalar:
     s = sigmoid(x)
     return s * (1 + x * (1 - s))
 
@@ -70,11 +70,11 @@ def _softplus_slope(x: Scalar, params: tuple) -> Scalar:
     return select(scaled > limit, 1.0, sigmoid(scaled))
 
 
-def _log_sigmoid(x: Scalar, params: tuple) -> Scalar:
+def _log_sigmoid(x: Scalar) -> Scalar:
     return select(x > 0, 0.0, x) - log1p(exp(-absolute(x)))
 
 
-def _log_sigmoid_slope(x: Scalar, params: tuple) -> Scalar:
+def _log_sigmoid_slope(x: Scalar) -> Scalar:
     return sigmoid(-x)
 
 

@@ -1,8 +1,9 @@
 """Activations: each a formula on arrays for its value and one for its slope.
 
-``smooth`` and ``piecewise`` make an operation from the two; the gradient ``grad * slope(x)`` is an
-operation of its own, done in one pass. Its own gradient needs the curvature (the second
-derivative), which is written in differentiable operations; a piecewise linear function has none.
+``smooth`` makes an operation from the two (``with_numbers`` one that has settings); the gradient
+``grad * slope(x)`` is an operation of its own. Its own gradient needs the curvature (the second
+derivative), which is written in differentiable operations. The formulas on arrays are in
+_activation_arrays.py.
 Formulas: https://docs.pytorch.org/docs/stable/nn.functional.html#non-linear-activation-functions
 """
 
@@ -19,20 +20,45 @@ from .._shapes import wrap_dim
 from ..core import random_recipes as recipes
 from ..core import threads
 from ..core.generator import Generator, default_generator
-from ..core.mutation import write_out
+from ..core.mutation import inplace, inplace_unary, write_out
 from ..core.op import binary, define, unary, unsupported
 from ..core.promotion import widened
-from ..core.twins import inplace, inplace_unary
 from ..core.value import Value, wrap
-from . import scalar_math
+from . import _activation_arrays as arrays
 from .elementwise import sigmoid
 from .joining import cat
 
 ndarray = np.ndarray
-_INTEGER = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
 
 
 # ---- what the records are made with ---------------------------------------------------------
+
+
+def smooth(
+    name: str,
+    value: Callable[[ndarray], ndarray],
+    slope: Callable[[ndarray], ndarray],
+    curvature: Callable[[Value], Value],
+    grad_name: str | None = None,
+) -> Callable[[Value], Value]:
+    """An operation of a tensor, from its value and its derivatives.
+
+    ``curvature``: the second derivative, in differentiable operations.
+    """
+
+    def times_slope(grad: ndarray, x: ndarray) -> ndarray:
+        r = slope(x)
+        return np.multiply(r, grad, r)
+
+    backward = binary(
+        name + "_backward",
+        times_slope,
+        (lambda g, b: backward(g, b), lambda g, a, b: g * a * curvature(b)),
+        takes="f",
+    )
+    return unary(
+        name, value, lambda g, x: backward(g, x), result="same", takes="f", grad_name=grad_name
+    )
 
 
 def _pieces(formula: Callable[..., ndarray]) -> Callable[..., ndarray]:
@@ -45,38 +71,37 @@ def _pieces(formula: Callable[..., ndarray]) -> Callable[..., ndarray]:
                 return r
         return formula(x, *rest)
 
+    whole.__wrapped__ = formula
     return widened(whole)
 
 
-def smooth(
+def with_numbers(
     name: str,
-    value: Callable[[ndarray, tuple], ndarray],
-    slope: Callable[[ndarray, tuple], ndarray],
+    value: Callable[..., ndarray],
+    slope: Callable[..., ndarray],
     curvature: Callable[[Value, tuple], Value | float],
 ) -> Callable[[Value, tuple], Value]:
-    """An operation of a tensor and a tuple of numbers, from its value and its derivatives.
+    """``smooth`` for a function of a tensor and a tuple of numbers, ``value(x, *numbers)``."""
 
-    ``curvature``: the second derivative, in differentiable operations.
-    """
+    def forward(x: ndarray, numbers: tuple) -> ndarray:
+        return value(x, *numbers)
 
-    def forward(x: ndarray, params: tuple) -> ndarray:
-        return by_pieces(x, params)
+    def backward_forward(grad: ndarray, x: ndarray, numbers: tuple) -> ndarray:
+        return slope(grad, x, *numbers)
 
-    def backward_forward(grad: ndarray, x: ndarray, params: tuple) -> ndarray:
-        return slope_by_pieces(grad, x, params)
+    backward = define(
+        name + "_backward",
+        _pieces(backward_forward),
+        {
+            "grad": lambda g, x, numbers: backward(g, x, numbers),
+            "x": lambda g, grad, x, numbers: g * grad * curvature(x, numbers),
+        },
+    )
+    return define(name, _pieces(forward), {"x": lambda g, x, numbers: backward(g, x, numbers)})
 
-    def backward_value(grad: ndarray, x: ndarray, params: tuple) -> ndarray:
-        return grad * slope(x, params)
 
-    by_pieces, slope_by_pieces = _pieces(value), _pieces(backward_value)
-    gradients = {
-        "grad": lambda g, x, params: backward(g, x, params),
-        "x": lambda g, grad, x, params: g * grad * curvature(x, params),
-    }
-    backward = define(name + "_backward", backward_forward, gradients)
-    call = define(name, forward, {"x": lambda g, x, params: backward(g, x, params)})
-    forward.__wrapped__, backward_forward.__wrapped__ = value, backward_value  # for the compiler
-    return call
+def _no_curvature(x: Value, numbers: tuple) -> float:
+    return 0.0
 
 
 def _floating(name: str, x: object) -> Value:
@@ -94,77 +119,60 @@ def _floating(name: str, x: object) -> Value:
 
 # ---- relu and its kin -------------------------------------------------------------------------
 
-
-def _where_above_zero(grad: ndarray, y: ndarray) -> ndarray:
-    """``grad`` where y > 0 (or nan), else 0, whatever ``grad`` is: a mask over its bits."""
-    integer = _INTEGER[grad.dtype]
-    mask = np.less_equal(y, 0).view(np.int8)
-    if not isinstance(mask, ndarray) or not mask.ndim:
-        return np.where(y <= 0, grad.dtype.type(0), grad)
-    np.subtract(mask, 1, mask)  # 0 where y <= 0, else all bits set
-    return np.bitwise_and(grad.view(integer), mask, dtype=integer).view(grad.dtype)
-
-
 _relu_backward = binary(
     "relu_backward",
-    _where_above_zero,
+    lambda grad, y: arrays.masked(grad, np.less_equal(y, 0)),
     (lambda g, b: _relu_backward(g, b), lambda g: g * 0),
     takes="f",
     grad_name="ThresholdBackwardBackward0",
 )
-
-
-def _relu_array(x: ndarray, out: ndarray | None = None) -> ndarray:
-    return np.maximum(x, 0, out=out)
-
-
-relu = unary("relu", _relu_array, lambda g, y: _relu_backward(g, y), result="same", takes="iuf")
+relu = unary(
+    "relu", arrays.above_zero, lambda g, y: _relu_backward(g, y), result="same", takes="iuf"
+)
 relu.__doc__ = "``max(input, 0)``, elementwise."
-relu_ = inplace_unary(relu, _relu_array, "relu_")
+relu_ = inplace_unary(relu, arrays.above_zero, "relu_")
 
 
-def piecewise(
-    name: str,
-    value: Callable[[ndarray, tuple], ndarray],
-    slope: Callable[[ndarray, tuple], ndarray],
-) -> Callable[[Value, tuple], Value]:
-    """``smooth`` for a piecewise linear function."""
-    return smooth(name, value, slope, lambda x, params: 0.0)
+def _dropped(x: ndarray, limit: float) -> ndarray:
+    return np.greater_equal(x, -limit) & np.less_equal(x, limit)
 
 
-def _choose(condition: ndarray, yes: object, no: object, like: ndarray) -> ndarray:
-    return np.where(condition, yes, no).astype(like.dtype, copy=False)
+def _leaky_slope(grad: ndarray, x: ndarray, slope: float) -> ndarray:
+    return arrays.choose(np.greater(x, 0), grad, np.multiply(grad, slope))
 
 
-_threshold = piecewise(
+_threshold = with_numbers(
     "threshold",
-    lambda x, p: _choose(x <= p[0], p[1], x, x),
-    lambda x, p: ~(x <= p[0]),
+    lambda x, limit, value: np.where(np.less_equal(x, limit), x.dtype.type(value), x),
+    lambda grad, x, limit, value: arrays.masked(grad, np.less_equal(x, limit)),
+    _no_curvature,
 )
-_leaky_relu = piecewise(
-    "leaky_relu",
-    lambda x, p: np.maximum(x, x * p[0]) if 0 <= p[0] <= 1 else np.where(x > 0, x, x * p[0]),
-    lambda x, p: _choose(x > 0, 1, p[0], x),
-)
-_hardtanh = piecewise(
+_leaky_relu = with_numbers("leaky_relu", arrays.leaky_relu, _leaky_slope, _no_curvature)
+_hardtanh = with_numbers(
     "hardtanh",
-    lambda x, p: np.minimum(np.maximum(x, p[0]), p[1]),
-    lambda x, p: (x > p[0]) & (x < p[1]),
+    lambda x, low, high: np.clip(x, low, high),
+    lambda grad, x, low, high: arrays.masked(
+        grad, np.less_equal(x, low) | np.greater_equal(x, high)
+    ),
+    _no_curvature,
 )
-_hardsigmoid = piecewise(
-    "hardsigmoid",
-    lambda x, p: np.minimum(np.maximum(x + 3, 0), 6) * (1 / 6),
-    lambda x, p: _choose((x > -3) & (x < 3), 1 / 6, 0, x),
-)
-_hardshrink = piecewise(
+_hardshrink = with_numbers(
     "hardshrink",
-    lambda x, p: _choose((x >= -p[0]) & (x <= p[0]), 0, x, x),
-    lambda x, p: ~((x >= -p[0]) & (x <= p[0])),
+    lambda x, limit: arrays.masked(x, _dropped(x, limit)),
+    lambda grad, x, limit: arrays.masked(grad, _dropped(x, limit)),
+    _no_curvature,
 )
-_softshrink = piecewise(
+_softshrink = with_numbers(
     "softshrink",
-    lambda x, p: x - np.minimum(np.maximum(x, -p[0]), p[0]),
-    lambda x, p: ~((x >= -p[0]) & (x <= p[0])),
+    lambda x, limit: x - np.clip(x, -limit, limit),
+    lambda grad, x, limit: arrays.masked(grad, _dropped(x, limit)),
+    _no_curvature,
+)
+_hardsigmoid = smooth(
+    "hardsigmoid",
+    arrays.hardsigmoid,
+    lambda x: arrays.masked(np.full_like(x, 1 / 6), np.less_equal(x, -3) | np.greater_equal(x, 3)),
+    lambda x: 0.0,
 )
 
 
@@ -202,7 +210,7 @@ def relu6(input: Value) -> Value:
 
 def hardsigmoid(input: Value) -> Value:
     """``(input + 3) / 6`` kept within [0, 1]."""
-    return _hardsigmoid(_floating("hardsigmoid", input), ())
+    return _hardsigmoid(_floating("hardsigmoid", input))
 
 
 def hardshrink(input: Value, lambd: float = 0.5, *, out: Value | None = None) -> Value:
@@ -296,77 +304,25 @@ def rrelu(
 
 # ---- smooth ones ------------------------------------------------------------------------------
 
-_HALF_ROOT, _DENSITY = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
-_GELU_SCALE, _GELU_CUBE = math.sqrt(2 / math.pi), 0.044715
-
-
-def _gelu_value(x: ndarray, params: tuple) -> ndarray:
-    y = np.asarray(scalar_math.erf(x * _HALF_ROOT))
-    y += 1
-    y *= x
-    y *= 0.5
-    return y
-
-
-def _gelu_slope(x: ndarray, params: tuple) -> ndarray:
-    s = np.asarray(scalar_math.erf(x * _HALF_ROOT))
-    s += 1
-    s *= 0.5
-    d = np.asarray(np.exp(x * x * -0.5))
-    d *= x
-    d *= _DENSITY
-    s += d
-    return s
-
-
 _gelu = smooth(
     "gelu",
-    _gelu_value,
-    _gelu_slope,
-    lambda x, p: (x * x * -0.5).exp() * (2 - x * x) * _DENSITY,
+    arrays.gelu,
+    arrays.gelu_slope,
+    lambda x: (x * x * -0.5).exp() * (2 - x * x) * (1 / math.sqrt(2 * math.pi)),
 )
 
 
-def _gelu_tanh_inner(x: ndarray) -> tuple[ndarray, ndarray]:
-    """tanh(k (x + c x^3)), and x^2."""
-    square = np.asarray(x * x)
-    t = np.asarray(square * (_GELU_SCALE * _GELU_CUBE))
-    t += _GELU_SCALE
-    t *= x
-    return np.tanh(t, out=t), square
-
-
-def _gelu_tanh_value(x: ndarray, params: tuple) -> ndarray:
-    t, _ = _gelu_tanh_inner(x)
-    t += 1
-    t *= x
-    t *= 0.5
-    return t
-
-
-def _gelu_tanh_slope(x: ndarray, params: tuple) -> ndarray:
-    # 0.5 (1 + t) + 0.5 x (1 - t^2) k (1 + 3 c x^2) = 0.5 (1 + t) (1 + (1 - t) x k (1 + 3 c x^2))
-    t, s = _gelu_tanh_inner(x)
-    s *= 3 * _GELU_SCALE * _GELU_CUBE
-    s += _GELU_SCALE
-    s *= x
-    s *= 1 - t
-    s += 1
-    t += 1
-    s *= t
-    s *= 0.5
-    return s
-
-
-def _gelu_tanh_curvature(x: Value, params: tuple) -> Value:
-    first = (x * x * (3 * _GELU_CUBE) + 1) * _GELU_SCALE
-    second = x * (6 * _GELU_SCALE * _GELU_CUBE)
-    t = ((x * x * _GELU_CUBE + 1) * x * _GELU_SCALE).tanh()
+def _gelu_tanh_curvature(x: Value) -> Value:
+    scale, cube = arrays.GELU_SCALE, arrays.GELU_CUBE
+    first = (x * x * (3 * cube) + 1) * scale
+    second = x * (6 * scale * cube)
+    t = ((x * x * cube + 1) * x * scale).tanh()
     return (1 - t * t) * (first + 0.5 * x * (second - 2 * t * first * first))
 
 
-_gelu_tanh = smooth("gelu_tanh", _gelu_tanh_value, _gelu_tanh_slope, _gelu_tanh_curvature)
-_gelu_tanh.op.grad_name = "GeluBackward0"
+_gelu_tanh = smooth(
+    "gelu_tanh", arrays.gelu_tanh, arrays.gelu_tanh_slope, _gelu_tanh_curvature, "GeluBackward0"
+)
 
 
 def gelu(input: Value, *, approximate: str = "none", out: Value | None = None) -> Value:
@@ -379,91 +335,52 @@ def gelu(input: Value, *, approximate: str = "none", out: Value | None = None) -
         return write_out(out, gelu(input, approximate=approximate), "gelu")
     _floating("gelu", input)
     if approximate == "none":
-        return _gelu(input, ())
+        return _gelu(input)
     if approximate == "tanh":
-        return _gelu_tanh(input, ())
+        return _gelu_tanh(input)
     raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
 
 
-def logistic(x: ndarray) -> ndarray:
-    """1 / (1 + exp(-x)) of an array."""
-    y = np.asarray(np.exp(np.negative(x)))
-    y += 1
-    return np.reciprocal(y, out=y)
-
-
-def _silu_value(x: ndarray, params: tuple) -> ndarray:
-    y = np.asarray(np.exp(np.negative(x)))
-    y += 1
-    return np.true_divide(x, y, out=y)
-
-
-def _silu_slope(x: ndarray, params: tuple) -> ndarray:
-    s = logistic(x)
-    r = np.asarray(1 - s)
-    r *= x
-    r += 1
-    r *= s
-    return r
-
-
-def _silu_curvature(x: Value, params: tuple) -> Value:
+def _silu_curvature(x: Value) -> Value:
     s = x.sigmoid()
     return s * (1 - s) * (2 + x * (1 - 2 * s))
 
 
-_silu = smooth("silu", _silu_value, _silu_slope, _silu_curvature)
+_silu = smooth("silu", arrays.silu, arrays.silu_slope, _silu_curvature)
 
 
 def silu(input: Value) -> Value:
     """``input * sigmoid(input)``."""
     if isinstance(input, Value) and input._array.dtype.kind == "c":
         return input * sigmoid(input)
-    return _silu(_floating("silu", input), ())
+    return _silu(_floating("silu", input))
 
 
-def _mish_value(x: ndarray, params: tuple) -> ndarray:
-    return x * np.tanh(_softplus_value(x, (1, 20)))
-
-
-def _mish_slope(x: ndarray, params: tuple) -> ndarray:
-    t = np.tanh(_softplus_value(x, (1, 20)))
-    return t + x * logistic(x) * (1 - t * t)
-
-
-def _mish_curvature(x: Value, params: tuple) -> Value:
+def _mish_curvature(x: Value) -> Value:
     s = x.sigmoid()
     t = (x.clamp(min=0) + (-x.abs()).exp().log1p()).tanh()
     inner = s * (1 - t * t)
     return 2 * inner + x * inner * (1 - s - 2 * t * s)
 
 
-def _softplus_value(x: ndarray, params: tuple) -> ndarray:
-    beta, limit = params
-    scaled = x * beta
-    y = np.log1p(np.exp(np.minimum(scaled, limit))) / beta
-    return _choose(scaled > limit, x, y, x)
-
-
-def _softplus_slope(x: ndarray, params: tuple) -> ndarray:
-    beta, limit = params
-    scaled = x * beta
-    return _choose(scaled > limit, 1, logistic(scaled), x)
-
-
-def _softplus_curvature(x: Value, params: tuple) -> Value:
-    beta, limit = params
+def _softplus_curvature(x: Value, numbers: tuple) -> Value:
+    beta, limit = numbers
     s = (x * beta).sigmoid()
     return (s * (1 - s) * beta).masked_fill(x * beta > limit, 0)
 
 
-_mish = smooth("mish", _mish_value, _mish_slope, _mish_curvature)
-_softplus = smooth("softplus", _softplus_value, _softplus_slope, _softplus_curvature)
+_mish = smooth("mish", arrays.mish, arrays.mish_slope, _mish_curvature)
+_softplus = with_numbers(
+    "softplus",
+    arrays.softplus,
+    lambda grad, x, beta, limit: grad * arrays.softplus_slope(x, beta, limit),
+    _softplus_curvature,
+)
 
 
 def mish(input: Value) -> Value:
     """``input * tanh(softplus(input))``."""
-    return _mish(_floating("mish", input), ())
+    return _mish(_floating("mish", input))
 
 
 def softplus(
@@ -475,25 +392,18 @@ def softplus(
     return _softplus(_floating("softplus", input), (beta, threshold))
 
 
-def _elu_value(x: ndarray, params: tuple) -> ndarray:
-    alpha, scale, input_scale = params
-    negative = np.expm1(np.minimum(x, 0) * input_scale) * (alpha * scale)
-    return np.where(x > 0, x * scale, negative)
-
-
-def _elu_slope(x: ndarray, params: tuple) -> ndarray:
-    alpha, scale, input_scale = params
-    negative = np.exp(np.minimum(x, 0) * input_scale) * (alpha * scale * input_scale)
-    return _choose(x > 0, scale, negative, x)
-
-
-def _elu_curvature(x: Value, params: tuple) -> Value:
-    alpha, scale, input_scale = params
+def _elu_curvature(x: Value, numbers: tuple) -> Value:
+    alpha, scale, input_scale = numbers
     negative = (x.clamp(max=0) * input_scale).exp() * (alpha * scale * input_scale * input_scale)
     return negative.masked_fill(x > 0, 0)
 
 
-_elu = smooth("elu", _elu_value, _elu_slope, _elu_curvature)
+_elu = with_numbers(
+    "elu",
+    arrays.elu,
+    lambda grad, x, *numbers: grad * arrays.elu_slope(x, *numbers),
+    _elu_curvature,
+)
 _SELU = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1.0)
 
 
@@ -516,15 +426,15 @@ def celu(input: Value, alpha: float = 1.0) -> Value:
 
 _logsigmoid = smooth(
     "log_sigmoid",
-    lambda x, p: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
-    lambda x, p: logistic(-x),
-    lambda x, p: -(x.sigmoid() * (-x).sigmoid()),
+    arrays.log_sigmoid,
+    arrays.log_sigmoid_slope,
+    lambda x: -(x.sigmoid() * (-x).sigmoid()),
 )
 _hardswish = smooth(
     "hardswish",
-    lambda x, p: x * np.minimum(np.maximum(x + 3, 0), 6) * (1 / 6),
-    lambda x, p: _choose(x <= -3, 0, np.where(x < 3, x / 3 + 0.5, 1), x),
-    lambda x, p: ((x > -3) & (x < 3)).to(x.dtype) / 3,
+    arrays.hardswish,
+    arrays.hardswish_slope,
+    lambda x: ((x > -3) & (x < 3)).to(x.dtype) / 3,
 )
 
 
@@ -532,12 +442,12 @@ def logsigmoid(input: Value, *, out: Value | None = None) -> Value:
     """``log(sigmoid(input))``, without overflow."""
     if out is not None:
         return write_out(out, logsigmoid(input), "logsigmoid")
-    return _logsigmoid(_floating("log_sigmoid", input), ())
+    return _logsigmoid(_floating("log_sigmoid", input))
 
 
 def hardswish(input: Value) -> Value:
     """``input * hardsigmoid(input)``."""
-    return _hardswish(_floating("hardswish", input), ())
+    return _hardswish(_floating("hardswish", input))
 
 
 def softsign(input: Value) -> Value:
@@ -553,7 +463,7 @@ def tanhshrink(input: Value) -> Value:
 def _glu_forward(x: ndarray, dim: int) -> ndarray:
     half = x.shape[dim] // 2
     front = (slice(None),) * dim
-    return x[(*front, slice(half))] * logistic(x[(*front, slice(half, None))])
+    return x[(*front, slice(half))] * arrays.logistic(x[(*front, slice(half, None))])
 
 
 def _glu_vjp(g: Value, x: Value, dim: int) -> Value:

@@ -20,8 +20,8 @@ from ..core.modes import state
 from ..core.op import define, unsupported
 from ..core.promotion import result_type, widened
 from ..core.value import Value
+from ._activation_arrays import above_zero, logistic, tail
 from ._reduce import total
-from .activations import logistic
 from .cross_entropy import reduction_of
 
 ndarray = np.ndarray
@@ -375,15 +375,13 @@ def _spread_weight(weight: Value, input: Value) -> Value:
 
 def _logits_value(x: ndarray, t: ndarray) -> ndarray:
     # (1 - t) x + log(1 + exp(-x)), without overflow
-    r = np.asarray(np.log1p(np.exp(-np.abs(x))))
-    r += np.maximum(x, 0)
-    r -= t * x
-    return r
+    r = tail(x)
+    np.add(r, above_zero(x), r)
+    return np.subtract(r, t * x, r)
 
 
 def _logits_weighted_value(x: ndarray, t: ndarray, pos: ndarray) -> ndarray:
-    tail = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
-    return (1 - t) * x + ((pos - 1) * t + 1) * tail
+    return (1 - t) * x + ((pos - 1) * t + 1) * (tail(x) + above_zero(-x))
 
 
 def _logits_forward(
@@ -449,8 +447,8 @@ def _logits_vjp(
         else:
             if state.grad:
                 into_x = ((1 - target) - ((pos_weight - 1) * target + 1) * (1 - s)) * scale
-            tail = (-x.abs()).exp().log1p() + (-x).clamp(min=0)
-            into_target = ((pos_weight - 1) * tail - x) * scale
+            softplus = (-x.abs()).exp().log1p() + (-x).clamp(min=0)
+            into_target = ((pos_weight - 1) * softplus - x) * scale
     extra = sum(w is not None for w in (weight, pos_weight))
     return [into_x if needs[0] else None, into_target if needs[1] else None, *[None] * extra]
 
