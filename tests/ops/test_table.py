@@ -64,7 +64,7 @@ TWINS = {
 }  # fmt: skip
 # Units in the last place of float32 by which a result may miss its twin (default 4); functions
 # with zeros inside their domain are held to an absolute error of so many epsilons there.
-ULP = {"tan": 8, "digamma": 8, "special_zeta": 8}
+ULP = {"tan": 8, "digamma": 8, "gelu": 8, "special_zeta": 8}
 # Numbers near which the result crosses 0 and relative error means nothing.
 CROSSES_ZERO = {"fmod", "remainder", "logaddexp", "logaddexp2", "tanh_backward"}
 # Operands of which one must be a Python number, and those that only integers have.
