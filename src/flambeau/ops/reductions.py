@@ -389,6 +389,9 @@ def logsumexp(input: Value, dim: Dims, keepdim: bool = False) -> Value:
 # ---- values alone --------------------------------------------------------------------------
 
 
+ARGMAX, ARGMIN = np.ndarray.argmax, np.ndarray.argmin  # without NumPy's dispatch
+
+
 def spread_evenly(g: Value, x: Value, y: Value, dims: tuple[int, ...], keepdim: bool) -> Value:
     """The gradient of a largest or smallest value: the same for every element that equals it."""
     shape = kept_shape(x._array.shape, dims)
@@ -478,7 +481,7 @@ def amin(input: Value, dim: Dims = (), keepdim: bool = False) -> Value:
 
 
 def found(find: Callable[..., np.ndarray], x: np.ndarray, dim: int) -> np.ndarray:
-    """``np.argmax`` or ``np.argmin`` along ``dim``, by columns laid out as rows where that pays."""
+    """argmax or argmin along ``dim``, by columns laid out as rows where that pays."""
     x = real_values(one_line(x))
     if dim == x.ndim - 1:
         if x.size < threads.LARGE or x.ndim == 1:
@@ -504,7 +507,7 @@ def _found_in_columns(find: Callable[..., np.ndarray], x: np.ndarray) -> np.ndar
         return find(np.ascontiguousarray(x.swapaxes(1, 2)), 2)
     whole = n - n % _ROWS
     blocks = x[:, :whole].reshape(x.shape[0], -1, _ROWS, x.shape[2])
-    reduce = np.maximum.reduce if find is np.argmax else np.minimum.reduce
+    reduce = np.maximum.reduce if find is ARGMAX else np.minimum.reduce
     best = np.empty((x.shape[0], blocks.shape[1], x.shape[2]), x.dtype)
     spread_parts(
         lambda i, j: reduce(blocks[:, i:j], 2, None, best[:, i:j]), blocks.shape[1], x.size
@@ -516,7 +519,7 @@ def _found_in_columns(find: Callable[..., np.ndarray], x: np.ndarray) -> np.ndar
         late = _found_in_columns(find, x[:, whole:])
         here = np.take_along_axis(x, index[:, None], 1)[:, 0]
         there = np.take_along_axis(x[:, whole:], late[:, None], 1)[:, 0]
-        better = there > here if find is np.argmax else there < here
+        better = there > here if find is ARGMAX else there < here
         if x.dtype.kind == "f":
             better |= (there != there) & (here == here)
         index = np.where(better, late + whole, index)
@@ -537,8 +540,8 @@ def _extreme_at(
     return define(name, forward, {"x": at_index_vjp})
 
 
-max_at = _extreme_at("max", np.argmax, np.maximum)
-min_at = _extreme_at("min", np.argmin, np.minimum)
+max_at = _extreme_at("max", ARGMAX, np.maximum)
+min_at = _extreme_at("min", ARGMIN, np.minimum)
 
 
 def _max(
@@ -634,11 +637,11 @@ def _arg(
 
 
 def _argmax(x: np.ndarray, dim: int | None, keepdim: bool) -> np.ndarray:
-    return _arg(np.argmax, x, dim, keepdim)
+    return _arg(ARGMAX, x, dim, keepdim)
 
 
 def _argmin(x: np.ndarray, dim: int | None, keepdim: bool) -> np.ndarray:
-    return _arg(np.argmin, x, dim, keepdim)
+    return _arg(ARGMIN, x, dim, keepdim)
 
 
 argmax_op = define("argmax", _argmax)
