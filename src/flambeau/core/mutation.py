@@ -284,15 +284,24 @@ def inplace(function: Callable[..., Value], name: str | None = None) -> Callable
     """The method ``name`` (default: the function's with ``_``) that writes ``function(self, ...)``
     into ``self`` and returns it."""
     name = name or function.__name__ + "_"
+    op = getattr(function, "op", None)
+    kind = "general" if op is None else op.kind
+    keeps_old = kind == "general" or (
+        "x" in op.params if kind == "unary" else any("a" in p for p in op.params)
+    )
 
     def method(self: Value, *args: object, **kwargs: object) -> Value:
         source = self
-        if state.grad and (
-            self._edge is not None
-            or any(isinstance(a, Value) and a._edge is not None for a in args)
-            or any(isinstance(a, Value) and a._edge is not None for a in kwargs.values())
+        if (
+            keeps_old
+            and state.grad
+            and (
+                self._edge is not None
+                or any(isinstance(a, Value) and a._edge is not None for a in args)
+                or any(isinstance(a, Value) and a._edge is not None for a in kwargs.values())
+            )
         ):
-            # The gradient may need the old values, which the write is about to replace.
+            # The gradient needs the old values, which the write is about to replace.
             source = wrap(self._array.copy(), self._edge)
         return write(self, function(source, *args, **kwargs), name)
 
@@ -315,6 +324,7 @@ def inplace_unary(
             (dt is not F32 and dt is not F64)
             or (self._edge is not None and state.grad)
             or self._inference
+            or (self._base is not None and needs_care(self))
         ):
             return general(self)
         if a.size < threads.LARGE or threads.elementwise(ufunc, dt, a, out=a) is None:

@@ -270,7 +270,7 @@ def zero_(self: Value) -> Value:
     """Write 0 into every element; returns this tensor."""
     if self._edge is not None and state.grad:
         return _zero_recorded(self)
-    if self._inference:
+    if self._inference or self._base is not None:
         check_writable(self, "zero_", False)
     self._array.fill(0)
     self.counter().bump("zero_")
@@ -289,6 +289,7 @@ def masked_fill_(self: Value, mask: Value, value: Value | Number) -> Value:
         and self._array.dtype.kind == "f"
         and not (state.grad and self._edge is not None)
         and not self._inference
+        and (self._base is None or not needs_care(self))
     ):
         try:
             np.copyto(self._array, value, where=mask._array)
