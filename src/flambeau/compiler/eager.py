@@ -16,9 +16,11 @@ import numpy as np
 from .. import _config, _optional
 from ..core.op import REGISTRY
 from . import loops, machine_code
+from .row_rules import ROW_RULES
 from .scalar import FLOAT32, FLOAT64
 from .scalar_rules import RULES, SINGLE
 
+_WIDEST = 1 << 16  # rows whose sums are accurate without adding in pairs
 _MOST = 200  # kernels: who changes an activation's parameters in every step goes on with NumPy
 
 #: An operation's meaning on arrays -> the operation's name, for those that have a rule.
@@ -39,13 +41,14 @@ def kernel(
     """What computes ``out[start:stop] = forward(*operands)[start:stop]``, called with the two;
     None where NumPy has to do it.
 
-    ``out`` and the arrays among ``operands`` are contiguous, of one length; ``out`` may be one of
-    them. A tuple of parameters may follow; it becomes part of the kernel.
+    ``out`` and the arrays among ``operands`` are contiguous, of one length, and for an operation
+    along rows, of one shape (rows, width); ``out`` may be one of them, but not for rows.
+    A tuple of parameters may follow; it becomes part of the kernel.
     """
     if not _config.compiled_kernels:
         return None
     name = _operation_of(forward)
-    if name is None:
+    if name is None or out.shape[1:] > (_WIDEST,):
         return None
     arrays = [a for a in operands if a.__class__ is np.ndarray]
     rest = tuple(operands[len(arrays) :])
@@ -60,8 +63,9 @@ def kernel(
     run = _compiled[key]
     if run is None:
         return None
-    addresses = [a.__array_interface__["data"][0] for a in (out, *arrays)]
-    return lambda start, stop: run(*addresses, start, stop)
+    given = [a.__array_interface__["data"][0] for a in (out, *arrays)]
+    given += out.shape[1:]
+    return lambda start, stop: run(*given, start, stop)
 
 
 def _operation_of(forward: Callable) -> str | None:
@@ -69,7 +73,8 @@ def _operation_of(forward: Callable) -> str | None:
     global _known
     if len(REGISTRY) != _known:  # modules that are loaded on demand bring further operations
         _known = len(REGISTRY)
-        _named.update({_innermost(REGISTRY[n].forward): n for n in RULES if n in REGISTRY})
+        names = [n for n in (*RULES, *ROW_RULES) if n in REGISTRY]
+        _named.update({_innermost(REGISTRY[n].forward): n for n in names})
     return _named.get(_innermost(forward))
 
 
@@ -87,7 +92,10 @@ def _compile(
         return None
     if not machine_code.has_fma():
         return None
+    pointers, index = [ctypes.c_void_p] * (1 + count), ctypes.c_int64
+    if name in ROW_RULES:
+        return machine_code.load(
+            loops.rows(ROW_RULES[name], dtype, count), [*pointers, *[index] * 3]
+        )
     text, own = loops.elementwise(RULES[name], [dtype] * count, rest)
-    if own != result:
-        return None
-    return machine_code.load(text, [ctypes.c_void_p] * (1 + count) + [ctypes.c_int64] * 2)
+    return machine_code.load(text, [*pointers, index, index]) if own == result else None

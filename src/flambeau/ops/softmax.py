@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._shapes import wrap_dim
+from ..core import threads
 from ..core.op import define, unsupported
 from ..core.value import Value
 from ._reduce import add, reduction, spread_parts
@@ -56,6 +57,11 @@ def _by_blocks(kernel: Kernel, dim: int, *arrays: np.ndarray) -> np.ndarray:
     flat = out.reshape(lines)
     if lines[2] == 1:
         arrays, flat = [a[:, :, 0] for a in arrays], flat[:, :, 0]
+        if threads.kernels is not None and first.size >= threads.LARGE:
+            compiled = threads.kernels(kernel, flat, arrays)
+            if compiled is not None:
+                spread_parts(compiled, outer, first.size)
+                return out
     along = 0 if outer > 1 or lines[2] == 1 else 2
     count = flat.shape[along]
     step = max(_COLUMNS if along else 1, _BLOCK * count // first.size)
@@ -76,7 +82,7 @@ def _by_blocks(kernel: Kernel, dim: int, *arrays: np.ndarray) -> np.ndarray:
 def _softmax_kernel(x: np.ndarray, axis: int, out: np.ndarray | None = None) -> np.ndarray:
     out = np.subtract(x, _top(x, axis, None, None, True), out)
     np.exp(out, out)
-    return np.multiply(out, np.reciprocal(add(out, axis, None, None, True)), out)
+    return np.divide(out, add(out, axis, None, None, True), out)
 
 
 def _log_softmax_kernel(x: np.ndarray, axis: int, out: np.ndarray | None = None) -> np.ndarray:
@@ -138,6 +144,10 @@ log_softmax_backward = define(
         "result": lambda g, grad, result, dim: -g * result.exp() * grad.sum(dim, True),
     },
 )
+
+_softmax.__wrapped__, _log_softmax.__wrapped__ = _softmax_kernel, _log_softmax_kernel
+_softmax_backward.__wrapped__ = _softmax_grad_kernel
+_log_softmax_backward.__wrapped__ = _log_softmax_grad_kernel
 
 
 def _prepared(input: Value, dtype: dtype | None, name: str) -> Value:
