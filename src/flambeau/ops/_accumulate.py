@@ -64,39 +64,27 @@ def add_rows(table: ndarray, index: ndarray, values: ndarray) -> ndarray:
         add_flat(flat, index, values.reshape(-1))
         return table
     rows = values.reshape(index.size, width)
-    if _add_by_product(table, index, rows):
-        return table
-    starts = (index if index.dtype == np.int64 else index.astype(np.int64)) * width
-    columns = np.arange(width)
     step = max(1, BLOCK // width)
     if index.size <= step:
-        add_flat(flat, (starts[:, None] + columns).reshape(-1), rows.reshape(-1))
+        if flat.size <= 4 * rows.size:  # looking places up takes a quarter of computing them
+            places = np.arange(flat.size).reshape(-1, width).take(index, 0)
+        else:
+            places = _places(index, width)
+        add_flat(flat, places.reshape(-1), rows.reshape(-1))
         return table
     wide = _wide(flat)
     total = flat if wide is None else wide
     for i in range(0, index.size, step):
-        places = (starts[i : i + step, None] + columns).reshape(-1)
+        places = _places(index[i : i + step], width).reshape(-1)
         add_flat(total, places, rows[i : i + step].reshape(-1))
     if wide is not None:
         flat[...] = wide.astype(flat.dtype)
     return table
 
 
-def _add_by_product(table: ndarray, index: ndarray, rows: ndarray) -> bool:
-    """``add_rows`` for a small table, as the product of a matrix of ones and zeros with the rows:
-    four times as fast. False, and nothing done, where that does not serve; an infinite row
-    would spoil the others, and is noticed in the result."""
-    size, count = table.shape[0], index.size
-    dtype = table.dtype
-    if size * count > BLOCK or size > 64 or dtype.kind != "f" or dtype.itemsize < 4:
-        return False
-    picks = np.zeros((size, count), dtype)
-    picks[index, np.arange(count)] = 1
-    added = np.dot(picks, rows)
-    if not np.isfinite(added).all():
-        return False
-    table += added.reshape(table.shape)
-    return True
+def _places(index: ndarray, width: int) -> ndarray:
+    """Where the elements of the rows ``index`` are in a flat array of rows of ``width``."""
+    return index[:, None].astype(np.int64) * width + np.arange(width)
 
 
 def _wide(flat: ndarray) -> ndarray | None:
@@ -108,12 +96,16 @@ def _wide(flat: ndarray) -> ndarray | None:
 
 def add_flat(flat: ndarray, places: ndarray, values: ndarray) -> ndarray:
     """``flat[places[i]] += values[i]`` for every i, repeated places included; returns ``flat``."""
-    if flat.dtype.kind == "b":
+    kind = flat.dtype
+    if kind == np.float32 or kind == np.float64:
+        np.add.at(flat, places, values if values.dtype == kind else values.astype(kind))
+        return flat
+    if kind.kind == "b":
         np.logical_or.at(flat, places, values)
         return flat
     wide = _wide(flat)
     if wide is None:
-        np.add.at(flat, places, values.astype(flat.dtype, copy=False))
+        np.add.at(flat, places, values.astype(kind, copy=False))
     else:
         np.add.at(wide, places, values.astype(np.float32))
         flat[...] = wide.astype(flat.dtype)
