@@ -18,7 +18,7 @@ from ..core.promotion import is_number
 from ..core.value import Value, address, owner_of, wrap
 from ..core.views import view as view_record
 from ..core.views import view_of
-from ._accumulate import sum_at
+from ._accumulate import add_rows, sum_at
 from .memory import convert, copy_, laid_out
 from .pieces import ALL, _piece, _select, _slice, placed
 from .views import _unsqueeze, expand
@@ -111,7 +111,10 @@ def _shape_mismatch(indices: list[ndarray]) -> IndexError:
 def _index_backward(
     x: ndarray, indices: list[ndarray], dims: tuple[int, ...], shape: tuple[int, ...]
 ) -> ndarray:
-    return sum_at(np.zeros(shape, x.dtype), indices, dims, x)
+    out = np.zeros(shape, x.dtype)
+    if dims == (0,):
+        return add_rows(out, indices[0].reshape(-1), x)
+    return sum_at(out, indices, dims, x)
 
 
 index_op = define(
