@@ -14,6 +14,9 @@ from flambeau.core import threads
 
 SIZE = threads.LARGE + 77
 
+# The user's filters are pytest's here, not those that flambeau sets at import.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
 
 @pytest.fixture
 def kernels():

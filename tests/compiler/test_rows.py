@@ -13,6 +13,9 @@ from flambeau.compiler.scalar import FLOAT32
 from flambeau.core import threads
 from flambeau.core.op import REGISTRY
 
+# The user's filters are pytest's here, not those that flambeau sets at import.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
 
 @pytest.fixture
 def kernels():

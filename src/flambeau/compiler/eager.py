@@ -14,12 +14,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .. import _config, _optional
+from .._dtypes import bfloat16
 from ..core.op import REGISTRY
 from . import loops, machine_code
 from .row_rules import ROW_RULES
-from .scalar import FLOAT32, FLOAT64
-from .scalar_rules import RULES, SINGLE
+from .scalar import FLOAT16, FLOAT32, FLOAT64, INT16, Scalar, narrow, widen
+from .scalar_rules import NARROW, RULES, SINGLE, Rule
 
+#: A tensor's dtype -> what the kernels take it for.
+_MEMORY = {FLOAT32: FLOAT32, FLOAT64: FLOAT64, FLOAT16: FLOAT16, bfloat16.numpy: INT16}
 _WIDEST = 1 << 16  # rows whose sums are accurate without adding in pairs
 _MOST = 200  # kernels: who changes an activation's parameters in every step goes on with NumPy
 
@@ -73,7 +76,7 @@ def _operation_of(forward: Callable) -> str | None:
     global _known
     if len(REGISTRY) != _known:  # modules that are loaded on demand bring further operations
         _known = len(REGISTRY)
-        names = [n for n in (*RULES, *ROW_RULES) if n in REGISTRY]
+        names = [n for n in (*RULES, *NARROW, *ROW_RULES) if n in REGISTRY]
         _named.update({_innermost(REGISTRY[n].forward): n for n in names})
     return _named.get(_innermost(forward))
 
@@ -88,14 +91,33 @@ def _innermost(forward: Callable) -> Callable:
 def _compile(
     name: str, dtype: np.dtype, result: np.dtype, count: int, rest: tuple
 ) -> Callable[..., None] | None:
-    if dtype not in (FLOAT32, FLOAT64) or (dtype == FLOAT64 and name in SINGLE):
+    memory = _MEMORY.get(dtype)
+    if memory is None or not machine_code.has("fma"):
         return None
-    if not machine_code.has_fma():
+    if memory == FLOAT16 and not machine_code.has("f16c"):
         return None
     pointers, index = [ctypes.c_void_p] * (1 + count), ctypes.c_int64
     if name in ROW_RULES:
-        return machine_code.load(
-            loops.rows(ROW_RULES[name], dtype, count), [*pointers, *[index] * 3]
-        )
-    text, own = loops.elementwise(RULES[name], [dtype] * count, rest)
-    return machine_code.load(text, [*pointers, index, index]) if own == result else None
+        if dtype not in (FLOAT32, FLOAT64):
+            return None
+        text = loops.rows(ROW_RULES[name], dtype, count)
+        return machine_code.load(text, [*pointers, index, index, index])
+    rule = RULES.get(name)
+    if dtype.itemsize == 2:
+        rule = _narrow(rule or NARROW[name], memory)
+    elif rule is None or (dtype == FLOAT64 and name in SINGLE):
+        return None
+    text, own = loops.elementwise(rule, [memory] * count, rest)
+    return (
+        machine_code.load(text, [*pointers, index, index]) if own == _MEMORY.get(result) else None
+    )
+
+
+def _narrow(rule: Rule, memory: np.dtype) -> Rule:
+    """``rule`` for 16-bit floats: in float32, rounded once."""
+
+    def narrow_rule(*operands: Scalar | tuple) -> Scalar:
+        wide = [widen(a) if isinstance(a, Scalar) else a for a in operands]
+        return narrow(rule(*wide), memory)
+
+    return narrow_rule

@@ -13,11 +13,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from .scalar import BOOL, FLOAT32, FLOAT64, INT32, INT64, Scalar, input, ordered
+from .scalar import (
+    BOOL,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    INT16,
+    INT32,
+    INT64,
+    Scalar,
+    input,
+    ordered,
+)
 
 VECTOR_BYTES = 128  # of the widest operand: two to four registers, so that latencies overlap
 
-_LLVM = {FLOAT32: "float", FLOAT64: "double", INT32: "i32", INT64: "i64", BOOL: "i1"}
+_LLVM = {FLOAT32: "float", FLOAT64: "double", INT32: "i32", INT64: "i64", BOOL: "i1",
+         FLOAT16: "half", INT16: "i16"}  # fmt: skip
 _SUFFIX = {FLOAT32: "f32", FLOAT64: "f64"}
 _FLOATING = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
 _INTEGRAL = {"add": "add", "subtract": "sub", "multiply": "mul", "and": "and", "or": "or",
@@ -25,7 +37,8 @@ _INTEGRAL = {"add": "add", "subtract": "sub", "multiply": "mul", "and": "and", "
 _COMPARISON = {"less": ("fcmp olt", "icmp slt"), "less_equal": ("fcmp ole", "icmp sle"),
                "equal": ("fcmp oeq", "icmp eq")}  # fmt: skip
 _INTRINSIC = {"fma": "fma", "sqrt": "sqrt", "absolute": "fabs", "copysign": "copysign"}
-_CAST = {"bits": "bitcast", "from_bits": "bitcast", "to_float": "sitofp"}
+_CAST = {"bits": "bitcast", "from_bits": "bitcast", "to_float": "sitofp", "widen": "fpext",
+         "narrow": "fptrunc", "extend": "zext", "truncate": "trunc"}  # fmt: skip
 
 
 def _type(dtype: np.dtype, lanes: int) -> str:

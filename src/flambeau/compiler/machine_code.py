@@ -31,13 +31,13 @@ def _target() -> object:
 
 
 @functools.cache
-def has_fma() -> bool:
-    """Whether the processor multiplies and adds in one instruction, which the rules rely on."""
+def has(feature: str) -> bool:
+    """Whether the processor has "fma" (a multiplication and addition in one instruction, which
+    the rules rely on) or "f16c" (conversion of float16); LLVM would call functions instead."""
     llvm = _llvm()
-    triple = llvm.get_default_triple()
-    if triple.startswith(("aarch64", "arm64")):
+    if llvm.get_default_triple().startswith(("aarch64", "arm64")):
         return True
-    return bool(llvm.get_host_cpu_features().get("fma"))
+    return bool(llvm.get_host_cpu_features().get(feature))
 
 
 def _module(text: str) -> object:

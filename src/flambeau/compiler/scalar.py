@@ -3,14 +3,15 @@
 A rule is a Python function over ``Scalar``s; calling it builds an expression. The whole language:
 
     expression := input(i) | constant | operation(expression, ...)
-    dtype      := float32 | float64 | int32 | int64 | bool
+    dtype      := float32 | float64 | int32 | int64 | bool; for memory also float16 | int16
     arithmetic    + - * /  negate  absolute  sqrt  fma(a, b, c) = a * b + c, rounded once
                   copysign(a, b) = |a| with the sign of b         (+ - * of integers wrap around)
     comparison    < <= > >= equal: ordered, so False where an operand is nan; is_nan
     choice        select(condition, yes, no): both are computed
     bits          & | ^ of integers and bools; shift_left, shift_right (fills with the sign bit)
                   bits(x): the integer of the same bits; from_bits(i): the way back
-    conversion    to_float(i, dtype): exact where the integer is small enough
+    conversion    to_float(i): exact where the integer is small enough
+                  widen, narrow: from 16 bits (float16, or bfloat16 as int16) to float32 and back
 
 Nothing here is undefined for any input: there is no conversion of floats to integers (adding
 1.5 * 2**23 and taking the bits rounds, and does not mind nan). An expression is a graph, not a
@@ -25,6 +26,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+FLOAT16, INT16 = np.dtype(np.float16), np.dtype(np.int16)
 INT32, INT64, BOOL = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
 _INTEGER_OF = {FLOAT32: INT32, FLOAT64: INT64}
 _FLOAT_OF = {INT32: FLOAT32, INT64: FLOAT64}
@@ -195,6 +197,23 @@ def to_float(a: Scalar) -> Scalar:
     return Scalar("to_float", _FLOAT_OF[a.dtype], (a,))
 
 
+def widen(a: Scalar) -> Scalar:
+    """A float16, or a bfloat16 given as its bits in an int16, as float32: exact."""
+    if a.dtype == FLOAT16:
+        return Scalar("widen", FLOAT32, (a,))
+    return from_bits(shift_left(Scalar("extend", INT32, (a,)), 16))
+
+
+def narrow(a: Scalar, dtype: np.dtype) -> Scalar:
+    """A float32 rounded to nearest, ties to even: ``widen`` the other way."""
+    if dtype == FLOAT16:
+        return Scalar("narrow", FLOAT16, (a,))
+    pattern = bits(a)
+    rounded = pattern + 0x7FFF + (shift_right(pattern, 16) & 1)
+    rounded = select(is_nan(a), pattern | 0x400000, rounded)
+    return Scalar("truncate", INT16, (shift_right(rounded, 16),))
+
+
 def ordered(root: Scalar) -> list[Scalar]:
     """Every expression below ``root``, operands first, each once."""
     found: dict[int, Scalar] = {}
@@ -244,6 +263,10 @@ _MEANING: dict[str, Callable[..., np.ndarray]] = {
     "bits": lambda a: a.view(_INTEGER_OF[a.dtype]),
     "from_bits": lambda a: a.view(_FLOAT_OF[a.dtype]),
     "to_float": lambda a: a.astype(_FLOAT_OF[a.dtype]),
+    "widen": lambda a: a.astype(FLOAT32),
+    "narrow": lambda a: a.astype(FLOAT16),
+    "extend": lambda a: a.view(np.uint16).astype(INT32),
+    "truncate": lambda a: a.astype(INT16),
 }
 
 
