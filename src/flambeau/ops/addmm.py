@@ -9,11 +9,11 @@ import numpy as np
 from .._dtypes import FLOATING, from_numpy
 from .._errors import type_name
 from ..core.mutation import accepts_out
-from ..core.op import define, unsupported
+from ..core.op import unbroadcast, unsupported
 from ..core.promotion import Number, result_type
 from ..core.value import Value
 from . import products
-from .products import bmm_nt, bmm_tn, conj, mm_nt, mm_tn, mv_op, wide
+from .products import added_product, bmm_nt, bmm_tn, conj, mm_nt, mm_tn, mv_op, wide
 
 ndarray = np.ndarray
 
@@ -29,7 +29,7 @@ def _added(
     ``vjp_a(g, b)`` and ``vjp_b(g, a)`` are the gradients of the product alone.
     """
 
-    def forward(input: ndarray, a: ndarray, b: ndarray, beta: Number, alpha: Number) -> ndarray:
+    def forward(a: ndarray, b: ndarray, c: ndarray, beta: Number, alpha: Number) -> ndarray:
         dt = a.dtype
         r = product(wide(a), wide(b))
         if r.__class__ is not ndarray or not r.flags.owndata:
@@ -37,25 +37,34 @@ def _added(
         if alpha != 1:
             np.multiply(r, np.array(alpha).astype(r.dtype), r)
         if beta == 1:
-            np.add(r, input, r, casting="unsafe")
+            np.add(r, c, r, casting="unsafe")
         elif beta != 0:  # 0 means that the input counts for nothing, nan included
-            np.add(r, wide(input) * np.array(beta).astype(r.dtype), r, casting="unsafe")
-        elif r.shape != np.broadcast_shapes(r.shape, input.shape):
+            np.add(r, wide(c) * np.array(beta).astype(r.dtype), r, casting="unsafe")
+        elif r.shape != np.broadcast_shapes(r.shape, c.shape):
             raise ValueError
         return r if r.dtype is dt else r.astype(dt, copy=False)
 
-    def grad_input(g: Value, input_shape: tuple, beta: Number) -> Value:
-        return (g if beta == 1 else g * beta.conjugate()).sum_to_size(input_shape)
+    def vjp(
+        g: Value,
+        a: Value | None,
+        b: Value | None,
+        shape: tuple[int, ...],
+        edges: tuple,
+        beta: Number,
+        alpha: Number,
+    ) -> list[Value | None]:
+        gc = ga = gb = None
+        if edges[0] is not None:
+            gc = unbroadcast(g if beta == 1 else g * beta.conjugate(), shape)
+        if alpha != 1:
+            g = g * alpha.conjugate()
+        if edges[1] is not None:
+            ga = vjp_a(g, conj(b))
+        if edges[2] is not None:
+            gb = vjp_b(g, conj(a))
+        return [gc, ga, gb]
 
-    def grad_a(g: Value, b: Value, alpha: Number) -> Value:
-        r = vjp_a(g, conj(b))
-        return r if alpha == 1 else r * alpha.conjugate()
-
-    def grad_b(g: Value, a: Value, alpha: Number) -> Value:
-        r = vjp_b(g, conj(a))
-        return r if alpha == 1 else r * alpha.conjugate()
-
-    return define(name, forward, {"input": grad_input, "a": grad_a, "b": grad_b})
+    return added_product(name, forward, vjp)
 
 
 def _summed_bmm(a: ndarray, b: ndarray) -> ndarray:
@@ -168,7 +177,7 @@ def addmm(input: Value, mat1: Value, mat2: Value, *, beta: Number = 1, alpha: Nu
     if beta.__class__ is not int or alpha.__class__ is not int:
         beta, alpha = _factor(beta, "beta", a), _factor(alpha, "alpha", a)
     try:
-        return addmm_op(input, mat1, mat2, beta, alpha)
+        return addmm_op(mat1, mat2, input, beta, alpha)
     except ValueError:
         if a.shape[1] != b.shape[0]:
             raise products.product_error(a.shape, b.shape) from None
@@ -178,10 +187,15 @@ def addmm(input: Value, mat1: Value, mat2: Value, *, beta: Number = 1, alpha: Nu
 def _batched(
     name: str, op: Callable, summed: bool, tensors: tuple, beta: Number, alpha: Number
 ) -> Value:
-    _refused(name, tensors, ("batch1", "batch2"), 3)
-    x, a, b = [v._array for v in tensors]
     try:
-        return op(*tensors, _factor(beta, "beta", a), _factor(alpha, "alpha", a))
+        x, a, b = [v._array for v in tensors]
+        plain = x.dtype is a.dtype is b.dtype and x.dtype.kind == "f" and a.ndim == b.ndim == 3
+    except AttributeError:
+        plain = False
+    if not plain:
+        _refused(name, tensors, ("batch1", "batch2"), 3)
+    try:
+        return op(*tensors[1:], tensors[0], _factor(beta, "beta", a), _factor(alpha, "alpha", a))
     except ValueError:
         products.check_bmm(a, b)
         target = (a.shape[0], a.shape[1], b.shape[2])
@@ -230,7 +244,7 @@ def addmv(input: Value, mat: Value, vec: Value, *, beta: Number = 1, alpha: Numb
         )
     if x.dtype.kind == "b":
         raise unsupported("addmv_impl_cpu", from_numpy(x.dtype))
-    return addmv_op(input, mat, vec, _factor(beta, "beta", a), _factor(alpha, "alpha", a))
+    return addmv_op(mat, vec, input, _factor(beta, "beta", a), _factor(alpha, "alpha", a))
 
 
 @accepts_out
@@ -255,9 +269,9 @@ def addr(input: Value, vec1: Value, vec2: Value, *, beta: Number = 1, alpha: Num
                     f"For integral input tensors, argument {label} must not be a floating point "
                     f"number.\n  got {label}={factor} for a result of {d!r}"
                 )
-    tensors = [v if v._array.dtype == d.numpy else v.to(d) for v in tensors]
-    a = tensors[1]._array
-    return addr_op(*tensors, _factor(beta, "beta", a), _factor(alpha, "alpha", a))
+    input, vec1, vec2 = [v if v._array.dtype == d.numpy else v.to(d) for v in tensors]
+    a = vec1._array
+    return addr_op(vec1, vec2, input, _factor(beta, "beta", a), _factor(alpha, "alpha", a))
 
 
 __all__ = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]

@@ -11,8 +11,9 @@ from .._errors import type_name
 from .._shapes import broadcast, numel
 from ..core.modes import state
 from ..core.mutation import accepts_out, write_out
-from ..core.op import BinaryNode, Op, define, inference_saved, unsupported
-from ..core.tape import Anomaly, note_line
+from ..core.op import BinaryNode, Op, define, inference_saved, intact, unbroadcast, unsupported
+from ..core.promotion import Number
+from ..core.tape import FREED, Anomaly, Node, note_line
 from ..core.value import Value, _Class, new, ticks
 
 ndarray = np.ndarray
@@ -452,38 +453,106 @@ cross_op = define(
 # ---- products with a sum -------------------------------------------------------------------
 
 
+class AddedNode(Node):
+    """``saved``: (a, b, shape of what is added, numbers) of a product with a sum."""
+
+    __slots__ = ("op",)
+
+    def name(self) -> str:
+        return self.op.grad_name
+
+    def backward(self, grad: Value) -> list[Value | None]:
+        a, b, shape, numbers = self.saved
+        if a is not None:
+            a = intact(a, self, self.op.name)
+        if b is not None:
+            b = intact(b, self, self.op.name)
+        return self.op.vjp(grad, a, b, shape, self.edges, *numbers)
+
+    def release(self) -> None:
+        if self.saved[0] is not None or self.saved[1] is not None:
+            self.saved = FREED
+            self.edges = ()
+
+
+def added_product(
+    name: str, forward: Callable[..., ndarray], vjp: Callable[..., list[Value | None]]
+) -> Callable[..., Value]:
+    """An operation of two tensors that are multiplied and one (or None) that is added.
+
+    ``forward(a, b, c, *numbers)`` works on arrays. ``vjp(g, a, b, c_shape, edges, *numbers)``
+    returns the gradients of c, a and b; a is None where b needs no gradient, and b likewise.
+    """
+    op = Op(name, "product", forward, vjp, "same", "iufc")
+
+    def call(a: Value, b: Value, c: Value | None, *numbers: Number) -> Value:
+        t = new(_Class.tensor)
+        if c is None:
+            t._array = forward(a._array, b._array, None, *numbers)
+            ce = shape = None
+        else:
+            t._array = forward(a._array, b._array, c._array, *numbers)
+            ce, shape = c._edge, c._array.shape
+        ae, be = a._edge, b._edge
+        if (ae is None and be is None and ce is None) or not state.grad:
+            t._edge = None
+            if state.inference:
+                t._inference = True
+            return t
+        node = new(AddedNode)
+        node.op = op
+        node.edges = (ce, ae, be)
+        node.watch = None
+        if a._inference or b._inference:
+            raise inference_saved()
+        node.saved = (None if be is None else a, None if ae is None else b, shape, numbers)
+        node.tick = ticks()
+        t._edge = node
+        if Anomaly.enabled:
+            note_line(node)
+        return t
+
+    call.__name__ = call.__qualname__ = name
+    call.op = op
+    return call
+
+
 def _linear_forward(input: ndarray, weight: ndarray, bias: ndarray | None) -> ndarray:
     dt = input.dtype
-    flat = input if input.ndim == 2 else input.reshape(numel(input.shape[:-1]), input.shape[-1])
-    r = np.dot(wide(flat), wide(weight).T)
-    if bias is not None:
-        r += bias
-    if r.dtype != dt:
-        r = r.astype(dt)
-    return r if input.ndim == 2 else r.reshape(*input.shape[:-1], weight.shape[0])
-
-
-def _linear_vjp(g: Value, input: Value, weight: Value, needs: tuple[bool, ...]) -> list:
-    shape = input._array.shape
-    rows = numel(shape[:-1])
-    flat_g = g if len(shape) == 2 else g.reshape(rows, weight._array.shape[0])
-    results = []
-    if needs[0]:
-        gi = mm_op(flat_g, conj(weight))
-        results.append(gi if len(shape) == 2 else gi.reshape(shape))
+    many = input.ndim != 2
+    flat = input.reshape(numel(input.shape[:-1]), input.shape[-1]) if many else input
+    if dt is F32 or dt is F64:
+        r = np.dot(flat, weight.T)
+        if bias is not None:
+            np.add(r, bias, r)
     else:
-        results.append(None)
-    if needs[1]:
-        flat = input if len(shape) == 2 else input.reshape(rows, shape[-1])
-        results.append(mm_tn(flat_g, conj(flat)))
-    else:
-        results.append(None)
-    if len(needs) > 2:
-        results.append(flat_g.sum(0) if needs[2] else None)
-    return results
+        r = np.dot(wide(flat), wide(weight).T)
+        if bias is not None:
+            r += bias
+        if r.dtype != dt:
+            r = r.astype(dt)
+    return r.reshape(*input.shape[:-1], weight.shape[0]) if many else r
 
 
-_linear = define("linear", _linear_forward, _linear_vjp)
+def _linear_vjp(
+    g: Value, input: Value | None, weight: Value | None, bias_shape: tuple | None, edges: tuple
+) -> list:
+    shape = g._array.shape
+    many = len(shape) != 2
+    flat = g.reshape(numel(shape[:-1]), shape[-1]) if many else g
+    g_input = g_weight = None
+    if edges[1] is not None:
+        g_input = mm_op(flat, conj(weight))
+        if many:
+            g_input = g_input.reshape(*shape[:-1], weight._array.shape[1])
+    if edges[2] is not None:
+        k = input._array.shape[-1]
+        rows = input.reshape(numel(shape[:-1]), k) if many else input
+        g_weight = mm_tn(flat, conj(rows))
+    return [None if edges[0] is None else unbroadcast(flat, bias_shape), g_input, g_weight]
+
+
+_linear = added_product("linear", _linear_forward, _linear_vjp)
 
 
 def linear(
