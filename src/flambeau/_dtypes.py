@@ -47,7 +47,7 @@ class dtype:
 
     def to_complex(self) -> dtype:
         """The complex type whose parts have this type."""
-        return {float32: complex64, float64: complex128, float16: complex64}.get(self, self)
+        return _COMPLEX.get(self, self)
 
 
 float64 = dtype("float64", np.float64, FLOATING, "Double")
@@ -70,6 +70,9 @@ int32 = dtype("int32", np.int32, INTEGRAL, "Int")
 int64 = dtype("int64", np.int64, INTEGRAL, "Long")
 bool_ = dtype("bool", np.bool_, BOOL, "Bool")
 
+_COMPLEX = {
+    float32: complex64, float64: complex128, float16: complex64, bfloat16: complex64,
+}  # fmt: skip
 double, float_, half = float64, float32, float16
 cdouble, cfloat = complex128, complex64
 short, int_, long = int16, int32, int64
@@ -208,19 +211,17 @@ def of_number(value: object) -> dtype:
 def mixed(dimensioned: dtype | None, zero_dim: dtype | None, number: dtype | None) -> dtype:
     """Result dtype of operands by priority: tensors with dimensions, 0-dim tensors, numbers.
 
-    A weaker operand decides only if its category (bool < int < float < complex) is higher.
+    A weaker operand decides only if its category (bool < int < float < complex) is higher; a
+    complex one makes floats complex of their own precision.
     """
     result = dimensioned
-    for other, weak in ((zero_dim, False), (number, True)):
+    for other in (zero_dim, number):
         if other is None:
             continue
         if result is None:
             result = other
         elif other.category > result.category:
-            if other.category == COMPLEX and result.category == FLOATING:
-                result = result.to_complex() if weak else promote_types(result, other)
-            else:
-                result = other
+            result = result.to_complex() if result.category == FLOATING else other
     if result is None:
         raise TypeError("at least one operand is needed")
     return result
@@ -272,7 +273,8 @@ class iinfo:
     def __init__(self, type: dtype) -> None:
         if not isinstance(type, dtype) or type.category != INTEGRAL:
             raise TypeError(
-                f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type!r}'"
+                "torch.iinfo() requires an integer input type. "
+                f"Use torch.finfo to handle '{type!r}'"
             )
         limits = np.iinfo(type.numpy)
         self.dtype = type.name
