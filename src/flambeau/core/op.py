@@ -432,6 +432,8 @@ def binary(
     def number_first(a: Number, b: Value) -> Value:
         # PyTorch, too, makes a tensor of a first operand that is a number.
         d = result_type(b, a)
+        if op.result == "float" and d.category < _dtypes.FLOATING:
+            d = _dtypes.get_default_dtype()
         return operator(wrap(as_array(a, d)), b)
 
     def call(input: Value | Number, other: Value | Number, *, out: Value | None = None) -> Value:

@@ -8,6 +8,7 @@ are allowed.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -58,7 +59,9 @@ def no_derivative(name: str) -> Callable[[Value], Value]:
 
 def _no_bool(a: Value, b: Value | Number) -> None:
     """PyTorch refuses ``-`` for bool operands, where ``^`` and ``~`` are meant."""
-    bools = [isinstance(v, Value) and v._array.dtype.kind == "b" for v in (a, b)]
+    bools = [
+        v._array.dtype.kind == "b" if isinstance(v, Value) else isinstance(v, bool) for v in (a, b)
+    ]
     if all(bools):
         raise RuntimeError(
             "Subtraction, the `-` operator, with two bool tensors is not supported. "
@@ -93,7 +96,13 @@ neg = unary("neg", np.negative, lambda g: -g, result="same", check=_no_bool_nega
 
 def scaled(other: Value | Number, alpha: Number, input: Value | Number) -> Value | Number:
     """``alpha * other``, with PyTorch's rules for the kind of ``alpha``."""
-    if alpha.__class__ is float and isinstance(other, Value) and other._array.dtype.kind == "f":
+    if (
+        alpha.__class__ is float
+        and isinstance(other, Value)
+        and isinstance(input, Value)
+        and other._array.dtype == input._array.dtype
+        and other._array.dtype.kind == "f"
+    ):
         return mul.operator(other, alpha)
     d = result_type(input, other)
     if d.category < FLOATING and isinstance(alpha, (float, complex)):
@@ -108,22 +117,48 @@ def scaled(other: Value | Number, alpha: Number, input: Value | Number) -> Value
         )
     if d.category == BOOL:
         alpha = bool(alpha)
-    return mul.operator(other, alpha) if isinstance(other, Value) else other * alpha
+        if not isinstance(other, Value):
+            return bool(other and alpha)
+    return mul.operator(as_dtype(other, d), alpha) if isinstance(other, Value) else other * alpha
+
+
+def old_order(name: str, alpha: Number, *rest: Value) -> tuple:
+    """The operands of PyTorch's deprecated ``add(x, alpha, other)``: the factor, then tensors."""
+    if not is_number(alpha) or not all(isinstance(v, Value) for v in rest):
+        raise TypeError(f"{name}() got too many operands; a factor is given as a keyword")
+    warnings.warn(
+        f"This overload of {name} is deprecated: give the factor as a keyword, after the tensors",
+        UserWarning,
+        stacklevel=3,
+    )
+    return (alpha, *rest)
 
 
 def add(
-    input: Value | Number, other: Value | Number, *, alpha: Number = 1, out: Value | None = None
+    input: Value | Number,
+    other: Value | Number,
+    *old: Value,
+    alpha: Number = 1,
+    out: Value | None = None,
 ) -> Value:
     """``input + alpha * other``, elementwise, broadcast."""
+    if old:
+        alpha, other = old_order("add", other, *old)
     if alpha.__class__ is not int or alpha != 1:
         other = scaled(other, alpha, input)
     return add_op(input, other, out=out)
 
 
 def sub(
-    input: Value | Number, other: Value | Number, *, alpha: Number = 1, out: Value | None = None
+    input: Value | Number,
+    other: Value | Number,
+    *old: Value,
+    alpha: Number = 1,
+    out: Value | None = None,
 ) -> Value:
     """``input - alpha * other``, elementwise, broadcast. RuntimeError for bool tensors."""
+    if old:
+        alpha, other = old_order("sub", other, *old)
     if alpha.__class__ is not int or alpha != 1:
         other = scaled(other, alpha, input)
     return sub_op(input, other, out=out)

@@ -158,10 +158,9 @@ def allclose(
 
 def equal(input: Value, other: Value) -> bool:
     """Whether two tensors have the same shape and the same elements (nan equals nothing)."""
-    if not isinstance(other, Value):
-        raise TypeError(
-            f"equal(): argument 'other' (position 2) must be Tensor, not {type_name(other)}"
-        )
+    for place, v in (("'input' (position 1)", input), ("'other' (position 2)", other)):
+        if not isinstance(v, Value):
+            raise TypeError(f"equal(): argument {place} must be Tensor, not {type_name(v)}")
     a, b = input._array, other._array
     return a.shape == b.shape and bool(np.all(np.equal(a, b)))
 

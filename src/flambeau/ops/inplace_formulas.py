@@ -7,7 +7,6 @@ computed as a new tensor, with every check, and copied.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -26,7 +25,7 @@ from ..core.mutation import (
     written,
 )
 from ..core.op import define
-from ..core.promotion import Number, is_number
+from ..core.promotion import Number
 from ..core.value import Value, as_array
 from . import arithmetic, comparison, multivariate
 
@@ -99,7 +98,7 @@ _div_rounded = inplace(arithmetic.div)
 def add_(self: Value, other: Value | Number, *old: Value, alpha: Number = 1) -> Value:
     """In-place ``add``: ``self += alpha * other``."""
     if old:
-        alpha, other = _old_order("add_", other, *old)
+        alpha, other = arithmetic.old_order("add_", other, *old)
     if alpha.__class__ is int and alpha == 1:
         return _add_1(self, other)
     return _add_alpha(self, other, alpha)
@@ -108,22 +107,10 @@ def add_(self: Value, other: Value | Number, *old: Value, alpha: Number = 1) -> 
 def sub_(self: Value, other: Value | Number, *old: Value, alpha: Number = 1) -> Value:
     """In-place ``sub``: ``self -= alpha * other``."""
     if old:
-        alpha, other = _old_order("sub_", other, *old)
+        alpha, other = arithmetic.old_order("sub_", other, *old)
     if alpha.__class__ is int and alpha == 1:
         return _sub_1(self, other)
     return _sub_alpha(self, other, alpha)
-
-
-def _old_order(name: str, alpha: Number, *rest: Value) -> tuple:
-    """The operands of PyTorch's deprecated ``x.add_(alpha, other)``."""
-    if not is_number(alpha) or not all(isinstance(v, Value) for v in rest):
-        raise TypeError(f"{name}() takes one operand, and alpha= as a keyword")
-    warnings.warn(
-        f"This overload of {name} is deprecated: give the factor as a keyword, after the tensors",
-        UserWarning,
-        stacklevel=3,
-    )
-    return (alpha, *rest)
 
 
 def div_(self: Value, other: Value | Number, *, rounding_mode: str | None = None) -> Value:
@@ -172,14 +159,14 @@ _addcdiv = by_formula(
 def addcmul_(self: Value, tensor1: Value, tensor2: Value, *old: Value, value: Number = 1) -> Value:
     """In-place ``addcmul``: ``self += value * tensor1 * tensor2``."""
     if old:
-        value, tensor1, tensor2 = _old_order("addcmul_", tensor1, tensor2, *old)
+        value, tensor1, tensor2 = arithmetic.old_order("addcmul_", tensor1, tensor2, *old)
     return _addcmul(self, tensor1, tensor2, value)
 
 
 def addcdiv_(self: Value, tensor1: Value, tensor2: Value, *old: Value, value: Number = 1) -> Value:
     """In-place ``addcdiv``: ``self += value * tensor1 / tensor2``."""
     if old:
-        value, tensor1, tensor2 = _old_order("addcdiv_", tensor1, tensor2, *old)
+        value, tensor1, tensor2 = arithmetic.old_order("addcdiv_", tensor1, tensor2, *old)
     return _addcdiv(self, tensor1, tensor2, value)
 
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._dtypes import COMPLEX, FLOATING, complex128, dtype, float64, from_numpy
+from .._dtypes import (
+    BOOL,
+    COMPLEX,
+    FLOATING,
+    complex128,
+    dtype,
+    float64,
+    from_numpy,
+    get_default_dtype,
+)
 from .._errors import type_name
 from .._shapes import broadcast
 from ..core.mutation import accepts_out
 from ..core.op import binary, define, unsupported
-from ..core.promotion import Number, by_pieces, is_number, result_type
+from ..core.promotion import Number, by_pieces, result_type
 from ..core.value import Value
 from . import _scalar_elementary
-from .arithmetic import as_dtype, conjugate, mul, pow, unbroadcast
+from .arithmetic import as_dtype, conjugate, mul, old_order, pow, unbroadcast
 
 # ---- angles and lengths --------------------------------------------------------------------
 
@@ -137,7 +146,7 @@ def _three(
     ):
         return own, input, tensor1, tensor2
     for place, v in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
-        if not isinstance(v, Value) and not (place == "tensor1" and is_number(v)):
+        if not isinstance(v, Value):
             raise TypeError(f"{name}(): argument '{place}' must be Tensor, not {type_name(v)}")
     d = result_type(input, tensor1, tensor2)
     if d.category < FLOATING and name == "addcdiv":
@@ -152,15 +161,19 @@ def _three(
 
 
 @accepts_out
-def addcmul(input: Value, tensor1: Value, tensor2: Value, *, value: Number = 1) -> Value:
+def addcmul(input: Value, tensor1: Value, tensor2: Value, *old: Value, value: Number = 1) -> Value:
     """``input + value * tensor1 * tensor2``, elementwise, broadcast."""
+    if old:
+        value, tensor1, tensor2 = old_order("addcmul", tensor1, tensor2, *old)
     d, *operands = _three("addcmul", input, tensor1, tensor2)
     return addcmul_op(*operands, _value(value, d))
 
 
 @accepts_out
-def addcdiv(input: Value, tensor1: Value, tensor2: Value, *, value: Number = 1) -> Value:
+def addcdiv(input: Value, tensor1: Value, tensor2: Value, *old: Value, value: Number = 1) -> Value:
     """``input + value * tensor1 / tensor2``, elementwise, broadcast. RuntimeError for integers."""
+    if old:
+        value, tensor1, tensor2 = old_order("addcdiv", tensor1, tensor2, *old)
     d, *operands = _three("addcdiv", input, tensor1, tensor2)
     return addcdiv_op(*operands, _value(value, d))
 
@@ -257,6 +270,12 @@ def ldexp(input: Value, other: Value) -> Value:
         raise TypeError(
             f"ldexp(): argument 'input' (position 1) must be Tensor, not {type_name(input)}"
         )
+    exponent = from_numpy(other._array.dtype)
+    if exponent.category == BOOL:
+        raise unsupported("ldexp", exponent)
+    if exponent.category < FLOATING:
+        d = from_numpy(input._array.dtype)
+        other = as_dtype(other, d if d.category >= FLOATING else get_default_dtype())
     return mul(input, pow(2.0, other))
 
 
