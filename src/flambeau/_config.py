@@ -12,7 +12,11 @@ from contextlib import contextmanager
 
 
 def _flag(name: str, default: bool) -> bool:
-    return os.environ.get("FLAMBEAU_" + name.upper(), "1" if default else "0") not in ("0", "", "no")
+    return os.environ.get("FLAMBEAU_" + name.upper(), "1" if default else "0") not in (
+        "0",
+        "",
+        "no",
+    )
 
 
 # Keep freed memory of large arrays in the process instead of giving the pages back to the

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-
 # ---- leaves, accumulation, graph -----------------------------------------------------------
 
 
@@ -684,7 +683,7 @@ def jvp_wrong_size(t):
 
 def checks(t):
     x = t.rand(3, dtype=t.float64, requires_grad=True)
-    f = lambda v: (v * v).tanh()  # noqa: E731
+    f = lambda v: (v * v).tanh()
     return t.autograd.gradcheck(f, (x,)), t.autograd.gradgradcheck(f, (x,))
 
 

@@ -104,7 +104,8 @@ def sharing(t):
     v = x.view(3, 4)
     views = [
         v, v.t(), v[1], v[:, 1:3], v.transpose(0, 1), v.permute(1, 0), x[::2], v.unsqueeze(0),
-        v.expand(2, 3, 4), v.diagonal(), x.unfold(0, 3, 2), v.narrow(1, 1, 2), x.as_strided((2, 2), (3, 1), 1),
+        v.expand(2, 3, 4), v.diagonal(), x.unfold(0, 3, 2), v.narrow(1, 1, 2),
+        x.as_strided((2, 2), (3, 1), 1),
         v.squeeze(), v.reshape(4, 3), v.select(1, 2), v.movedim(0, 1), x.split(5)[1], x.chunk(3)[2],
     ]  # fmt: skip
     same = x.untyped_storage().data_ptr()
@@ -151,7 +152,13 @@ def numpy_shares(t):
     y.numpy()[0] = 9
     z = t.as_tensor(a)
     z[2] = 3
-    return x, a.tolist(), y, np.asarray(t.ones(2)).tolist(), str(np.array(t.ones(1, dtype=t.int16)).dtype)
+    return (
+        x,
+        a.tolist(),
+        y,
+        np.asarray(t.ones(2)).tolist(),
+        str(np.array(t.ones(1, dtype=t.int16)).dtype),
+    )
 
 
 def dlpack(t):
@@ -178,7 +185,8 @@ def properties(t):
         x.ndim, x.dim(), list(x.size()), x.size(-1), x.numel(), x.nelement(), repr(x.shape),
         str(x.device), repr(x.device), repr(x.layout), x.is_floating_point(), x.is_complex(),
         x.is_signed(), x.is_cuda, x.get_device(), repr(x.shape[1:]), x.shape.numel(), x.itemsize,
-        t.is_tensor(x), t.is_floating_point(x), t.numel(x), repr(t.Size([1]) + (2,)), hash(x) == id(x),
+        t.is_tensor(x), t.is_floating_point(x), t.numel(x), repr(t.Size([1]) + (2,)),
+        hash(x) == id(x),
         repr(t.device("cuda:1")), t.device("cpu") == t.device("cpu"), x.T.shape[0], x.mT.shape[1],
     ]  # fmt: skip
 
@@ -205,7 +213,8 @@ def printed(t):
     rng = np.random.default_rng(0)
     arrays = [
         np.array(1.5), np.array(3), np.array([1.0, 2.0]), np.array([1.5, 2, math.nan, math.inf]),
-        rng.standard_normal((3, 4)).astype("f"), rng.standard_normal((50, 60)), np.array([1e-5, 1.0]),
+        rng.standard_normal((3, 4)).astype("f"), rng.standard_normal((50, 60)),
+        np.array([1e-5, 1.0]),
         np.array([1e9, 1.0]), np.array([1e8, 1e5]), rng.integers(-100, 100, (4, 5)),
         np.array([True, False]), np.zeros((0,)), np.zeros((0, 3)), np.zeros((2, 0), "i8"),
         rng.standard_normal(200).astype("f"), rng.standard_normal((2, 3, 4)).astype("f"),
@@ -227,7 +236,8 @@ def printed_with_options(t):
     x = t.tensor([[1.23456789, 1e-6], [12345.678, 0.5]])
     texts = []
     for options in ({"precision": 2}, {"sci_mode": True}, {"sci_mode": False}, {"linewidth": 20},
-                    {"edgeitems": 1, "threshold": 2}, {"profile": "short"}, {"profile": "full"}):  # fmt: skip
+                    {"edgeitems": 1, "threshold": 2}, {"profile": "short"},
+                    {"profile": "full"}):  # fmt: skip
         t.set_printoptions(**options)
         texts += [repr(x), repr(t.arange(12))]
         t.set_printoptions(profile="default")

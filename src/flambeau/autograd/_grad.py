@@ -134,8 +134,9 @@ def _batched(
         row = [None if g is None else g[i] for g in batches]
         last = i == count - 1
         rows.append(
-            grad(roots, wanted, row, keep or not last, create, True, allow_unused, False,
-                 materialize)  # fmt: skip
+            grad(
+                roots, wanted, row, keep or not last, create, True, allow_unused, False, materialize
+            )  # fmt: skip
         )
     results = []
     for column in zip(*rows, strict=True):

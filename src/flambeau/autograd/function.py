@@ -274,7 +274,7 @@ class _Once(Node):
 
 
 def once_differentiable(function: Callable) -> Callable:
-    """Decorator for ``backward``: it is not recorded, and differentiating it raises RuntimeError."""
+    """Decorator for ``backward``, which is not recorded: its derivative raises RuntimeError."""
 
     @functools.wraps(function)
     def wrapper(ctx: FunctionCtx, *grads: Value) -> object:
@@ -294,5 +294,3 @@ def once_differentiable(function: Callable) -> Callable:
 
 class InplaceFunction(Function):
     """Kept for old programs: a Function with an ``inplace`` flag."""
-
-

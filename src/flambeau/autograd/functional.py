@@ -57,9 +57,7 @@ def _check_vector(v: object, like: tuple[Value, ...], what: str) -> tuple[Value,
 
 def _default_vector(outputs: tuple[Value, ...], what: str) -> tuple[Value, ...]:
     if len(outputs) != 1 or outputs[0].numel() != 1:
-        raise RuntimeError(
-            f"The vector v can only be None if the {what} contains a single element"
-        )
+        raise RuntimeError(f"The vector v can only be None if the {what} contains a single element")
     return (wrap(np.ones_like(outputs[0]._array)),)
 
 
@@ -122,8 +120,10 @@ def vjp(
         many_in, ins = _tupled(inputs, "inputs", "vjp")
         ins = _fresh(ins, create_graph)
         many_out, outs = _call(func, ins, "vjp")
-        vs = _default_vector(outs, "user-provided function returns a Tensor that") if v is None else (
-            _check_vector(v, outs, "vjp")
+        vs = (
+            _default_vector(outs, "user-provided function returns a Tensor that")
+            if v is None
+            else (_check_vector(v, outs, "vjp"))
         )
         result = _grads(outs, ins, vs, create_graph, strict, "vjp")
     return (
@@ -143,8 +143,10 @@ def jvp(
     with enable_grad():
         many_in, ins = _tupled(inputs, "inputs", "jvp")
         ins = _fresh(ins, create_graph)
-        vs = _default_vector(ins, "input to the user-provided function") if v is None else (
-            _check_vector(v, ins, "jvp")
+        vs = (
+            _default_vector(ins, "input to the user-provided function")
+            if v is None
+            else (_check_vector(v, ins, "jvp"))
         )
         many_out, outs = _call(func, ins, "jvp")
         us = tuple(wrap(np.zeros_like(o._array)).requires_grad_() for o in outs)
@@ -240,8 +242,7 @@ def hessian(
     scalar = _scalar(func, "hessian")
 
     def first(*args: Value) -> Tensors:
-        j = jacobian(scalar, args, create_graph=True, strict=strict)
-        return j
+        return jacobian(scalar, args, create_graph=True, strict=strict)
 
     found = jacobian(first, ins, create_graph=create_graph, strict=strict)
     return found if many_in else found[0][0]
@@ -259,8 +260,10 @@ def vhp(
         many_in, ins = _tupled(inputs, "inputs", "vhp")
         ins = _fresh(ins, create_graph)
         out = _scalar(func, "vhp")(*ins)
-        vs = _default_vector(ins, "input to the user-provided function") if v is None else (
-            _check_vector(v, ins, "vhp")
+        vs = (
+            _default_vector(ins, "input to the user-provided function")
+            if v is None
+            else (_check_vector(v, ins, "vhp"))
         )
         first = _grads((out,), ins, (wrap(np.ones_like(out._array)),), True, strict, "vhp")
         result = _grads(first, ins, vs, create_graph, strict, "vhp")

@@ -1,0 +1,1 @@
+"""The machine, which knows no operation by name: records, dispatch, tape, modes, generator."""

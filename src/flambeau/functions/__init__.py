@@ -1,0 +1,1 @@
+"""Compositions of operations: the long tail of PyTorch's functions."""

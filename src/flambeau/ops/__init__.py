@@ -1,0 +1,1 @@
+"""What every differentiable operation is: one record each, one file per kind."""

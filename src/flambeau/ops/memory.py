@@ -39,7 +39,7 @@ _CHANNELS_LAST_ORDER = {channels_last: (0, 2, 3, 1), channels_last_3d: (0, 2, 3,
 
 
 def laid_out(array: np.ndarray, format: memory_format | None) -> np.ndarray:
-    """A copy of ``array`` in memory format ``format`` (None, preserve: dense arrays keep theirs)."""
+    """A copy of ``array`` in memory format ``format``; by default dense arrays keep theirs."""
     if format in _CHANNELS_LAST_ORDER:
         order = _CHANNELS_LAST_ORDER[format]
         if array.ndim != len(order):

@@ -205,9 +205,7 @@ class Optimizer:
                 index.setdefault(id(p), len(index))
             packed["params"] = [index[id(p)] for p in group["params"]]
             groups.append(packed)
-        state = {
-            (index[id(k)] if isinstance(k, Value) else k): v for k, v in self.state.items()
-        }
+        state = {(index[id(k)] if isinstance(k, Value) else k): v for k, v in self.state.items()}
         result = {"state": state, "param_groups": groups}
         for hook in self._optimizer_state_dict_post_hooks.values():
             changed = hook(self, result)
@@ -405,5 +403,3 @@ def next_step(state: dict[str, Any]) -> float:
 def zeros_for(p: np.ndarray) -> np.ndarray:
     """Zeros in the shape, dtype and memory order of ``p``."""
     return np.zeros_like(p)
-
-

@@ -1,0 +1,1 @@
+"""The Tensor class: its methods, how tensors are made, printed, converted and stored."""

@@ -411,7 +411,7 @@ class RandomMethods:
         generator: Generator | None = None,
         **named: int,
     ) -> Value:
-        """Integers: ``random_()`` over the dtype's range, ``random_(to)``, ``random_(from, to)``."""
+        """Integers: over the dtype's range, below ``to``, or from ``from`` to below ``to``."""
         low = named.pop("from", from_)
         g = source(generator)
         if low is None and to is None:

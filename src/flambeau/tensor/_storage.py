@@ -191,7 +191,8 @@ class StorageMethods:
         elif isinstance(source, Value):
             if source._array.dtype != d:
                 raise RuntimeError(
-                    f"Could not set tensor of type {source.dtype!r} to a tensor of type {self.dtype!r}"
+                    f"Could not set tensor of type {source.dtype!r} to a tensor of type "
+                    f"{self.dtype!r}"
                 )
             self._array = source._array
         else:

@@ -108,7 +108,8 @@ class Tensor(
         n = len(shape)
         if not -n <= dim < n:
             raise IndexError(
-                f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+                "Dimension out of range (expected to be in range of "
+                f"[{-n}, {n - 1}], but got {dim})"
                 if n
                 else f"Dimension specified as {dim} but tensor has no dimensions"
             )

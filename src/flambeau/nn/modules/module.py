@@ -148,7 +148,7 @@ class Module(StateMethods):
         with_kwargs: bool = False,
         always_call: bool = False,
     ) -> Handle:
-        """Call ``hook(module, args, output)`` after forward; what it returns replaces the output."""
+        """Call ``hook(module, args, output)`` after forward; it may return another output."""
         options = {"with_kwargs": with_kwargs, "always_call": always_call}
         return _add(self._hooks("_forward_hooks"), (hook, options), prepend)
 
@@ -253,7 +253,8 @@ class Module(StateMethods):
                 if value is not None and not tensor_ok:
                     wanted = {"_parameters": "torch.nn.Parameter or None",
                               "_modules": "torch.nn.Module or None",
-                              "_buffers": "torch.Tensor, torch.nn.Buffer or None"}[table]  # fmt: skip
+                              "_buffers": "torch.Tensor, torch.nn.Buffer or None",
+                              }[table]  # fmt: skip
                     raise TypeError(
                         f"cannot assign '{type(value).__name__}' as {kind} '{name}' "
                         f"({wanted} expected)"
@@ -438,7 +439,7 @@ class Module(StateMethods):
         return self
 
     def to(self: T, *args: Any, **kwargs: Any) -> T:
-        """Move or convert all parameters and buffers: ``to(dtype)``, ``to(device)``, ``to(tensor)``.
+        """Move or convert all parameters and buffers; arguments as for ``Tensor.to``.
 
         Only floating and complex tensors change dtype.
         """
@@ -540,8 +541,8 @@ class Module(StateMethods):
         return id(self)
 
     def compile(self, *args: object, **kwargs: object) -> None:
-        """Accepted; the module runs as it is, since there is no compiler yet (a warning says so)."""
-        warnings.warn("flambeau has no compiler yet: the module runs eagerly", stacklevel=2)
+        """Accepted; the module runs as it is, and a warning says so."""
+        warnings.warn("flambeau does not compile modules yet: it runs eagerly", stacklevel=2)
 
 
 def _indented(text: str) -> str:
