@@ -163,11 +163,33 @@ def _real(dt: np.dtype) -> np.dtype:
     return _dtypes.from_numpy(dt).to_real().numpy
 
 
+_PLAIN = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
+
+
+def _small_variance(
+    a: np.ndarray, dims: tuple[int, ...], correction: float, keepdim: bool
+) -> np.ndarray:
+    """The variance of an array that fits into the cache."""
+    mean = add(a, dims, None, None, True)
+    count = a.size // mean.size
+    d = a - mean / a.dtype.type(count)
+    r = np.asarray(add(np.multiply(d, d, d), dims, None, None, keepdim))
+    return np.divide(r, max(0.0, count - correction), r)
+
+
+def _is_small(a: np.ndarray, dims: tuple[int, ...]) -> bool:
+    return a.dtype in _PLAIN and 0 < a.size <= _BLOCK and dims != ()
+
+
 def _var(a: np.ndarray, dims: tuple[int, ...], correction: float, keepdim: bool) -> np.ndarray:
+    if _is_small(a, dims):
+        return _small_variance(a, dims, correction, keepdim)
     return _shaped(_variance(a, dims, correction)[0], a, dims, keepdim, _real(a.dtype))
 
 
 def _std(a: np.ndarray, dims: tuple[int, ...], correction: float, keepdim: bool) -> np.ndarray:
+    if _is_small(a, dims):
+        return np.sqrt(_small_variance(a, dims, correction, keepdim))
     return _shaped(np.sqrt(_variance(a, dims, correction)[0]), a, dims, keepdim, _real(a.dtype))
 
 

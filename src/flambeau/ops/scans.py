@@ -13,7 +13,7 @@ from .._shapes import wrap_dim
 from ..core import return_types
 from ..core.op import define, unsupported
 from ..core.value import Value
-from ._reduce import SHORT, cast_down, one_line, real_values, reduction, spread_parts
+from ._reduce import SHORT, cast_down, real_values, reduction, spread_parts
 
 if TYPE_CHECKING:
     from .._dtypes import dtype
@@ -31,10 +31,13 @@ def _accumulated(ufunc: np.ufunc, x: np.ndarray, dim: int, dt: np.dtype) -> np.n
 
     A running sum adds one term after the other, so it needs the wider type to stay accurate.
     """
-    x = cast_down(x, dt)
+    if x.dtype is not dt:
+        x = cast_down(x, dt)
     work = _WIDER.get(dt, dt)
     if x.size < SHORT:
-        r = ufunc.accumulate(one_line(x), dim, work).reshape(x.shape)
+        r = x.astype(work)
+        if x.ndim:
+            ufunc.accumulate(r, dim, None, r)
         return r if work is dt else r.astype(dt)
     shape = x.shape
     n, inner = shape[dim], math.prod(shape[dim + 1 :])

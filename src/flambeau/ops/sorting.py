@@ -61,9 +61,9 @@ def _argsort_lines(v: np.ndarray, descending: bool) -> np.ndarray:
             return packed.astype(np.int64)
         if len(v) == 1:
             return _argsort_line(v[0], descending)[None]
-    if descending:
-        return (n - 1) - np.argsort(v[..., ::-1], -1, kind="stable")[..., ::-1]
-    return np.argsort(v, -1, kind="stable")
+    if descending:  # the stable order of the reversed lines, read backwards
+        return (n - 1) - v[:, ::-1].argsort(1, "stable")[:, ::-1]
+    return v.argsort(1, "stable")
 
 
 def _argsort_line(v: np.ndarray, descending: bool) -> np.ndarray:
@@ -237,10 +237,14 @@ def _topk(x: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np.ndarray, n
 
 def _choose_among_equals(v: np.ndarray, index: np.ndarray, k: int, dim: int, largest: bool) -> None:
     """Put PyTorch's choice into ``index`` for the lines of ``v`` that have equal elements."""
-    lines = np.moveaxis(v, dim, -1).reshape(-1, v.shape[dim])
-    places = np.moveaxis(index, dim, -1)
+    if v.size > _ties.LONGEST:
+        return
+    if dim != v.ndim - 1:
+        v, index = v.swapaxes(dim, -1), index.swapaxes(dim, -1)
+    lines = v.reshape(-1, v.shape[-1])
     for i in _ties.tied(lines):
-        places[np.unravel_index(i, places.shape[:-1])] = _ties.top(lines[i].tolist(), k, largest)
+        place = np.unravel_index(i, index.shape[:-1])
+        index[place] = _ties.top(lines[i].tolist(), k, largest)
 
 
 topk_op = define("topk", _topk, {"x": _sort_vjp})
