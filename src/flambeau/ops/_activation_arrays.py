@@ -216,7 +216,7 @@ def silu_slope(x: ndarray) -> ndarray:
 
 def _mish_parts(x: ndarray) -> tuple[ndarray, ndarray]:
     """n = exp(x) and w = n (n + 2): tanh(log(1 + n)) = w / (w + 2)."""
-    n = np.minimum(x, 20, new(x))
+    n = np.minimum(x, 20, out=new(x))
     np.exp(n, n)
     w = np.add(n, 2, new(x))
     return n, np.multiply(w, n, w)
