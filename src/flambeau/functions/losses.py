@@ -140,6 +140,17 @@ def linear_cross_entropy(
     accepted: they change how PyTorch uses memory, not the result.
     """
     *outer, width = linear_weight.shape
+    if ignore_index is not None and target.is_floating_point():
+        raise RuntimeError(
+            "ignore_index cannot be specified when target contains probabilities\n"
+            "  it marks class numbers without a label; probabilities have none to ignore"
+        )
+    if len(outer) > 1 and input.dim() < 2:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {list(linear_weight.shape)} "
+            f"requires batched input, [N, {width}], got unbatched input with shape "
+            f"{list(input.shape)}"
+        )
     bias = None if linear_bias is None else linear_bias.reshape(-1)
     logits = linear(input, linear_weight.reshape(-1, width), bias)
     if len(outer) > 1:
