@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 CACHE_BYTES = 1 << 20
 # Positions of an image from which a product for each image is as fast as one for several.
 APART_FROM = 128
+# Multiplications below which one copy of everything is best.
+SMALL = 1 << 17
 # Multiplications from which threads pay for themselves.
 SHARE_FROM = 1 << 22
 
@@ -139,6 +141,12 @@ def convolve(
     matrix = weight.astype(work, copy=False).reshape(groups, o // groups, -1)
     flat = result.reshape(n, groups, o // groups, size)
     offset = None if bias is None else bias.astype(work, copy=False).reshape(groups, -1, 1)
+    if result.size * matrix.shape[2] < SMALL and work == x.dtype:
+        columns = windows(pad(x, padding), kernel, stride, dilation).reshape(n, groups, -1, size)
+        np.matmul(matrix, columns, out=flat)
+        if offset is not None:
+            result += offset.reshape(o, *(1,) * len(out))
+        return result
     positions = _positions(x.shape[1] * math.prod(kernel), work, 128)
     pieces = blocks(n, out, positions)
 

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._axis_maps import WindowMap, apply_maps, part_map, taken, window_map
-from ._windows import in_parts, working_dtype
+from ._windows import in_parts, windows, working_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+# Taps of a window up to which looking at each one is faster than one axis after the other.
+FEW_TAPS = 9
 
 
 def pooled_size(
@@ -162,7 +166,11 @@ def max_pool(
     is taken. None, and less work, without `indices`.
     """
     sizes = x.shape[x.ndim - len(kernel) :]
-    return _maxima(x, _window_maps(sizes, kernel, stride, padding, dilation, ceil_mode), indices)
+    maps = _window_maps(sizes, kernel, stride, padding, dilation, ceil_mode)
+    inside = all(m.starts[0] == 0 and m.counts.min() == k for m, k in zip(maps, kernel) if m.out)
+    if indices and inside and math.prod(kernel) <= FEW_TAPS:
+        return _few_maxima(x, kernel, stride, dilation, tuple(m.out for m in maps))
+    return _maxima(x, maps, indices)
 
 
 def adaptive_max_pool(
@@ -198,6 +206,52 @@ def fractional_max_pool(
             maps.append(WindowMap(size, starts, np.full(m, k)))
         out[n, c], where[n, c] = _maxima(x[n, c], maps, True)
     return out, where
+
+
+def _few_maxima(
+    x: np.ndarray,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    outs: tuple[int, ...],
+) -> tuple[np.ndarray, np.ndarray]:
+    """(maxima, positions) over windows of few taps that are all inside, tap by tap."""
+    lead, sizes = x.shape[: x.ndim - len(kernel)], x.shape[x.ndim - len(kernel) :]
+    best = np.empty((*lead, *outs), x.dtype)
+    where = np.empty(best.shape, np.int64)
+    if best.size == 0:
+        return best, where
+    planes = math.prod(lead)
+    source, result = x.reshape(planes, *sizes), best.reshape(planes, *outs)
+    places = where.reshape(result.shape)
+    work = working_dtype(x.dtype)
+    flat = np.arange(math.prod(sizes)).reshape(sizes)
+    # the position of each tap in the first window, and of the first tap in each window
+    taps = windows(flat, kernel, stride, dilation)
+    offsets = taps[(..., *(0,) * len(outs))].reshape(-1)
+    starts = np.ascontiguousarray(taps[(0,) * len(kernel)])
+
+    def part(these: slice) -> None:
+        y = source[these].astype(work, copy=False)
+        view = windows(y, kernel, stride, dilation)
+        nans = work.kind == "f" and bool(np.isnan(y.max()))
+        top = np.array(view[(slice(None), *(0,) * len(kernel))], order="C")
+        at = np.zeros(top.shape, np.uint8)
+        for number, tap in enumerate(np.ndindex(*kernel)):
+            if number == 0:
+                continue
+            term = np.ascontiguousarray(view[(slice(None), *tap)])
+            better = term > top
+            if nans:
+                better |= term != term
+            # the number of the last tap that exceeded all before it
+            np.maximum(at, better.view(np.uint8) * np.uint8(number), out=at)
+            np.maximum(top, term, out=top)
+        result[these] = top
+        np.add(offsets.take(at), starts, places[these])
+
+    in_parts(part, planes, 2 * x.size // max(1, planes) * work.itemsize)
+    return best, where
 
 
 def _maxima(
