@@ -402,7 +402,7 @@ def _rnn(
         z = out[rows]
         z += np.matmul(h[:n], recurrent, product[:n])
         if relu:
-            np.maximum(z, 0, z)
+            np.maximum(z, 0, out=z)
         else:
             np.tanh(z, z)
         h = _moved(h, z)
