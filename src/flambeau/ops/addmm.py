@@ -8,7 +8,7 @@ import numpy as np
 
 from .._dtypes import FLOATING, from_numpy
 from .._errors import type_name
-from ..core.mutation import accepts_out
+from ..core.mutation import accepts_out, write_out
 from ..core.op import unbroadcast, unsupported
 from ..core.promotion import Number, result_type
 from ..core.value import Value
@@ -16,6 +16,7 @@ from . import products
 from .products import added_product, bmm_nt, bmm_tn, conj, mm_nt, mm_tn, mv_op, wide
 
 ndarray = np.ndarray
+FLOATS = (products.F32, products.F64)  # what needs no checks, conversions or wide sums
 
 
 def _added(
@@ -31,9 +32,7 @@ def _added(
 
     def forward(a: ndarray, b: ndarray, c: ndarray, beta: Number, alpha: Number) -> ndarray:
         dt = a.dtype
-        r = product(wide(a), wide(b))
-        if r.__class__ is not ndarray or not r.flags.owndata:
-            r = np.array(r)
+        r = product(a, b) if dt in FLOATS else product(wide(a), wide(b))
         if alpha != 1:
             np.multiply(r, np.array(alpha).astype(r.dtype), r)
         if beta == 1:
@@ -160,16 +159,25 @@ def _not_expandable(shape: tuple[int, ...], target: tuple[int, ...]) -> RuntimeE
     )
 
 
-@accepts_out
-def addmm(input: Value, mat1: Value, mat2: Value, *, beta: Number = 1, alpha: Number = 1) -> Value:
+def addmm(
+    input: Value,
+    mat1: Value,
+    mat2: Value,
+    *,
+    beta: Number = 1,
+    alpha: Number = 1,
+    out: Value | None = None,
+) -> Value:
     """``beta input + alpha (mat1 @ mat2)``: (n, k) x (k, m), and an input that stretches to (n, m).
 
     Where ``beta`` is 0 the input counts for nothing, even nan.
     Source: https://docs.pytorch.org/docs/stable/generated/torch.addmm.html
     """
+    if out is not None:
+        return write_out(out, addmm(input, mat1, mat2, beta=beta, alpha=alpha), "addmm")
     try:
         x, a, b = input._array, mat1._array, mat2._array
-        plain = x.dtype is a.dtype is b.dtype and x.dtype.kind == "f" and a.ndim == b.ndim == 2
+        plain = x.dtype is a.dtype is b.dtype and x.dtype in FLOATS and a.ndim == b.ndim == 2
     except AttributeError:
         plain = False
     if not plain:
@@ -189,7 +197,7 @@ def _batched(
 ) -> Value:
     try:
         x, a, b = [v._array for v in tensors]
-        plain = x.dtype is a.dtype is b.dtype and x.dtype.kind == "f" and a.ndim == b.ndim == 3
+        plain = x.dtype is a.dtype is b.dtype and x.dtype in FLOATS and a.ndim == b.ndim == 3
     except AttributeError:
         plain = False
     if not plain:
