@@ -166,8 +166,8 @@ def getitem(self: Value, index: object) -> Value:
         return _unsqueeze(self, (1, *array.shape))
     elif isinstance(index, Value):
         i = index._array
-        if i.ndim and array.ndim and (i.dtype is INT64 or i.dtype == INT32):
-            return _index_rows(self, index)
+        if array.ndim and (i.dtype is INT64 or i.dtype == INT32):
+            return _index_rows(self, index) if i.ndim else getitem(self, int(i))
     view, indices, dims = resolved(self, index)
     if not dims:
         return view
@@ -418,15 +418,14 @@ def fresh(x: Value) -> Value:
 def _index_put(
     x: ndarray, indices: list[ndarray], dims: tuple[int, ...], values: ndarray, accumulate: bool
 ) -> ndarray:
-    check_bounds(indices, dims, x.shape)
-    key = _full(indices, dims)
     try:
         if accumulate:
-            shape = _result_shape(x, indices, dims)
-            sum_at(x, indices, dims, np.broadcast_to(values, shape))
+            check_bounds(indices, dims, x.shape)
+            sum_at(x, indices, dims, np.broadcast_to(values, _result_shape(x, indices, dims)))
         else:
-            x[key] = values
+            x[_full(indices, dims)] = values
     except (ValueError, IndexError):
+        check_bounds(indices, dims, x.shape)
         shape = _result_shape(x, indices, dims)
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
@@ -541,16 +540,16 @@ def setitem(self: Value, index: object, value: object) -> None:
     view, indices, dims = resolved(self, index)
     if is_tensor and not dims and _same_place(view._array, content):
         return  # x[i] += y has written it already
-    shape = view._array.shape if not dims else None
     if dims:
         if content.dtype != array.dtype:
             value = convert(value, self.dtype) if is_tensor else value
         value = value if is_tensor else wrap(content)
-        shape = _result_shape(view._array, [i._array for i in indices], dims)
-        value = _without_leading_ones(value, len(shape))
+        ndim = view._array.ndim - len(dims) + max([i._array.ndim for i in indices])
+        value = _without_leading_ones(value, ndim)
         overwrite(view, index_put_op, "index_put_", indices, dims, value, False)
         return
     value = value if is_tensor else wrap(content)
+    shape = view._array.shape
     value = _without_leading_ones(value, len(shape))
     expand(value, shape)  # PyTorch's error where it does not fit
     copy_(view, value)

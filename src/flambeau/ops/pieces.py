@@ -340,15 +340,12 @@ def diagonal_of(array: ndarray, offset: int, i: int, j: int) -> ndarray:
     shape, strides = array.shape, array.strides
     n = max(0, min(shape[i] + min(offset, 0), shape[j] - max(offset, 0)))
     rest = [d for d in range(len(shape)) if d not in (i, j)]
-    start = [ALL] * len(shape)
-    if n:
-        start[i], start[j] = slice(max(-offset, 0), None), slice(max(offset, 0), None)
-    moved = array[tuple(start)]
+    start = max(-offset, 0) * strides[i] + max(offset, 0) * strides[j] if n else 0
     return strided(
         array,
         (*[shape[d] for d in rest], n),
         (*[strides[d] for d in rest], strides[i] + strides[j]),
-        offset_of(moved),
+        offset_of(array) + start,
     )
 
 

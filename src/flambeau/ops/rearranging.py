@@ -158,7 +158,14 @@ def flipud(input: Value) -> Value:
 
 
 def _roll(x: ndarray, shifts: tuple[int, ...], dims: tuple[int, ...]) -> ndarray:
-    return np.roll(x, shifts, dims)
+    out = x
+    for shift, d in zip(shifts, dims):
+        n = x.shape[d] if x.ndim else 0
+        if n and shift % n:
+            lead = (slice(None),) * d
+            cut = n - shift % n
+            out = np.concatenate((out[(*lead, slice(cut, None))], out[(*lead, slice(cut))]), d)
+    return x.copy() if out is x else out
 
 
 roll_op = define(
