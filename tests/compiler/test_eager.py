@@ -96,10 +96,11 @@ def test_layouts(flags):
             np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
-def test_in_place_results_stay_in_their_memory(kernels):
-    x = large()
-    address, expected = x.data_ptr(), torch.tanh(x)
-    x.tanh_()
+@pytest.mark.parametrize("name", ["exp", "expm1", "log1p", "sigmoid", "tanh"])
+def test_in_place_results_are_the_same_in_their_memory(name, kernels):
+    x = large().abs()
+    address, expected = x.data_ptr(), getattr(torch, name)(x)
+    getattr(x, name + "_")()
     assert x.data_ptr() == address
     assert torch.equal(x, expected)
 

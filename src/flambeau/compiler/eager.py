@@ -78,6 +78,8 @@ def _operation_of(forward: Callable) -> str | None:
         _known = len(REGISTRY)
         names = [n for n in (*RULES, *NARROW, *ROW_RULES) if n in REGISTRY]
         _named.update({_innermost(REGISTRY[n].forward): n for n in names})
+        # In-place twins call NumPy's own function of the name.
+        _named.update({f: n for n in names if isinstance(f := getattr(np, n, None), np.ufunc)})
     return _named.get(_innermost(forward))
 
 

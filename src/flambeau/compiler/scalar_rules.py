@@ -35,18 +35,19 @@ def _gelu_slope(x: Scalar) -> Scalar:
     return 0.5 * (1 + erf(x * _ROOT_HALF)) + x * exp(x * x * -0.5) * _DENSITY
 
 
-def _gelu_tanh_inner(x: Scalar) -> Scalar:
-    return tanh(x * (_GELU_SCALE + x * x * (_GELU_SCALE * _GELU_CUBE)))
+def _gelu_tanh_gate(x: Scalar) -> Scalar:
+    """(1 + tanh(z)) / 2 = sigmoid(2 z), which does not cancel where tanh is near -1."""
+    return sigmoid(x * (2 * _GELU_SCALE + x * x * (2 * _GELU_SCALE * _GELU_CUBE)))
 
 
 def _gelu_tanh(x: Scalar) -> Scalar:
-    return 0.5 * x * (1 + _gelu_tanh_inner(x))
+    return x * _gelu_tanh_gate(x)
 
 
 def _gelu_tanh_slope(x: Scalar) -> Scalar:
-    t = _gelu_tanh_inner(x)
-    inner = x * (_GELU_SCALE + x * x * (3 * _GELU_SCALE * _GELU_CUBE))
-    return 0.5 * (1 + t) * (1 + (1 - t) * inner)
+    s = _gelu_tanh_gate(x)
+    inner = x * (2 * _GELU_SCALE + x * x * (6 * _GELU_SCALE * _GELU_CUBE))
+    return s * (1 + (1 - s) * inner)
 
 
 def _silu(x: Scalar) -> Scalar:
