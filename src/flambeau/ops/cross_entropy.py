@@ -74,6 +74,11 @@ def _picked(
     return index, w, values.squeeze(1) if logp.ndim > 1 else values.reshape(())
 
 
+def _shares(w: ndarray) -> ndarray:
+    """Each weight over the sum of all; an ignored target has none, even if all are ignored."""
+    return np.divide(w, w.sum(dtype=w.dtype), out=np.zeros_like(w), where=w != 0)
+
+
 def _nll_forward(
     logp: ndarray, target: ndarray, weight: ndarray | None, ignore_index: int, reduction: str
 ) -> ndarray:
@@ -173,7 +178,7 @@ def _entropy_grad_forward(
     axis = 1 if logp.ndim > 1 else 0
     index, w, _ = _picked(logp, target, weight, ignore_index)
     if reduction == "mean":
-        w = w / w.sum(dtype=w.dtype)
+        w = _shares(w)
     scale = np.expand_dims(_wide(grad) * w, axis)
     out = np.exp(logp)
     if out.ndim == 1:

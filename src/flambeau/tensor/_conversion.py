@@ -101,6 +101,19 @@ class ConversionMethods:
     contiguous = memory.contiguous
     copy_ = memory.copy_
 
+    def to_sparse(self, *args: object, **kwargs: object) -> Value:
+        """Refused: there are no sparse tensors. NotImplementedError."""
+        raise NotImplementedError(
+            "flambeau has no sparse tensors: every tensor is strided\n"
+            "  keep the indices and values as two tensors, from x.nonzero() and x[x != 0]"
+        )
+
+    to_sparse_coo = to_sparse_csr = to_sparse
+
+    def to_dense(self, dtype: dtype | None = None, *, masked_grad: bool | None = None) -> Value:
+        """This tensor, which is dense already."""
+        return self if dtype is None else self.to(dtype)
+
     def is_contiguous(self, memory_format: memory_format = memory.contiguous_format) -> bool:
         """Whether the elements lie in memory in the order of ``memory_format``, without gaps."""
         if memory_format is memory.contiguous_format:
