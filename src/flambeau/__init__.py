@@ -169,7 +169,7 @@ _ON_DEMAND = (
 _FUNCTIONS_ON_DEMAND = {
     name: module
     for module, names in {
-        "functions.differences": "cumulative_trapezoid diff trapezoid trapz",
+        "functions.differences": "cumulative_trapezoid diff gradient trapezoid trapz",
         "functions.distances": "cdist cosine_similarity pairwise_distance pdist",
         "functions.dropout": "alpha_dropout dropout feature_alpha_dropout",
         "functions.einsum": "einsum",

@@ -90,3 +90,18 @@ def test_integrals():
     assert torch.trapezoid(y[:, :0]).tolist() == [0, 0]
     with pytest.raises(RuntimeError, match="There must be one `x` value for each sample point"):
         torch.trapezoid(y, torch.tensor([0.0, 1.0]))
+
+
+@pytest.mark.parametrize("edge_order", [1, 2])
+def test_gradient(edge_order):
+    a = RNG.standard_normal((5, 7))
+    x = torch.from_numpy(a)
+    for got, want in zip(
+        torch.gradient(x, edge_order=edge_order), np.gradient(a, edge_order=edge_order)
+    ):
+        np.testing.assert_allclose(got.numpy(), want)
+    points = np.array([0.0, 1.0, 1.5, 4.0, 9.0])
+    (got,) = torch.gradient(x, spacing=[torch.from_numpy(points)], dim=0, edge_order=edge_order)
+    np.testing.assert_allclose(got.numpy(), np.gradient(a, points, axis=0, edge_order=edge_order))
+    with pytest.raises(RuntimeError, match="each dimension size to be at least edge_order"):
+        torch.gradient(x[:1], dim=0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from .._dtypes import bool_
-from .._shapes import wrap_dim
+from collections.abc import Sequence
+
+from .._dtypes import bool_, uint8
+from .._shapes import wrap_dim, wrap_dims
 from ..core.mutation import accepts_out
-from ..core.promotion import Number
+from ..core.promotion import Number, is_number
 from ..core.value import Value
 from ..ops.joining import cat
 
@@ -45,6 +47,95 @@ def diff(
         after, before = input.narrow(dim, 1, size - 1), input.narrow(dim, 0, size - 1)
         input = after.logical_xor(before) if input.dtype is bool_ else after - before
     return input
+
+
+# ---- the gradient of a sampled function ----------------------------------------------------
+
+
+def _spacings(input: Value, spacing: object, dims: tuple[int, ...], given: bool) -> list:
+    """For each of ``dims`` the distance of its points, or a tensor of their coordinates."""
+    if spacing is None or is_number(spacing):
+        return [1.0 if spacing is None else spacing] * len(dims)
+    spacing = list(spacing)
+    if len(spacing) != len(dims):
+        place = f"'self.dim() = {len(dims)}', since dim argument was not given"
+        if given:
+            place = f"dim's length {len(dims)}"
+        raise RuntimeError(
+            "torch.gradient expected spacing to be unspecified, a scalar, or a list "
+            f"of length equal to {place}, but got a list of length {len(spacing)}"
+        )
+    for s in spacing:
+        if isinstance(s, Value) and s.dim() != 1:
+            raise RuntimeError(
+                "torch.gradient expected each element of spacing to have one dimension, but got an "
+                f"element with {s.dim()} dimensions!"
+            )
+    return spacing
+
+
+def _slope(f: Value, spacing: Number | Value, dim: int, edge_order: int) -> Value:
+    """Second-order differences inside, differences of order ``edge_order`` at both ends."""
+    n = f.shape[dim]
+
+    def at(start: int, length: int = 1) -> Value:
+        return f.narrow(dim, start % n, length)
+
+    if isinstance(spacing, Value):
+        shape = [-1 if d == dim else 1 for d in range(f.dim())]
+        h = (spacing.narrow(0, 1, n - 1) - spacing.narrow(0, 0, n - 1)).reshape(shape)
+        first, last = h.narrow(dim, 0, 1), h.narrow(dim, n - 2, 1)
+        l, r = h.narrow(dim, 0, n - 2), h.narrow(dim, 1, n - 2)
+        inside = (
+            at(0, n - 2) * (-r / (l * (l + r)))
+            + at(1, n - 2) * ((r - l) / (l * r))
+            + at(2, n - 2) * (l / (r * (l + r)))
+        )
+    else:
+        first = last = spacing
+        inside = (at(2, n - 2) - at(0, n - 2)) / (2.0 * spacing)
+    if edge_order == 1:
+        ends = (at(1) - at(0)) / first, (at(-1) - at(-2)) / last
+    elif isinstance(spacing, Value):
+        a, b = h.narrow(dim, 0, 1), h.narrow(dim, 1, 1)
+        left = -(2 * a + b) / (a * (a + b)) * at(0) + (a + b) / (a * b) * at(1)
+        left = left - a / (b * (a + b)) * at(2)
+        a, b = h.narrow(dim, n - 3, 1), h.narrow(dim, n - 2, 1)
+        right = (2 * b + a) / (b * (a + b)) * at(-1) - (a + b) / (a * b) * at(-2)
+        ends = left, right + b / (a * (a + b)) * at(-3)
+    else:
+        left = at(0) * -1.5 + at(1) * 2.0 - at(2) * 0.5
+        right = at(-1) * 1.5 - at(-2) * 2.0 + at(-3) * 0.5
+        ends = left / spacing, right / spacing
+    return cat((ends[0], inside, ends[1]), dim)
+
+
+def gradient(
+    input: Value,
+    *,
+    spacing: Number | Sequence[Number] | Sequence[Value] | None = None,
+    dim: int | Sequence[int] | None = None,
+    edge_order: int = 1,
+) -> tuple[Value, ...]:
+    """The derivatives of a function sampled on a grid, one tensor for each of ``dim``.
+
+    ``spacing``: the distance of the sample points (default 1), one for each dimension, or tensors
+    of their coordinates. Inside, differences are of second order; at both ends of ``edge_order``.
+    """
+    given = dim is not None
+    dims = wrap_dims(dim, input.dim())
+    if edge_order not in (1, 2):
+        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    if input.dtype is uint8:
+        raise RuntimeError("torch.gradient does not support uint8 input.")
+    spacings = _spacings(input, spacing, dims, given)
+    for d in dims:
+        if input.shape[d] < edge_order + 1:
+            raise RuntimeError(
+                "torch.gradient expected each dimension size to be at least edge_order+1\n"
+                f"  dimension {d} has {input.shape[d]} elements, edge_order is {edge_order}"
+            )
+    return tuple([_slope(input, s, d, edge_order) for s, d in zip(spacings, dims)])
 
 
 # ---- integrals -----------------------------------------------------------------------------
@@ -115,4 +206,4 @@ def cumulative_trapezoid(
     return _halves(y, dim).cumsum(dim) * ((1.0 if dx is None else dx) / 2.0)
 
 
-__all__ = ["cumulative_trapezoid", "diff", "trapezoid", "trapz"]
+__all__ = ["cumulative_trapezoid", "diff", "gradient", "trapezoid", "trapz"]
