@@ -466,13 +466,17 @@ def _is_plain(index: object) -> bool:
         return True
     if kind is slice:
         return index.step is None or (index.step.__class__ is int and index.step > 0)
-    return kind is tuple and all(
-        i.__class__ is int
-        or i is None
-        or i is Ellipsis
-        or (i.__class__ is slice and (i.step is None or (i.step.__class__ is int and i.step > 0)))
-        for i in index
-    )
+    if kind is not tuple:
+        return False
+    for item in index:
+        kind = item.__class__
+        if kind is int or item is None or item is Ellipsis:
+            continue
+        if kind is not slice or not (
+            item.step is None or (item.step.__class__ is int and item.step > 0)
+        ):
+            return False
+    return True
 
 
 _C_NAMES = {"float32": "float", "float64": "double", "int32": "int", "bool": "bool"}
@@ -489,6 +493,9 @@ def number_overflow(value: object, d: dtype) -> RuntimeError:
 def filling(value: object, like: Value) -> ndarray:
     """A number as a 0-dim array of the dtype of ``like``. RuntimeError where it does not fit."""
     d = like.dtype
+    kind = value.__class__
+    if (kind is float or kind is int) and d.is_floating_point and -6e4 < value < 6e4:
+        return np.array(value, d.numpy)
     try:
         if isinstance(value, complex) and not d.is_complex:
             if value.imag:

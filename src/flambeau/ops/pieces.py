@@ -336,16 +336,23 @@ def _placed_diagonal(x: ndarray, shape: tuple, offset: int, i: int, j: int) -> n
     return out
 
 
+def _inside(array: ndarray, shape: Sequence[int], strides: Sequence[int], start: int) -> ndarray:
+    """Elements of ``array`` seen with another shape and strides; ``start``: bytes before them."""
+    if array.flags.c_contiguous:
+        return ndarray(shape, array.dtype, array, start, strides)
+    return strided(array, shape, strides, offset_of(array) + start)
+
+
 def diagonal_of(array: ndarray, offset: int, i: int, j: int) -> ndarray:
     shape, strides = array.shape, array.strides
     n = max(0, min(shape[i] + min(offset, 0), shape[j] - max(offset, 0)))
     rest = [d for d in range(len(shape)) if d not in (i, j)]
     start = max(-offset, 0) * strides[i] + max(offset, 0) * strides[j] if n else 0
-    return strided(
+    return _inside(
         array,
         (*[shape[d] for d in rest], n),
         (*[strides[d] for d in rest], strides[i] + strides[j]),
-        offset_of(array) + start,
+        start,
     )
 
 
@@ -372,14 +379,14 @@ def diagonal(input: Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Val
 
 def _windows(array: ndarray, dim: int, size: int, step: int) -> ndarray:
     if not array.ndim:
-        return strided(array, (size,), (array.itemsize,), offset_of(array))
+        return _inside(array, (size,), (array.itemsize,), 0)
     shape, strides = array.shape, array.strides
     count = (shape[dim] - size) // step + 1
-    return strided(
+    return _inside(
         array,
         (*shape[:dim], count, *shape[dim + 1 :], size),
         (*strides[:dim], strides[dim] * step, *strides[dim + 1 :], strides[dim]),
-        offset_of(array),
+        0,
     )
 
 
