@@ -13,7 +13,7 @@ https://arxiv.org/abs/2205.14135
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -128,7 +128,7 @@ def _attention_forward(
     return y.astype(dt, copy=False), kept
 
 
-def _over_heads(part: object, count: int, scores: int) -> None:
+def _over_heads(part: Callable[[int, int], None], count: int, scores: int) -> None:
     if scores < threads.LARGE // 4:
         part(0, count)
     else:

@@ -8,6 +8,7 @@ matrix; instance norm is group norm with one channel a group. Formulas: ops/norm
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from .normalisation import rows_backward, rows_forward, wide
 ndarray = np.ndarray
 
 
-def _samples(part: object, x: ndarray) -> None:
+def _samples(part: Callable[[int, int], None], x: ndarray) -> None:
     """``part(start, stop)`` over samples, on all threads if there are many elements."""
     if x.size < threads.LARGE:
         part(0, x.shape[0])

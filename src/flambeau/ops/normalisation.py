@@ -14,7 +14,8 @@ https://arxiv.org/abs/1502.03167
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,6 +28,13 @@ from ..core.value import Value
 
 ndarray = np.ndarray
 _BLOCK = 1 << 15  # elements of a block of rows: input, result and scratch stay in the cache
+_SPREAD = threads.LARGE // 2  # elements from which threads pay: each is worked on many times
+
+
+@lru_cache(maxsize=64)
+def _means(n: int, dtype: np.dtype) -> ndarray:
+    """1 / n, n times: a product with it is the mean."""
+    return np.full(n, 1 / n, dtype)
 
 
 def wide(a: ndarray | None) -> ndarray | None:
@@ -34,7 +42,7 @@ def wide(a: ndarray | None) -> ndarray | None:
     return a.astype(np.float32) if a is not None and a.dtype.itemsize == 2 else a
 
 
-def _by_rows(part: object, rows: int, columns: int) -> None:
+def _by_rows(part: Callable[[int, int], None], rows: int, columns: int) -> None:
     """``part(start, stop)`` over blocks of rows, on all threads if there are many elements."""
     step = max(1, _BLOCK // max(columns, 1))
 
@@ -42,15 +50,15 @@ def _by_rows(part: object, rows: int, columns: int) -> None:
         for i in range(start, stop, step):
             part(i, min(i + step, stop))
 
-    if rows * columns < threads.LARGE:
+    if rows * columns < _SPREAD:
         blocks(0, rows)
     else:
         threads.run_parts(blocks, rows, step)
 
 
-def _row_sums(a: ndarray, ones: ndarray) -> ndarray:
-    """The sum of each row as a column."""
-    return a.dot(ones)[:, None]
+def _row_means(a: ndarray, means: ndarray) -> ndarray:
+    """The mean of each row as a column."""
+    return a.dot(means)[:, None]
 
 
 # ---- rows: layer norm, group norm, instance norm ----------------------------------------------
@@ -62,14 +70,14 @@ def rows_forward(
     """(result, mean, rstd) of a matrix of rows; weight and bias belong to columns."""
     rows, n = x.shape
     y = np.empty(x.shape, x.dtype)
-    mean = np.zeros((rows, 1), x.dtype)
+    mean = (np.empty if centred else np.zeros)((rows, 1), x.dtype)
     rstd = np.empty((rows, 1), x.dtype)
-    ones = np.full(n, 1 / n, x.dtype)
+    means = _means(n, x.dtype)
 
     def part(i: int, j: int) -> None:
         a, out = x[i:j], y[i:j]
         if centred:
-            mean[i:j] = _row_sums(a, ones)
+            mean[i:j] = _row_means(a, means)
             a = np.subtract(a, mean[i:j], out)
         r = np.vecdot(a, a)[:, None]
         r /= n
@@ -98,7 +106,7 @@ def rows_backward(
     """Gradients of x, weight and bias, each only if needed."""
     rows, n = x.shape
     dx = np.empty(x.shape, x.dtype) if needs[0] else None
-    means = np.full(n, 1 / n, x.dtype)
+    means = _means(n, x.dtype)
     step = max(1, _BLOCK // max(n, 1))
     count = -(-rows // step)
     dw = np.empty((count, n), x.dtype) if needs[1] else None
@@ -122,7 +130,7 @@ def rows_backward(
         along /= n
         np.multiply(xhat, along, xhat)
         if centred:
-            xhat += _row_sums(gw, means)
+            xhat += _row_means(gw, means)
         np.subtract(gw, xhat, out)
         np.multiply(out, rstd[i:j], out)
 
