@@ -177,6 +177,7 @@ def msort(input: Value) -> Value:
 
 # ---- topk ----------------------------------------------------------------------------------
 
+_FEW = 16  # elements that are found sooner one by one
 _LONG_LINE = 128  # elements from which finding the k-th value first pays
 
 
@@ -195,6 +196,21 @@ def _best_of_lines(v: np.ndarray, k: int) -> np.ndarray:
         equal = np.flatnonzero(v[i] == threshold[i])
         chosen[i, equal[len(equal) - surplus[i] :]] = False
     return np.nonzero(chosen)[1].reshape(len(v), k)
+
+
+def _one_by_one(v: np.ndarray, index: np.ndarray) -> bool:
+    """Positions of the largest of each line, best first, each found after those before were
+    struck out; False where that would strike out what cannot be told from a struck element."""
+    lowest = -np.inf if v.dtype.kind == "f" else np.iinfo(v.dtype).min
+    left = v.copy()
+    rows = np.arange(len(v))
+    for i in range(index.shape[1]):
+        best = left.argmax(1)
+        if (left[rows, best] == lowest).any():
+            return False
+        index[:, i] = best
+        left[rows, best] = lowest
+    return True
 
 
 def _topk(x: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -221,6 +237,8 @@ def _topk(x: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np.ndarray, n
         def part(start: int, stop: int) -> None:
             for i in range(start, stop, step):
                 j = min(i + step, stop)
+                if k <= _FEW and _one_by_one(lines[i:j], index[i:j]):
+                    continue
                 best = _best_of_lines(lines[i:j], k)
                 order = _argsort_lines(np.take_along_axis(lines[i:j], best, 1), True)
                 index[i:j] = np.take_along_axis(best, order, 1)
