@@ -467,3 +467,16 @@ def test_truth_and_sizes():
     with pytest.raises(RuntimeError, match="more than one value is ambiguous"):
         torch.is_nonzero(torch.ones(2))
     assert torch.ones(2).is_same_size(torch.ones(2))
+
+
+def test_dtypes_of_mixed_operands():
+    single, double = torch.ones(2), torch.ones(2, dtype=torch.float64)
+    assert (single + torch.tensor(1.0, dtype=torch.float64)).dtype is torch.float32
+    assert (single + torch.tensor(1j, dtype=torch.complex128)).dtype is torch.complex64
+    assert (double * 1j).dtype is torch.complex128
+    assert (single.bfloat16() + 1j).dtype is torch.complex64
+    assert (single.bfloat16() + single.half()).dtype is torch.float32
+    assert (torch.ones(2, dtype=torch.int8) + torch.ones(2, dtype=torch.uint8)).dtype is torch.int16
+    assert torch.add(torch.ones(2, dtype=torch.uint8), BOOLS, alpha=2).dtype is torch.uint8
+    assert torch.div(-1, torch.ones(2, dtype=torch.uint8)).tolist() == [-1, -1]
+    assert torch.ldexp(single.half(), torch.tensor([1, 2])).dtype is torch.float16

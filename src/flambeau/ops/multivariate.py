@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from .._dtypes import (
-    BOOL,
     COMPLEX,
     FLOATING,
     complex128,
@@ -271,8 +270,6 @@ def ldexp(input: Value, other: Value) -> Value:
             f"ldexp(): argument 'input' (position 1) must be Tensor, not {type_name(input)}"
         )
     exponent = from_numpy(other._array.dtype)
-    if exponent.category == BOOL:
-        raise unsupported("ldexp", exponent)
     if exponent.category < FLOATING:
         d = from_numpy(input._array.dtype)
         other = as_dtype(other, d if d.category >= FLOATING else get_default_dtype())
