@@ -168,3 +168,42 @@ def test_errors_of_short_time_transforms():
         spectrum.istft(4, window=torch.zeros(4))
     with pytest.raises(RuntimeError, match="frequency dimension"):
         torch.istft(spectrum, 6)
+
+
+# ---- windows -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 7])
+def test_windows_are_those_of_numpy(length):
+    twins = {"bartlett": np.bartlett, "blackman": np.blackman, "hamming": np.hamming}
+    twins |= {"hann": np.hanning, "kaiser": lambda m: np.kaiser(m, 12.0)}
+    for name, twin in twins.items():
+        window = getattr(torch, name + "_window")
+        got = window(length, periodic=False, dtype=torch.float64).numpy()
+        np.testing.assert_allclose(got, twin(length), atol=1e-12)
+        got = getattr(torch.signal.windows, name)(length, dtype=torch.float64).numpy()
+        np.testing.assert_allclose(got, twin(length), atol=1e-12)
+        if length > 1:
+            got = window(length, dtype=torch.float64).numpy()
+            np.testing.assert_allclose(got, twin(length + 1)[:-1], atol=1e-12)
+
+
+def test_windows_by_formula():
+    windows, n = torch.signal.windows, np.arange(5)
+    twins = {
+        windows.cosine: np.sin(np.pi * (n + 0.5) / 5),
+        windows.gaussian: np.exp(-((n - 2) ** 2) / 2),
+        windows.exponential: np.exp(-np.abs(n - 2)),
+        windows.general_hamming: np.hamming(5),
+    }
+    for window, twin in twins.items():
+        np.testing.assert_allclose(window(5).numpy(), twin, rtol=1e-6)
+    assert windows.general_cosine(3, a=[0.5, 0.5]).tolist() == [0, 1, 0]
+    assert windows.nuttall(5).argmax().item() == 2
+    assert windows.hann(3, requires_grad=True).requires_grad
+    with pytest.raises(ValueError, match="non-negative window length, got M=-1"):
+        windows.hann(-1)
+    with pytest.raises(ValueError, match="expects float32 or float64"):
+        windows.hann(3, dtype=torch.int64)
+    with pytest.raises(RuntimeError, match="non-negative window_length"):
+        torch.hann_window(-1)

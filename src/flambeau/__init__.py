@@ -160,6 +160,7 @@ _ON_DEMAND = (
     "nn",
     "optim",
     "random",
+    "signal",
     "special",
     "xpu",
 )
@@ -192,6 +193,9 @@ _FUNCTIONS_ON_DEMAND = {
         """,
         "functions.short_time": "istft stft",
         "functions.statistics": "corrcoef cov nanquantile quantile renorm",
+        "functions.windows": """
+            bartlett_window blackman_window hamming_window hann_window kaiser_window
+        """,
         "functions.view_copies": """
             alias_copy as_strided_copy detach_copy diagonal_copy expand_copy narrow_copy
             permute_copy select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy t_copy
