@@ -25,12 +25,12 @@ def normalised(x, axes, eps=1e-5):
 
 
 def test_layer_norm():
-    x, w, b = doubles(5, 3, 7), doubles(3, 7), doubles(3, 7)
+    x, w, b = doubles(3, 2, 3), doubles(2, 3), doubles(2, 3)
     want = normalised(x.detach().numpy(), (1, 2)) * w.detach().numpy() + b.detach().numpy()
-    function = lambda *t: F.layer_norm(t[0], (3, 7), *t[1:])
+    function = lambda *t: F.layer_norm(t[0], (2, 3), *t[1:])
     np.testing.assert_allclose(function(x, w, b).detach().numpy(), want)
     assert gradcheck(function, (x, w, b)) and gradgradcheck(function, (x, w, b))
-    assert gradcheck(lambda v: F.layer_norm(v, (7,)), (x,))
+    assert gradcheck(lambda v: F.layer_norm(v, (3,)), (x,))
 
 
 @pytest.mark.parametrize("shape", [(2000, 130), (3, 70_001), (0, 4)])
@@ -57,7 +57,7 @@ def test_rms_norm():
     assert gradgradcheck(lambda u, v: F.rms_norm(u, (6,), v), (x, w))
 
 
-@pytest.mark.parametrize("shape", [(5, 3), (4, 3, 5), (2, 3, 4, 2)])
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 3), (2, 3, 1, 2)])
 @pytest.mark.parametrize("training", [True, False])
 def test_batch_norm(shape, training):
     x, w, b = doubles(*shape), doubles(3), doubles(3)
@@ -86,9 +86,9 @@ def test_batch_norm(shape, training):
 
 
 def test_group_and_instance_norm():
-    x, w, b = doubles(3, 4, 5), doubles(4), doubles(4)
-    a = x.detach().numpy().reshape(3, 2, 2, 5)
-    want = normalised(a, (2, 3)).reshape(3, 4, 5) * w.detach().numpy()[:, None]
+    x, w, b = doubles(2, 4, 3), doubles(4), doubles(4)
+    a = x.detach().numpy().reshape(2, 2, 2, 3)
+    want = normalised(a, (2, 3)).reshape(2, 4, 3) * w.detach().numpy()[:, None]
     want = want + b.detach().numpy()[:, None]
     function = lambda *t: F.group_norm(t[0], 2, *t[1:])
     np.testing.assert_allclose(function(x, w, b).detach().numpy(), want)
@@ -203,22 +203,22 @@ def plain_attention(q, k, v, mask, scale):
 
 @pytest.mark.parametrize("kind", ["none", "causal", "bool", "numbers"])
 def test_attention(kind):
-    q, k, v = doubles(2, 3, 5, 4), doubles(2, 3, 6, 4), doubles(2, 3, 6, 2)
+    q, k, v = doubles(1, 2, 3, 2), doubles(1, 2, 4, 2), doubles(1, 2, 4, 1)
     given, mask = {}, None
     inputs = [q, k, v]
     if kind == "causal":
         given = {"is_causal": True}
-        mask = np.triu(np.full((5, 6), -np.inf), 1)
+        mask = np.triu(np.full((3, 4), -np.inf), 1)
     elif kind == "bool":
-        seen = torch.rand(5, 6) > 0.4
+        seen = torch.rand(3, 4) > 0.4
         seen[2] = False  # a row that sees nothing gives zeros
         given = {"attn_mask": seen}
         mask = np.where(seen.numpy(), 0, -np.inf)
     elif kind == "numbers":
-        inputs.append(doubles(3, 5, 6))
+        inputs.append(doubles(2, 3, 4))
         mask = inputs[3].detach().numpy()
     function = lambda *t: F.scaled_dot_product_attention(*t, **given)
-    want = plain_attention(*(t.detach().numpy() for t in (q, k, v)), mask, 0.5)
+    want = plain_attention(*(t.detach().numpy() for t in (q, k, v)), mask, 1 / math.sqrt(2))
     np.testing.assert_allclose(function(*inputs).detach().numpy(), want)
     assert gradcheck(function, inputs) and gradgradcheck(function, inputs)
 
@@ -233,7 +233,7 @@ def test_attention_of_other_ranks(shape):
 
 
 def test_long_sequences_are_computed_again_for_the_gradient():
-    shape = (1, 2, 1500, 8)
+    shape = (1, 2, 1500, 4)
     q, k, v = (torch.randn(shape, requires_grad=True) for _ in range(3))
     g = torch.randn(shape)
     F.scaled_dot_product_attention(q, k, v, is_causal=True).backward(g)
@@ -241,7 +241,7 @@ def test_long_sequences_are_computed_again_for_the_gradient():
     for t in (q, k, v):
         t.grad = None
     hidden = torch.ones(1500, 1500).triu(1).bool()
-    p = (q @ k.transpose(-1, -2) / math.sqrt(8)).masked_fill(hidden, -math.inf).softmax(-1)
+    p = (q @ k.transpose(-1, -2) / math.sqrt(4)).masked_fill(hidden, -math.inf).softmax(-1)
     (p @ v).backward(g)
     for t, got in zip((q, k, v), grads, strict=True):
         np.testing.assert_allclose(got.numpy(), t.grad.numpy(), 1e-3, 1e-4)
