@@ -106,12 +106,6 @@ def _reduced(losses: ndarray, w: ndarray, reduction: str) -> ndarray:
     return np.asarray(total / w.sum(dtype=w.dtype) if reduction == "mean" else total)
 
 
-def _shares(w: ndarray) -> ndarray:
-    """``w`` over its sum; zeros where all targets are ignored."""
-    total = w.sum(dtype=w.dtype)
-    return w / total if total else w
-
-
 def _nll_grad_forward(
     grad: ndarray,
     logp: ndarray,
