@@ -111,10 +111,13 @@ def real_values(a: np.ndarray) -> np.ndarray:
 _ACCUMULATE = {t.numpy: np.dtype(np.float32) for t in _dtypes.REDUCED}
 _ACCUMULATE.update({t.numpy: np.dtype(np.int64) for t in _dtypes.ALL if t.category <= 1})
 SHORT = 8192  # elements below which nothing special is done
-_LONG = 1024  # terms from which adding row after row is no longer accurate enough
+_LONG = 1024  # terms that BLAS may add, and elements that are too few to cut up
 _ROWS = 64  # rows that are added one after the other
 _LINE = 1 << 13  # elements of a long line that are added at a time
 _NARROW = 256  # columns below which several rows are laid side by side
+
+
+_ONES = {np.dtype(t): np.ones(_LINE, t) for t in (np.float32, np.float64)}
 
 
 def sum_type(a: np.ndarray, dtype: dtype | None) -> np.dtype:
@@ -137,13 +140,24 @@ def total(a: np.ndarray, dims: tuple[int, ...], keepdim: bool, dt: np.dtype) -> 
     work = _ACCUMULATE.get(dt, dt)
     if a.dtype is not work:
         a = cast_down(a, work)
-    if a.size < threads.LARGE and (a.size < _LONG or not dims or a.shape[dims[0]] < _LONG):
+    if a.size < _LONG or not dims or (a.size < threads.LARGE and _adds_well(a, dims)):
         r = add(a, dims, work, None, keepdim)
+    elif a.ndim == 2 and dims == (0,) and len(a) <= 4 * _ROWS and a.dtype is work and work in _ONES:
+        r = _ONES[work][: len(a)] @ a  # the gradient of a bias: one call of BLAS
+        if keepdim:
+            r = r[None]
     else:
         r = _large_total(a, dims, work)
         if not keepdim:
             r = r.reshape([n for d, n in enumerate(a.shape) if d not in dims])
     return r if dt is work else np.asarray(r).astype(dt)
+
+
+def _adds_well(a: np.ndarray, dims: tuple[int, ...]) -> bool:
+    """Whether NumPy adds accurately by itself: pairwise along memory, or few rows."""
+    if dims[0] == a.ndim - len(dims) and a.flags.c_contiguous:
+        return True
+    return a.shape[dims[0]] < 2 * _ROWS
 
 
 def lines(
@@ -193,7 +207,7 @@ def _large_total(a: np.ndarray, dims: tuple[int, ...], work: np.dtype) -> np.nda
 def _lines_total(a: np.ndarray, work: np.dtype) -> np.ndarray:
     """The sum of a contiguous array (outer, terms, inner) over ``terms``."""
     outer, terms, inner = a.shape
-    if a.size < SHORT:
+    if a.size < _LONG:
         return add(a, 1, work)
     by_blas = a.dtype is work and work.kind == "f"
     if inner == 1:
@@ -224,7 +238,7 @@ def _rows_by_blas(a: np.ndarray) -> np.ndarray:
     """The sum of each row of a floating matrix: its product with ones, which BLAS does with
     vectors and threads, in pieces that keep the rounding error of pairwise addition."""
     outer, terms = a.shape
-    ones = np.ones(_LINE, a.dtype)
+    ones = _ONES[a.dtype]
     if outer == 1 and terms >= _LINE:  # partial sums are many, and their errors average out
         whole = terms - terms % _LINE
         partial = a[0, :whole].reshape(-1, _LINE) @ ones
@@ -244,7 +258,7 @@ def _columns_by_blas(a: np.ndarray) -> np.ndarray:
     """The sum over ``terms`` of a floating array (outer, terms, inner), as ``_rows_by_blas``."""
     while True:
         outer, terms, inner = a.shape
-        ones = np.ones(2 * _ROWS, a.dtype)
+        ones = _ONES[a.dtype][: 2 * _ROWS]
         if terms <= 2 * _ROWS:
             return ones[:terms] @ a
         whole = terms - terms % (2 * _ROWS)
