@@ -296,6 +296,16 @@ where_op = define(
 )
 
 
+def _mixes(a: object, b: object) -> bool:
+    """Two tensors of one dtype, or a floating one and a number: NumPy knows the dtype."""
+    if isinstance(a, Value):
+        dt = a._array.dtype
+        if isinstance(b, Value):
+            return dt is b._array.dtype
+        return dt.kind == "f" and b.__class__ in (float, int)
+    return a.__class__ in (float, int) and isinstance(b, Value) and b._array.dtype.kind == "f"
+
+
 def where(
     condition: Value,
     input: Value | Number | None = None,
@@ -310,11 +320,9 @@ def where(
     """
     if (
         out is None
-        and isinstance(input, Value)
-        and isinstance(other, Value)
         and isinstance(condition, Value)
         and condition._array.dtype is BOOLEAN
-        and input._array.dtype is other._array.dtype
+        and _mixes(input, other)
     ):
         try:
             return where_op(condition, input, other)
