@@ -453,3 +453,18 @@ def test_information_instead_of_an_error():
     assert linalg.cholesky_ex(ZERO).info.tolist() == [0, 1]
     assert linalg.solve_ex(ZERO, torch.ones(3)).info.tolist() == [0, 1]
     assert linalg.lu_factor_ex(ZERO).info.tolist() == [0, 1]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("number", [0.0, float("inf"), float("nan"), 1e30, 1e-30])
+def test_odd_numbers_warn_of_nothing(number):
+    a = torch.full((3, 3), number)
+    for function in (linalg.det, linalg.slogdet, linalg.inv_ex, torch.fft.fft, torch.fft.rfft):
+        function(a)
+    linalg.solve_triangular(a, a, upper=True)
+    for function in (linalg.svd, linalg.svdvals, linalg.pinv, linalg.eigvalsh, linalg.eigh):
+        if np.isfinite(number):
+            function(a)
+        else:
+            with pytest.raises(linalg.LinAlgError, match="non-finite"):
+                function(a)

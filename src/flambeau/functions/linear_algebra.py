@@ -28,7 +28,7 @@ from ..ops.solving import (
     mh,
     solve,
 )
-from ..ops.spectra import eigvalsh, linalg_svd, svdvals
+from ..ops.spectra import eigh_arrays, eigvalsh, linalg_svd, svd_arrays, svdvals
 
 ndarray = np.ndarray
 
@@ -37,10 +37,10 @@ ndarray = np.ndarray
 
 def _pinv(a: ndarray, atol: ndarray, rtol: ndarray, hermitian: bool) -> ndarray:
     if hermitian:
-        s, u = np.linalg.eigh(a)
+        s, u = eigh_arrays(a, "L")
         vh, size = arrays.adjoint(u), np.abs(s)
     else:
-        u, s, vh = np.linalg.svd(a, full_matrices=False)
+        u, s, vh = svd_arrays(a, False)
         size = s
     top = size.max(-1, initial=0)
     keep = size > np.maximum(atol, rtol * top)[..., None].astype(size.dtype)
@@ -119,7 +119,7 @@ _DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
 def _lstsq(a: ndarray, b: ndarray, rcond: float) -> tuple[ndarray, ndarray, ndarray]:
     """The solution of least norm, the rank and the singular values."""
-    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    u, s, vh = svd_arrays(a, False)
     keep = s > rcond * s.max(-1, initial=0, keepdims=True)
     with np.errstate(divide="ignore"):
         inverse = np.where(keep, 1 / s, 0).astype(s.dtype)

@@ -15,6 +15,7 @@ from ..core.value import Value
 # which direction NumPy divides by the number of elements: "backward", "ortho", "forward".
 
 
+@np.errstate(all="ignore")
 def _along(transform: Callable, x: np.ndarray, dims: tuple[int, ...], norm: str) -> np.ndarray:
     for d in dims:
         x = transform(x, axis=d, norm=norm)
@@ -25,6 +26,7 @@ def _c2c(x: np.ndarray, dims: tuple[int, ...], norm: str, forward: bool) -> np.n
     return _along(_fft.fft if forward else _fft.ifft, x, dims, norm)
 
 
+@np.errstate(all="ignore")
 def _r2c(x: np.ndarray, dims: tuple[int, ...], norm: str, forward: bool) -> np.ndarray:
     """Of real input the half that is not redundant, in the last of ``dims``."""
     if forward:
@@ -34,6 +36,7 @@ def _r2c(x: np.ndarray, dims: tuple[int, ...], norm: str, forward: bool) -> np.n
     return _along(_fft.ifft, r, dims[:-1], norm)
 
 
+@np.errstate(all="ignore")
 def _c2r(x: np.ndarray, dims: tuple[int, ...], norm: str, forward: bool, last: int) -> np.ndarray:
     """The real result of ``last`` elements from the half that is not redundant."""
     if forward:

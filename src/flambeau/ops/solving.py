@@ -23,6 +23,7 @@ from .joining import cat_op
 from .products import conj
 
 ndarray = np.ndarray
+_quiet = np.errstate(all="ignore")  # NumPy warns from its own files, which no filter of ours covers
 
 # ---- checks and small helpers --------------------------------------------------------------
 
@@ -88,6 +89,7 @@ def batch_place(info: ndarray) -> tuple[int, str]:
 # ---- triangular systems --------------------------------------------------------------------
 
 
+@_quiet
 def _solve_triangular(a: ndarray, b: ndarray, upper: bool, unit: bool) -> ndarray:
     if a.shape[:-2] != b.shape[:-2]:
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -175,6 +177,7 @@ def triangular_solve(
 # ---- general systems -----------------------------------------------------------------------
 
 
+@_quiet
 def _solve(a: ndarray, b: ndarray) -> tuple[ndarray, ndarray]:
     """A^-1 B, and for every matrix the number of the first pivot that is zero (0: none)."""
     try:
@@ -261,6 +264,7 @@ def solve_ex(
     return return_types.linalg_solve_ex(results)
 
 
+@_quiet
 def _inv(a: ndarray) -> tuple[ndarray, ndarray]:
     try:
         return np.linalg.inv(a), np.zeros(a.shape[:-2], np.int32)
@@ -306,6 +310,7 @@ def inv_ex(A: Value, *, check_errors: bool = False) -> return_types.linalg_inv_e
 # ---- systems whose factors are known -------------------------------------------------------
 
 
+@_quiet
 def _cholesky_solve(b: ndarray, l: ndarray, upper: bool) -> ndarray:
     h = arrays.adjoint(l)
     low, high = (h, l) if upper else (l, h)
@@ -432,9 +437,15 @@ def _det_vjp(g: Value, y: Value, a: Value) -> Value:
     return mh(inv_ex_op(a)[0]) * _over_matrices(g * conj(y))
 
 
-det_op = define("linalg_det", np.linalg.det, {"a": _det_vjp})
+@_quiet
+def _det(a: ndarray) -> ndarray:
+    return np.linalg.det(a)
 
 
+det_op = define("linalg_det", _det, {"a": _det_vjp})
+
+
+@_quiet
 def _slogdet(a: ndarray) -> tuple[ndarray, ndarray]:
     sign, log = np.linalg.slogdet(a)
     return sign, log

@@ -37,14 +37,24 @@ def _converged(name: str, call: Callable, a: ndarray, *args: str) -> ndarray | t
         ) from None
 
 
-def _eigh(a: ndarray, uplo: str) -> tuple[ndarray, ndarray]:
-    w, v = _converged("linalg.eigh", np.linalg.eigh, a, uplo)
-    if np.isnan(w).any() and np.isnan(a.real).any():
+def eigh_arrays(a: ndarray, uplo: str) -> tuple[ndarray, ndarray]:
+    """Eigenvalues and eigenvectors of Hermitian matrices."""
+    _check_hermitian(a, uplo)
+    return tuple(_converged("linalg.eigh", np.linalg.eigh, a, uplo))
+
+
+def _check_hermitian(a: ndarray, uplo: str) -> None:
+    """LinAlgError for infinities and nan in the triangle that is read."""
+    if not np.isfinite(a).all() and not np.isfinite((np.tril if uplo == "L" else np.triu)(a)).all():
         raise LinAlgError(
             "linalg.eigh: The algorithm failed to converge because the input matrix contained "
             "non-finite values."
         )
-    return w, v
+
+
+def _eigvalsh(a: ndarray, uplo: str) -> ndarray:
+    _check_hermitian(a, uplo)
+    return _converged("linalg.eigh", np.linalg.eigvalsh, a, uplo)
 
 
 def _phase_error(name: str, what: str) -> RuntimeError:
@@ -80,11 +90,8 @@ def _eigh_vjp(g: list, y: tuple) -> Value:
     return v @ inner @ mh(v)
 
 
-eigh_op = define("linalg_eigh", _eigh, {"a": _eigh_vjp})
-eigvalsh_op = define(
-    "linalg_eigvalsh",
-    lambda a, uplo: _converged("linalg.eigvalsh", np.linalg.eigvalsh, a, uplo),
-)
+eigh_op = define("linalg_eigh", eigh_arrays, {"a": _eigh_vjp})
+eigvalsh_op = define("linalg_eigvalsh", _eigvalsh)
 
 
 @accepts_out
@@ -174,14 +181,14 @@ def eigvals(A: Value) -> Value:
 # ---- singular values -----------------------------------------------------------------------
 
 
-def _svd(a: ndarray, full: bool) -> tuple[ndarray, ndarray, ndarray]:
+def svd_arrays(a: ndarray, full: bool) -> tuple[ndarray, ndarray, ndarray]:
+    """U, S and V^H. LinAlgError for infinities and nan, of which LAPACK would print a complaint."""
+    if not np.isfinite(a).all():
+        raise _svd_error(a)
     try:
-        u, s, vh = np.linalg.svd(a, full)
+        return tuple(np.linalg.svd(a, full))
     except np.linalg.LinAlgError:
         raise _svd_error(a) from None
-    if np.isnan(s).any():
-        raise _svd_error(a)
-    return u, s, vh
 
 
 def _svd_error(a: ndarray) -> LinAlgError:
@@ -196,13 +203,12 @@ def _svd_error(a: ndarray) -> LinAlgError:
 
 
 def _svd_values(a: ndarray) -> ndarray:
+    if not np.isfinite(a).all():
+        raise _svd_error(a)
     try:
-        s = np.linalg.svd(a, compute_uv=False)
+        return np.linalg.svd(a, compute_uv=False)
     except np.linalg.LinAlgError:
         raise _svd_error(a) from None
-    if np.isnan(s).any():
-        raise _svd_error(a)
-    return s
 
 
 def _svd_vjp(g: list, y: tuple, full: bool) -> Value:
@@ -252,7 +258,7 @@ def _wide_svd_part(r: Value, u: Value, s: Value, vh: Value, gvh: Value) -> Value
     return r + u @ (right - (right @ mh(vh)) @ vh)
 
 
-svd_op = define("linalg_svd", _svd, {"a": _svd_vjp})
+svd_op = define("linalg_svd", svd_arrays, {"a": _svd_vjp})
 svdvals_op = define("linalg_svdvals", _svd_values)
 
 
