@@ -54,12 +54,15 @@ def measure(library: str, name: str, setting: Setting) -> dict[str, Any]:
     if library == "flambeau" and source.is_dir():
         inherited = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(source), inherited)))
-    child = subprocess.run(
-        [setting.pythons[library], str(HERE / "child.py"), library, name, setting.clock],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    try:
+        child = subprocess.run(
+            [setting.pythons[library], str(HERE / "child.py"), library, name, setting.clock],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+    except OSError as error:
+        return {"error": f"cannot run {setting.pythons[library]}: {error.strerror}"}
     if child.returncode:
         lines = child.stderr.strip().splitlines()
         return {"error": lines[-1] if lines else f"ended with status {child.returncode}"}

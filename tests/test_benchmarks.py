@@ -82,6 +82,13 @@ def test_a_child_that_fails_gives_its_last_line() -> None:
     assert error == {"error": "ModuleNotFoundError: No module named 'no_such_library'"}
 
 
+def test_an_interpreter_that_is_not_there_is_named() -> None:
+    runner = load("__main__")
+    setting = runner.Setting({"torch": "/nowhere/python"}, 1, None, "wall")
+    error = runner.measure("torch", "add", setting)
+    assert error == {"error": "cannot run /nowhere/python: No such file or directory"}
+
+
 def test_the_table_lines_up() -> None:
     runner = load("__main__")
     row = {"ratio": 0.5, "mark": 1.0, "verdict": "ok", "torch": 1.0, "flambeau": 0.5}

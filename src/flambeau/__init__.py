@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib as _importlib
 import warnings as _warnings
+from math import e, inf, nan, pi
 
 from . import _config
 from ._dtypes import (
@@ -116,6 +117,8 @@ def _first_kernel(*call: object) -> object:
 
 
 _threads.kernels = _first_kernel
+
+newaxis = None
 
 
 def is_tensor(obj: object) -> bool:

@@ -743,5 +743,6 @@ def define(
         return outs[0] if single else outs
 
     call.__name__ = call.__qualname__ = name
+    call.__doc__ = forward.__doc__ or f"The record of the operation ``{name}``."
     call.op = op
     return call

@@ -89,6 +89,7 @@ def _product(
         return t
 
     call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"The record of the operation ``{name}``."
     call.op = op
     return call
 
@@ -513,6 +514,7 @@ def added_product(
         return t
 
     call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"The record of the operation ``{name}``."
     call.op = op
     return call
 
