@@ -21,7 +21,6 @@ OPTIONAL: dict[str, tuple[str, str]] = {
     "matplotlib": ("viz", "matplotlib"),
     "onnx": ("export", "onnx"),
     "names": ("names", "names"),
-    "tqdm": ("example", "tqdm"),
 }
 
 
