@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 
-class OutOfMemoryError(RuntimeError):
-    """There is not enough memory for a tensor."""
-
-
 class LinAlgError(RuntimeError):
     """A matrix does not allow the factorisation or solution that was asked for."""
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from ..core import tape
 from ..core.modes import state
-from ..core.tape import Leaf
 from ..core.value import Value, wrap
-from ..tensor._autograd import edge_of, input_edges, root_gradient
+from ..tensor._autograd import edge_of, input_edges, keep_found, root_gradient
 
 TensorOrTensors = Value | Sequence[Value]
 
@@ -54,9 +53,7 @@ def backward(
         create=create_graph,
         targets=targets,
     )
-    for t in () if inputs is None else _listed(inputs, "inputs"):
-        if type(t._edge) is not Leaf and t._edge in found:
-            t._grad = found[t._edge] if t._grad is None else t._grad + found[t._edge]
+    keep_found(() if inputs is None else _listed(inputs, "inputs"), found)
 
 
 def grad(

@@ -93,13 +93,7 @@ def _parameters(function: Callable) -> tuple[str, ...]:
 
 def intact(value: Value, node: Node, op_name: str) -> Value:
     """``value`` as ``node`` saved it; RuntimeError if it was written to since."""
-    owner = value
-    while True:
-        nxt = owner._shares if owner._shares is not None else owner._base
-        if nxt is None:
-            break
-        owner = nxt
-    cell = owner._version_cell
+    cell = value.counted_by()._version_cell
     if cell is not None and cell.writes and cell.writes[-1][0] > node.tick:
         raise _was_written(value._array, value._edge, cell, node, op_name)
     return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import linecache
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from sys import _getframe, getrefcount
 
 import numpy as np
@@ -151,11 +151,6 @@ def add_hook(hooks: dict, hook: Callable) -> Handle:
     key = ticks()
     hooks[key] = hook
     return Handle(hooks, key)
-
-
-def recorded(inputs: Iterable[Value]) -> bool:
-    """Whether an operation on ``inputs`` goes on the tape."""
-    return state.grad and any(v._edge is not None for v in inputs)
 
 
 # ---- anomaly mode --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -55,14 +55,18 @@ class Value:
     _grad: Value | None = None
     _retains_grad = False
 
-    def counter(self) -> Version:
-        """The counter of writes into this tensor's memory, made when it is first asked for."""
+    def counted_by(self) -> Value:
+        """The tensor that holds the version counter of this one's memory: its base, or itself."""
         owner = self
         while True:
             nxt = owner._shares if owner._shares is not None else owner._base
             if nxt is None:
-                break
+                return owner
             owner = nxt
+
+    def counter(self) -> Version:
+        """The counter of writes into this tensor's memory, made when it is first asked for."""
+        owner = self.counted_by()
         cell = owner._version_cell
         if cell is None:
             cell = owner._version_cell = Version()
@@ -122,9 +126,6 @@ def as_array(value: object, dtype: _dtypes.dtype) -> np.ndarray:
         if dtype.is_signed and value >> (bits - 1):
             value -= 1 << bits
     return np.asarray(value).astype(dtype.numpy, copy=False)
-
-
-Forward = Callable[..., "np.ndarray | tuple[np.ndarray, ...]"]
 
 
 ndarray = np.ndarray

@@ -63,6 +63,13 @@ def input_edges(inputs: Sequence[Value]) -> list[Node]:
     return [t._edge for t in inputs]
 
 
+def keep_found(inputs: Sequence[Value], found: dict[Node, Value]) -> None:
+    """Add to ``.grad`` of those ``inputs`` that are no leaves; the walk itself did the leaves."""
+    for t in inputs:
+        if type(t._edge) is not Leaf and t._edge in found:
+            t._grad = found[t._edge] if t._grad is None else t._grad + found[t._edge]
+
+
 class AutogradMethods:
     """Methods that have to do with gradients."""
 
@@ -191,9 +198,7 @@ class AutogradMethods:
             create=create_graph,
             targets=None if inputs is None else input_edges(inputs),
         )
-        for t in inputs or ():
-            if type(t._edge) is not Leaf and t._edge in found:
-                t._grad = found[t._edge] if t._grad is None else t._grad + found[t._edge]
+        keep_found(inputs or (), found)
 
     def retain_grad(self) -> None:
         """Keep ``.grad`` here too, though an operation made this tensor."""
