@@ -1,11 +1,16 @@
-"""What autograd does at the moment, per thread: record, or only compute."""
+"""What happens to operations at the moment: autograd records them or not (per thread), and an
+interpreter may be handed each before it is run."""
 
 from __future__ import annotations
 
 import functools
 import threading
+import types
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from .value import Value
 
 F = TypeVar("F", bound=Callable)
 
@@ -152,3 +157,104 @@ def is_grad_enabled() -> bool:
 def is_inference_mode_enabled() -> bool:
     """Whether ``inference_mode`` is in force in this thread."""
     return state.inference
+
+
+# ---- interpreters --------------------------------------------------------------------------
+#
+# Whoever is in ``hook.active`` is handed every operation before it is run.
+# Capture for the compiler, batching (vmap), profiles and checks are interpreters.
+#
+# Nobody is there on the normal path, and what is asked then is one attribute. An interpreter gets
+#
+# ``run``      every operation record that is called, with the plain function that runs it,
+# ``viewed``   every view that is taken of a tensor, by records or by shortcuts,
+# ``wrote``    every write into a tensor that exists, with the tensor that holds the new values,
+# ``drew``     an array made from random numbers, with the function that draws it again,
+# ``made``     a tensor whose elements follow from no tensor (zeros, arange, a list of numbers),
+# ``read``     a tensor whose elements Python reads (``item``, ``if x:``, ``numpy()``).
+#
+# Shortcuts that go around the records (arithmetic on arrays, for speed) ask ``hook.active`` too,
+# and take the recorded way while somebody is there.
+
+
+class Hook:
+    """Who is handed the operations: ``active`` is an Interpreter, or None."""
+
+    __slots__ = ("active",)
+
+    def __init__(self) -> None:
+        self.active: Interpreter | None = None
+
+
+hook = Hook()
+_nobody = Hook()  # stands for ``hook`` in the plain functions: never active
+
+
+def hooked(call: F) -> F:
+    """``call``, which asks its closure variable ``hook``, with the attribute ``plain``: the same
+    function with nobody in the hook."""
+    cells = [
+        types.CellType(_nobody) if name == "hook" else cell
+        for name, cell in zip(call.__code__.co_freevars, call.__closure__, strict=True)
+    ]
+    call.plain = types.FunctionType(
+        call.__code__, call.__globals__, call.__name__, call.__defaults__, tuple(cells)
+    )
+    call.plain.__kwdefaults__ = call.__kwdefaults__
+    return call
+
+
+class Interpreter:
+    """Gets the operations of the thread that entered it; those of other threads simply run.
+
+    Used as a context manager. Interpreters nest: the inner one comes first, and what it runs goes
+    on to the outer one (``self.below``).
+    """
+
+    def __enter__(self) -> Interpreter:
+        self.thread = threading.get_ident()
+        self.below = hook.active
+        hook.active = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        hook.active = self.below
+
+    # ---- what dispatch calls -----------------------------------------------------------------
+
+    def run(self, op: Any, plain: Callable[..., Any], args: tuple) -> Any:
+        """Run the operation ``op`` (a record of ``core.op``): ``plain(*args)``, its operands."""
+        return self.onward(op, plain, args)
+
+    def onward(self, op: Any, plain: Callable[..., Any], args: tuple) -> Any:
+        """``plain(*args)`` as the interpreter below does it, or nobody; what it calls is not
+        handed to this interpreter."""
+        below = self.below
+        hook.active = below
+        try:
+            return plain(*args) if below is None else below.dispatch(op, plain, args)
+        finally:
+            hook.active = self
+
+    def dispatch(self, op: Any, plain: Callable[..., Any], args: tuple) -> Any:
+        """``run`` for this interpreter's own thread."""
+        if threading.get_ident() != self.thread:
+            return plain(*args)
+        return self.run(op, plain, args)
+
+    # ---- events ------------------------------------------------------------------------------
+
+    def viewed(self, source: Value, view: Value, op: Any, args: tuple) -> None:
+        """``view`` is another look at the memory of ``source``, by the view operation ``op``."""
+
+    def wrote(self, target: Value, source: Value, name: str) -> None:
+        """``target`` has been given the elements of ``source`` (broadcast and converted)."""
+
+    def drew(self, array: Any, again: Callable[[], Any]) -> None:
+        """``array`` holds random numbers; ``again()`` draws the next ones in an array alike."""
+
+    def made(self, tensor: Value) -> None:
+        """``tensor`` is new, and its elements depend on no tensor."""
+
+    def read(self, tensor: Value, what: str) -> None:
+        """Python is about to read the elements of ``tensor`` (``what``: item, bool, numpy ...)."""

@@ -22,7 +22,7 @@ import numpy as np
 
 from .. import _dtypes
 from . import threads
-from .modes import state
+from .modes import hook, state
 from .tape import Leaf, Node, made_by, watch
 from .value import Value, address, ticks, wrap
 
@@ -203,6 +203,8 @@ def write(x: Value, result: Value, name: str) -> Value:
         result = result.to(x.dtype)
     np.copyto(target, array, casting="unsafe")
     x.counter().bump(name)
+    if hook.active is not None:
+        hook.active.wrote(x, result, name)
     if state.grad and records:
         rebase(x, result._edge)
     return x
@@ -272,6 +274,8 @@ def write_out(out: Value, result: Value, name: str) -> Value:
         out.resize_(array.shape)
     np.copyto(out._array, array, casting="unsafe")
     out.counter().bump(name)
+    if hook.active is not None:
+        hook.active.wrote(out, result, name)
     return out
 
 
@@ -324,6 +328,7 @@ def inplace_unary(
             (dt is not F32 and dt is not F64)
             or (self._edge is not None and state.grad)
             or self._inference
+            or hook.active is not None
             or (self._base is not None and needs_care(self))
         ):
             return general(self)
@@ -351,6 +356,7 @@ def inplace_binary(
             (dt is not F32 and dt is not F64)
             or (self._edge is not None and state.grad)
             or self._inference
+            or hook.active is not None
             or (self._base is not None and needs_care(self))
         ):
             return general(self, other)

@@ -24,7 +24,8 @@ from .. import _dtypes, _shapes
 from .._dtypes import dtype
 from .._errors import type_name
 from . import threads
-from .modes import state
+from .modes import hook as _hook
+from .modes import hooked, state
 from .mutation import write_out
 from .promotion import Number, compute_type, is_number, result_type, widened
 from .tape import FREED, Anomaly, Node, Output, made_by, note_line
@@ -186,11 +187,14 @@ def unary(
     keeps_x, keeps_y = "x" in op.params, "y" in op.params
     bools = BOOL if result == "bool" else None
     quick = "f" in takes
+    hook = _hook
 
     def call(input: Value, *, out: Value | None = None) -> Value:
         x = input
         if out is not None:
             return write_out(out, call(x), name)
+        if hook.active is not None and isinstance(x, Value):
+            return hook.active.dispatch(op, call.plain, (x,))
         try:
             a = x._array
         except AttributeError:
@@ -230,7 +234,7 @@ def unary(
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
     call.op = op
-    return call
+    return hooked(call)
 
 
 def _unary_slow(op: Op, x: Value) -> ndarray:
@@ -309,7 +313,13 @@ def unbroadcast(g: Value, shape: tuple[int, ...]) -> Value:
     """The gradient ``g`` of a broadcast operand summed back to the operand's ``shape``."""
     array = g._array
     lead = array.ndim - len(shape)
-    if state.grad or array.dtype.kind != "f" or array.dtype.itemsize < 4 or array.size >= LARGE:
+    if (
+        state.grad
+        or _hook.active is not None
+        or array.dtype.kind != "f"
+        or array.dtype.itemsize < 4
+        or array.size >= LARGE
+    ):
         return g.sum_to_size(shape)
     if lead == 1 and array.shape[1:] == shape:
         return wrap(np.add.reduce(array, 0))
@@ -351,8 +361,11 @@ def binary(
     # What must be kept if only a, only b, or both need a gradient.
     a_keeps_a, a_keeps_b, a_keeps_y = "a" in pa, "b" in pa, "y" in pa
     b_keeps_a, b_keeps_b, b_keeps_y = "a" in pb, "b" in pb, "y" in pb
+    hook = _hook
 
     def operator(a: Value, b: Value | Number) -> Value:
+        if hook.active is not None and (isinstance(b, Value) or is_number(b)):
+            return hook.active.dispatch(op, operator.plain, (a, b))
         cls = b.__class__
         if cls is float or cls is int:
             x = a._array
@@ -448,7 +461,7 @@ def binary(
         f.__name__ = f.__qualname__ = name
         f.__doc__ = doc
     call.op = op
-    call.operator = operator
+    call.operator = hooked(operator)
     return call
 
 
@@ -662,8 +675,11 @@ def define(
             plan.append((key, params.index(base), suffix))
         else:
             raise TypeError(f"the gradient of {name} asks for {key!r}, which {name} has not")
+    hook = _hook
 
     def call(*args: object) -> Value | tuple[Value, ...]:
+        if hook.active is not None:
+            return hook.active.dispatch(op, call.plain, args)
         arrays = []
         edges = []
         groups = []
@@ -739,4 +755,4 @@ def define(
     call.__name__ = call.__qualname__ = name
     call.__doc__ = forward.__doc__ or f"The record of the operation ``{name}``."
     call.op = op
-    return call
+    return hooked(call)

@@ -15,6 +15,7 @@ from sys import _getframe, getrefcount
 
 import numpy as np
 
+from .modes import hook as _hook
 from .modes import state
 from .value import Value, ticks, wrap
 
@@ -284,7 +285,7 @@ def _collect(pending: dict, owned: set, edge: Node, grad: Value, create: bool) -
     first = pending.get(edge)
     if first is None:
         pending[edge] = grad
-    elif edge in owned:
+    elif edge in owned and _hook.active is None:
         if first._array.dtype == grad._array.dtype:
             np.add(first._array, grad._array, out=first._array)
         else:
@@ -347,7 +348,15 @@ def _accumulate(node: Leaf, grad: Value, create: bool) -> None:
     if array.dtype != variable._array.dtype:
         grad = grad.to(variable.dtype)
         array = grad._array
-    if create:
+    if _hook.active is not None and not create:
+        if old is None:
+            variable._grad = grad.clone()
+            variable._grad._edge = None
+        elif old._edge is None:
+            old.copy_(old + grad)
+        else:
+            variable._grad = old + grad
+    elif create:
         variable._grad = grad if old is None else old + grad
     elif old is None:
         # Keep the array itself if nobody else has it: this tensor (3 references: the walk's,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .modes import state
+from .modes import hook, state
 from .op import Op
 from .tape import Anomaly, Node, note_line
 from .value import Value, _Class, new, ticks
@@ -40,6 +40,8 @@ def view_of(x: Value, array: ndarray, op: Op, args: tuple) -> Value:
     t._base = root
     if x._inference:
         t._inference = True
+    if hook.active is not None:
+        hook.active.viewed(x, t, op, args)
     if not state.grad:
         t._edge = None
         t._view_kind = x._view_kind or "no_grad"

@@ -11,8 +11,8 @@ import numpy as np
 from .._dtypes import INTEGRAL, dtype
 from .._errors import type_name
 from ..core import threads
-from ..core.modes import state
-from ..core.mutation import check_writable, rebase
+from ..core.modes import hook, state
+from ..core.mutation import check_writable, rebase, write
 from ..core.op import Op, define
 from ..core.promotion import is_number
 from ..core.value import Value, address, owner_of, wrap
@@ -403,6 +403,8 @@ def overwrite(x: Value, record: Callable[..., Value], name: str, *args: object) 
         x._edge is not None or any(isinstance(a, Value) and a._edge is not None for a in args)
     )
     check_writable(x, name, records)
+    if hook.active is not None:  # a new tensor, and a write that is seen
+        return write(x, record(fresh(x), *args), name)
     result = record(x, *args)
     x.counter().bump(name)
     if records:
@@ -530,6 +532,7 @@ def setitem(self: Value, index: object, value: object) -> None:
     if (
         not (state.grad and (self._edge is not None or (is_tensor and value._edge is not None)))
         and not self._inference
+        and hook.active is None
     ):
         mask = index._array if isinstance(index, Value) else None
         if (

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._dtypes import FLOATING, INTEGRAL, from_numpy
 from ..core import threads
-from ..core.modes import state
+from ..core.modes import hook, state
 from ..core.mutation import (
     F32,
     F64,
@@ -46,6 +46,7 @@ def by_formula(
             (dt is not F32 and dt is not F64)
             or (grad and self._edge is not None)
             or self._inference
+            or hook.active is not None
             or (self._base is not None and needs_care(self))
         ):
             return general(self, *args, **kwargs)
@@ -245,7 +246,8 @@ _zero_recorded = inplace(_zero)
 
 def fill_(self: Value, value: Value | Number) -> Value:
     """Write ``value`` (a number, or a 0-dim tensor) into every element; returns this tensor."""
-    if isinstance(value, (Value, complex)) or (self._edge is not None and state.grad):
+    recorded = hook.active is not None or (self._edge is not None and state.grad)
+    if recorded or isinstance(value, (Value, complex)):
         return _fill_recorded(self, value)
     check_writable(self, "fill_", False)
     a = self._array
@@ -255,7 +257,7 @@ def fill_(self: Value, value: Value | Number) -> Value:
 
 def zero_(self: Value) -> Value:
     """Write 0 into every element; returns this tensor."""
-    if self._edge is not None and state.grad:
+    if hook.active is not None or (self._edge is not None and state.grad):
         return _zero_recorded(self)
     if self._inference or self._base is not None:
         check_writable(self, "zero_", False)
@@ -276,6 +278,7 @@ def masked_fill_(self: Value, mask: Value, value: Value | Number) -> Value:
         and self._array.dtype.kind == "f"
         and not (state.grad and self._edge is not None)
         and not self._inference
+        and hook.active is None
         and (self._base is None or not needs_care(self))
     ):
         try:

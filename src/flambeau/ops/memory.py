@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from .._dtypes import COMPLEX, FLOATING, dtype, from_numpy
-from ..core.modes import state
+from ..core.modes import hook, state
 from ..core.mutation import check_writable, rebase
 from ..core.op import define
 from ..core.value import Value
@@ -170,6 +170,8 @@ def copy_(self: Value, src: Value, non_blocking: bool = False) -> Value:
             f"  copy_ writes a tensor of shape {source.shape} into one of shape {array.shape}"
         ) from None
     self.counter().bump("copy_")
+    if hook.active is not None:
+        hook.active.wrote(self, src, "copy_")
     if state.grad and records:
         rebase(self, src._edge)
     return self

@@ -9,6 +9,7 @@ import numpy as np
 from .._dtypes import from_numpy
 from .._errors import type_name
 from .._shapes import broadcast, numel
+from ..core import modes
 from ..core.modes import state
 from ..core.mutation import accepts_out, write_out
 from ..core.op import BinaryNode, Op, define, inference_saved, intact, unbroadcast, unsupported
@@ -52,8 +53,11 @@ def _product(
     """
     op = Op(name, "product", forward, vjp, "same", "iufc", grad_name)
     op.params = (("g", "b"), ("g", "a"))
+    hook = modes.hook
 
     def call(a: Value, b: Value) -> Value:
+        if hook.active is not None:
+            return hook.active.dispatch(op, call.plain, (a, b))
         x, y = a._array, b._array
         dt = x.dtype
         if dt is y.dtype and (dt is F32 or dt is F64):
@@ -91,7 +95,7 @@ def _product(
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"The record of the operation ``{name}``."
     call.op = op
-    return call
+    return modes.hooked(call)
 
 
 # ---- errors --------------------------------------------------------------------------------
@@ -485,8 +489,11 @@ def added_product(
     returns the gradients of c, a and b; a is None where b needs no gradient, and b likewise.
     """
     op = Op(name, "product", forward, vjp, "same", "iufc")
+    hook = modes.hook
 
     def call(a: Value, b: Value, c: Value | None, *numbers: Number) -> Value:
+        if hook.active is not None:
+            return hook.active.dispatch(op, call.plain, (a, b, c, *numbers))
         t = new(_Class.tensor)
         if c is None:
             t._array = forward(a._array, b._array, None, *numbers)
@@ -516,7 +523,7 @@ def added_product(
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"The record of the operation ``{name}``."
     call.op = op
-    return call
+    return modes.hooked(call)
 
 
 def _linear_forward(input: ndarray, weight: ndarray, bias: ndarray | None) -> ndarray:

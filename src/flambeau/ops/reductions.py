@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _dtypes
 from .._shapes import wrap_dim, wrap_dims
-from ..core.modes import state
+from ..core.modes import hook, state
 from ..core.op import define
 from ..core.tape import Anomaly, Node, note_line
 from ..core.value import Value, new, ticks, wrap
@@ -63,7 +63,7 @@ class WholeNode(Node):
         return "SumBackward0" if self.scale is None else "MeanBackward0"
 
     def backward(self, grad: Value) -> tuple[Value]:
-        if state.grad:
+        if state.grad or hook.active is not None:
             if self.scale is not None:
                 grad = grad / self.scale
             return (restored(grad, (), False, self.shape, grad._array.dtype),)
@@ -109,7 +109,7 @@ def sum(
     added in float32 and rounded once.
     """
     a = input._array
-    if dim is None and dtype is None and not keepdim and a.dtype in _PLAIN:
+    if dim is None and dtype is None and not keepdim and a.dtype in _PLAIN and hook.active is None:
         return _whole(input, False)
     return sum_op(input, reduced_dims(dim, a.ndim), keepdim, sum_type(a, dtype))
 
@@ -173,7 +173,7 @@ def mean(
     RuntimeError for integers and bools without ``dtype``.
     """
     a = input._array
-    if dim is None and dtype is None and not keepdim and a.dtype in _PLAIN:
+    if dim is None and dtype is None and not keepdim and a.dtype in _PLAIN and hook.active is None:
         return _whole(input, True)
     d = input.dtype if dtype is None else dtype
     if d.category < _dtypes.FLOATING:
