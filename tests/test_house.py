@@ -47,6 +47,7 @@ DYNAMIC_IMPORTS = {
     "flambeau.cli",
     "flambeau.compat",
     "flambeau.tensor._tensor",  # methods on demand
+    "flambeau.utils",
 }
 
 MAX_LINES = 800

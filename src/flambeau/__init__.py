@@ -165,6 +165,7 @@ _ON_DEMAND = (
     "random",
     "signal",
     "special",
+    "utils",
     "xpu",
 )
 
