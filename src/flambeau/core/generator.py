@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 from _thread import allocate_lock
+from threading import local
 
 import numpy as np
 
@@ -255,6 +256,14 @@ class Generator:
         self.set_state_array(new_state._array)
         return self
 
+    def state_dict(self) -> dict[str, Value]:
+        """``{"state": get_state()}``, for a checkpoint."""
+        return {"state": self.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Value]) -> None:
+        """Continue from what ``state_dict`` returned."""
+        self.set_state(state_dict["state"])
+
     def clone_state(self) -> Generator:
         """A new generator that will give the same numbers as this one."""
         twin = type(self)()
@@ -287,16 +296,44 @@ default_generator = Generator()
 default_generator.seed()
 
 
+class _Place(local):
+    """The generator that stands in for the default one in this thread, if any."""
+
+    own: Generator | None = None
+
+
+place = _Place()
+
+
+def current() -> Generator:
+    """What a random function draws from in this thread where it is given no generator.
+
+    ``default_generator``, but for the samples of a data loader, each of which has its own stream.
+    """
+    return place.own or default_generator
+
+
 def manual_seed(seed: int) -> Generator:
-    """Start ``default_generator`` from ``int(seed)``, and return it."""
-    return default_generator.manual_seed(int(seed))
+    """Start the default generator from ``int(seed)``, and return it."""
+    return current().manual_seed(int(seed))
 
 
 def seed() -> int:
-    """Start ``default_generator`` from the operating system's randomness; return that seed."""
-    return default_generator.seed()
+    """Start the default generator from the operating system's randomness; return that seed."""
+    return current().seed()
 
 
 def initial_seed() -> int:
-    """The seed that ``default_generator`` was last started from."""
-    return default_generator.initial_seed()
+    """The seed that the default generator was last started from."""
+    return current().initial_seed()
+
+
+def _unlock() -> None:
+    """A forked child has none of the threads that may have held a lock."""
+    global _twister
+    _twister = None
+    default_generator._lock = allocate_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)

@@ -14,7 +14,7 @@ import numpy as np
 from .._dtypes import FLOATING, from_numpy
 from .._errors import type_name
 from ..core import random_recipes as recipes
-from ..core.generator import default_generator
+from ..core.generator import current
 from ..core.value import Value, wrap
 
 
@@ -57,7 +57,7 @@ def _drop(input: Value, p: float, training: bool, inplace: bool, feature: bool) 
         return _times(input, 0, inplace)
     _check_floating(input)
     noise = _noise_like(input, feature)
-    made = recipes.dropout_noise(default_generator, noise.shape, noise.dtype, p)
+    made = recipes.dropout_noise(current(), noise.shape, noise.dtype, p)
     if not noise.flags.c_contiguous:
         made = recipes.fill(noise, made)
     return _times(input, wrap(made), inplace)
@@ -70,7 +70,7 @@ def _drop_alpha(input: Value, p: float, training: bool, inplace: bool, feature: 
         return _times(input, 0, inplace)
     _check_floating(input)
     noise = _noise_like(input, feature)
-    scale, shift = recipes.alpha_dropout_noise(default_generator, noise.shape, noise.dtype, p)
+    scale, shift = recipes.alpha_dropout_noise(current(), noise.shape, noise.dtype, p)
     if not noise.flags.c_contiguous:
         scale = recipes.fill(noise, scale)
         shift = recipes.fill(np.empty_like(noise), shift)
@@ -165,7 +165,7 @@ def gumbel_softmax(
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
     noise = np.empty_like(logits._array)
-    draws = recipes.exponential(default_generator, noise.shape, noise.dtype)
+    draws = recipes.exponential(current(), noise.shape, noise.dtype)
     gumbels = wrap(recipes.fill(noise, draws)).log()
     soft = ((logits - gumbels) / tau).softmax(dim)
     if not hard:

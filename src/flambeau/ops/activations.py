@@ -19,7 +19,7 @@ from .._errors import type_name
 from .._shapes import wrap_dim
 from ..core import random_recipes as recipes
 from ..core import threads
-from ..core.generator import Generator, default_generator
+from ..core.generator import Generator, current
 from ..core.mutation import inplace, inplace_unary, write_out
 from ..core.op import binary, define, unary, unsupported
 from ..core.promotion import widened
@@ -296,7 +296,7 @@ def rrelu(
     x = input._array
     noise = np.ones(x.shape, x.dtype)
     falls = x <= 0
-    source = default_generator if generator is None else generator
+    source = current() if generator is None else generator
     count = int(np.count_nonzero(falls))
     noise[falls] = recipes.uniform(source, (count,), np.dtype(np.float64), lower, upper)
     return input * wrap(noise)

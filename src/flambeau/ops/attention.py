@@ -22,7 +22,7 @@ from .._dtypes import from_numpy
 from .._errors import type_name
 from ..core import random_recipes as recipes
 from ..core import threads
-from ..core.generator import default_generator
+from ..core.generator import current
 from ..core.modes import state
 from ..core.op import define, unsupported
 from ..core.value import Value, wrap
@@ -375,7 +375,7 @@ def scaled_dot_product_attention(
         if dropout_p == 1:
             array = np.zeros(scores, dt)
         else:
-            array = recipes.dropout_noise(default_generator, scores, dt, dropout_p)
+            array = recipes.dropout_noise(current(), scores, dt, dropout_p)
         noise = wrap(array)
     if len(lead) != 2:
         query, key, value = (t.reshape(_four(t.shape, lead)) for t in (query, key, value))

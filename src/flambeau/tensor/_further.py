@@ -26,7 +26,7 @@ from ..ops import (
     spectra,
 )
 from ..ops import addmm as added
-from . import _sampling
+from . import _sampling, _sharing
 
 
 class FurtherMethods:
@@ -195,3 +195,8 @@ class FurtherMethods:
     # ---- random numbers ------------------------------------------------------------------------
 
     multinomial = _sampling.multinomial
+
+    # ---- memory of several processes -----------------------------------------------------------
+
+    share_memory_ = _sharing.share_memory_
+    is_shared = _sharing.is_shared

@@ -15,7 +15,14 @@ from .. import _dtypes
 from .._dtypes import dtype
 from .._errors import type_name
 from ..core import random_recipes as recipes
-from ..core.generator import Generator, default_generator, initial_seed, manual_seed, seed
+from ..core.generator import (
+    Generator,
+    current,
+    default_generator,
+    initial_seed,
+    manual_seed,
+    seed,
+)
 from ..core.mutation import check_writable, write_out, written
 from ..core.op import define
 from ..core.value import Value, wrap
@@ -27,7 +34,7 @@ Generator.device = CPU
 
 def source(generator: Generator | None) -> Generator:
     if generator is None:
-        return default_generator
+        return current()
     if not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be torch.Generator, not {type_name(generator)}")
     return generator
@@ -38,12 +45,12 @@ def source(generator: Generator | None) -> Generator:
 
 def get_rng_state() -> Value:
     """The default generator's state, a tensor of bytes."""
-    return default_generator.get_state()
+    return current().get_state()
 
 
 def set_rng_state(new_state: Value) -> None:
     """Continue the default generator from ``new_state``."""
-    default_generator.set_state(new_state)
+    current().set_state(new_state)
 
 
 @contextmanager
@@ -58,11 +65,12 @@ def fork_rng(
     if not enabled:
         yield
         return
-    state = default_generator.get_state_array()
+    generator = current()
+    state = generator.get_state_array()
     try:
         yield
     finally:
-        default_generator.set_state_array(state)
+        generator.set_state_array(state)
 
 
 # ---- new tensors ---------------------------------------------------------------------------

@@ -211,14 +211,6 @@ class StorageMethods:
             self._array = np.ndarray(tuple(size), d, flat, storage_offset * d.itemsize, strides)
         return self
 
-    def share_memory_(self) -> Value:
-        """Refused: memory shared between processes is not supported yet. NotImplementedError."""
-        raise NotImplementedError("share_memory_() is not supported yet")
-
-    def is_shared(self) -> bool:
-        """Whether the memory is shared between processes."""
-        return False
-
     def is_pinned(self) -> bool:
         """Whether the memory is page-locked for a GPU: never."""
         return False

@@ -36,6 +36,7 @@ NAMES = """
     scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_add index_add_ index_copy
     index_copy_ index_fill index_fill_ index_reduce index_reduce_ put put_ masked_scatter
     masked_scatter_ select_scatter slice_scatter diagonal_scatter multinomial
+    share_memory_ is_shared
 """
 
 
