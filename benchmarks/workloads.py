@@ -202,7 +202,7 @@ def matmul(torch: Torch) -> Unit:
     return lambda: a @ b
 
 
-@workload("convolution 3x3, 64 to 64 channels, 56x56, batch 8", "convolution", mark=1.5)
+@workload("convolution 3x3, 64 to 64 channels, 56x56, batch 8", "convolution", mark=0.45)
 def conv(torch: Torch) -> Unit:
     """1.85 GFLOP: the middle of a residual network."""
     x = torch.randn(8, 64, 56, 56)

@@ -116,7 +116,15 @@ def _first_kernel(*call: object) -> object:
     return _threads.kernels and _threads.kernels(*call)
 
 
-_threads.kernels = _first_kernel
+def _first_routine(name: str) -> object:
+    """The same for whole routines."""
+    if not _config.compiled_kernels:
+        return None
+    _threads.routine = _importlib.import_module(f"{__name__}.compiler.routines").entry()
+    return _threads.routine(name)
+
+
+_threads.kernels, _threads.routine = _first_kernel, _first_routine
 
 newaxis = None
 

@@ -34,10 +34,13 @@ def _target() -> object:
 def has(feature: str) -> bool:
     """Whether the processor has "fma" (a multiplication and addition in one instruction, which
     the rules rely on) or "f16c" (conversion of float16); LLVM would call functions instead."""
-    llvm = _llvm()
-    if llvm.get_default_triple().startswith(("aarch64", "arm64")):
-        return True
-    return bool(llvm.get_host_cpu_features().get(feature))
+    return is_arm() or bool(_llvm().get_host_cpu_features().get(feature))
+
+
+@functools.cache
+def is_arm() -> bool:
+    """Whether the processor is a 64-bit ARM."""
+    return _llvm().get_default_triple().startswith(("aarch64", "arm64"))
 
 
 def _module(text: str) -> object:

@@ -19,6 +19,10 @@ BLOCK = 1 << 15  # elements of one piece: a few operands of it fit into the seco
 #: All arrays are contiguous lines of one length. None: there is no compiler.
 kernels: Callable[[Callable, np.ndarray, Sequence], Callable[[int, int], None] | None] | None = None
 
+#: The compiler's second entry: ``routine(name)`` is a function that does what the array function
+#: of that name does, on whole arrays, and gives None where it cannot; None where there is none.
+routine: Callable[[str], Callable | None] = lambda name: None
+
 _count = 0  # threads in use, the calling one included; 0: not decided yet
 _tasks: SimpleQueue | None = None
 _workers = 0

@@ -10,7 +10,8 @@ one's gradients are the other two.
 The input is copied a piece at a time into a matrix with one column per output position and one
 row per channel and tap (im2col), small enough to stay in cache, and the piece is one matrix
 product. The pieces are shared among threads. Half-precision numbers are multiplied and added in
-float32, and rounded once.
+float32, and rounded once. Where there is a compiler, its kernels do all of this
+(``compiler/conv_kernels.py``), but for kernels of one tap, which are products already.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core import threads
 from ._windows import (
     Pads,
     add_windows,
@@ -116,6 +118,14 @@ def _run(work: Callable[[int, int], None], count: int, products: int) -> None:
         share(work, count)
 
 
+def _compiled(name: str, products: int, kernel: Sequence[int], *args: object) -> np.ndarray | None:
+    """What the compiler's routine ``name`` makes of ``args``; None where it is not to do it."""
+    if products < SMALL or max(kernel) == 1:
+        return None
+    routine = threads.routine(name)
+    return None if routine is None else routine(*args)
+
+
 def convolve(
     x: np.ndarray,
     weight: np.ndarray,
@@ -137,11 +147,16 @@ def convolve(
     if result.size == 0 or x.size == 0:
         result[...] = 0 if bias is None else bias.reshape(o, *(1,) * len(out))
         return result
+    products = result.size * math.prod(weight.shape[1:])
+    given = (x, weight, bias, stride, padding, dilation, groups)
+    compiled = _compiled("convolve", products, kernel, *given)
+    if compiled is not None:
+        return compiled
     work = working_dtype(x.dtype)
     matrix = weight.astype(work, copy=False).reshape(groups, o // groups, -1)
     flat = result.reshape(n, groups, o // groups, size)
     offset = None if bias is None else bias.astype(work, copy=False).reshape(groups, -1, 1)
-    if result.size * matrix.shape[2] < SMALL and work == x.dtype:
+    if products < SMALL and work == x.dtype:
         columns = windows(pad(x, padding), kernel, stride, dilation).reshape(n, groups, -1, size)
         np.matmul(matrix, columns, out=flat)
         if offset is not None:
@@ -168,7 +183,7 @@ def convolve(
             product = product.reshape(groups, o // groups, count, -1)
             flat[images, :, :, span] = product.transpose(2, 0, 1, 3)
 
-    _run(run, len(pieces), result.size * matrix.shape[2])
+    _run(run, len(pieces), products)
     return result
 
 
@@ -190,6 +205,11 @@ def convolve_weight_gradient(
     size = math.prod(out)
     if grad.size == 0 or x.size == 0:
         return result.reshape(shape).astype(x.dtype, copy=False)
+    given = (grad, x, kernel, stride, padding, dilation, groups)
+    products = grad.size * result.shape[2]
+    compiled = _compiled("convolve_weight_gradient", products, kernel, *given)
+    if compiled is not None:
+        return compiled
     positions = _positions(x.shape[1] * math.prod(kernel), work, 256)
     pieces = blocks(n, out, positions)
     flat = grad.reshape(n, groups, o // groups, size)
@@ -206,7 +226,7 @@ def convolve_weight_gradient(
             total += np.matmul(g, block.transpose(0, 2, 1))
         sums.append(total)
 
-    _run(run, len(pieces), grad.size * result.shape[2])
+    _run(run, len(pieces), products)
     for total in sums:
         result += total
     return result.reshape(shape).astype(x.dtype, copy=False)
@@ -227,6 +247,12 @@ def convolve_input_gradient(
     """
     kernel = weight.shape[2:]
     o = len(weight)
+    if grad.size and math.prod(sizes) and weight.size:
+        given = (grad, weight, sizes, stride, padding, dilation, groups)
+        products = grad.size * math.prod(weight.shape[1:])
+        compiled = _compiled("convolve_input_gradient", products, kernel, *given)
+        if compiled is not None:
+            return compiled
     if max(stride) == 1:
         # a convolution again: of the gradient, with every kernel turned round
         turned = np.flip(weight, tuple(range(2, weight.ndim)))

@@ -1,0 +1,321 @@
+"""Convolution and its gradients on arrays, by generated kernels.
+
+The three functions are those of ``ops._conv_arrays`` for float32 and float64 (and 16-bit floats,
+computed in float32), which asks for them by name. ``forward_call`` and its kin give what a
+caller needs who has generated code of its own: a function's address and its tables.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import math
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..core.threads import get_num_threads, run_parts
+from . import conv_text, machine_code
+from .builder import FLOATS
+from .conv_plan import Axis, Geometry, Plan, plan
+from .tiles import Tile, tile
+
+ndarray = np.ndarray
+Pads = Sequence[tuple[int, int]]
+FEW = 8  # outputs of a group, up to which the lanes run along rows
+_INDEX = ctypes.c_int64
+_POINTER = ctypes.c_void_p
+
+
+# ---- kernels -------------------------------------------------------------------------------
+
+
+def forward_tile(element: str, outputs: int) -> Tile:
+    """The tile for so many outputs of a group: a depthwise convolution has one."""
+    if outputs >= 3:
+        return tile(element, 6, 2) if -outputs % 6 < -outputs % 4 else tile(element, 4, 3)
+    return tile(element, 2, 6) if outputs == 2 else tile(element, 1, 8)
+
+
+def gradient_tile(element: str, outputs: int) -> Tile:
+    """The tile for the gradient to the weight; one vector for ``weight_gradient_of_few``."""
+    return tile(element, 6, 2) if outputs > FEW else tile(element, 8, 1)
+
+
+@functools.cache
+def forward_kernel(shape: Tile) -> Callable[..., None]:
+    """``conv_text.forward``, compiled."""
+    return machine_code.load(conv_text.forward(shape), [_POINTER] * 8 + [_INDEX] * 2)
+
+
+@functools.cache
+def gradient_kernel(shape: Tile) -> Callable[..., None]:
+    """``conv_text.weight_gradient`` or its like for few outputs, compiled."""
+    text = conv_text.weight_gradient if shape.vectors > 1 else conv_text.weight_gradient_of_few
+    return machine_code.load(text(shape), [_POINTER] * 7 + [_INDEX] * 2)
+
+
+@functools.cache
+def packing_kernel(element: str, rows: int) -> Callable[..., None]:
+    """``conv_text.pack_weights``, compiled."""
+    return machine_code.load(conv_text.pack_weights(element, rows), [_POINTER] * 4 + [_INDEX] * 2)
+
+
+def _address(array: ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+class _Scratch(threading.local):
+    """Memory of a thread that is used again by its next kernel."""
+
+    array = np.empty(0, np.uint8)
+
+    def address(self, elements: int, itemsize: int) -> int:
+        size = elements * itemsize
+        if self.array.size < size + 64:
+            self.array = np.empty(size + 64, np.uint8)
+        return -(-_address(self.array) // 64) * 64
+
+
+_scratch = _Scratch()
+
+
+# ---- geometries ----------------------------------------------------------------------------
+
+
+def _three(axes: Sequence[Axis]) -> tuple[Axis, Axis, Axis]:
+    return (*[Axis(1, 1, 1, (0,))] * (3 - len(axes)), *axes)
+
+
+def _steps(channels: int, sizes: Sequence[int]) -> tuple[int, int, int, int, int]:
+    """Steps of a contiguous (images, channels, *sizes): image, channel, depth, row, column."""
+    d, h, w = (*(1,) * (3 - len(sizes)), *sizes)
+    return channels * d * h * w, d * h * w, h * w, w, 1
+
+
+@functools.lru_cache(maxsize=512)
+def geometry(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> tuple[Geometry, tuple[int, ...]]:
+    """A convolution, and the shape of its result."""
+    axes = []
+    for n, k, s, (a, b), d in zip(x_shape[2:], w_shape[2:], stride, padding, dilation, strict=True):
+        count = (n + a + b - d * (k - 1) - 1) // s + 1
+        axes.append(Axis(n, count, s, tuple(t * d - a for t in range(k))))
+    out = tuple(axis.count for axis in axes)
+    if all(a == Axis(a.size, a.size, 1, (0,)) for a in axes):
+        axes = [Axis(math.prod(out), math.prod(out), 1, (0,))]  # one long row
+    steps = _steps(w_shape[0], [a.count for a in axes])
+    g = Geometry(x_shape[0], groups, w_shape[1], w_shape[0] // groups, _three(axes), steps)
+    return g, (x_shape[0], w_shape[0], *out)
+
+
+@functools.lru_cache(maxsize=512)
+def gradient_geometries(
+    g_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    sizes: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> list[tuple[Geometry, int, tuple[int, ...]]]:
+    """The gradient to the input, as convolutions of the output's gradient: one for every remainder
+    of the input's positions modulo the stride. Each with where its result begins, and the taps
+    that it has. Positions that no tap reaches are not among them.
+    """
+    channels = w_shape[1] * groups
+    image, channel, *inner = _steps(channels, sizes)
+    inner = inner[3 - len(sizes) :]
+    taps = np.arange(math.prod(w_shape[2:])).reshape(w_shape[2:])
+    found = []
+    for phases in itertools.product(*map(range, stride)):
+        axes, kept, start = [], [], 0
+        for p, n, m, k, s, (a, _), d, step in zip(
+            phases, sizes, g_shape[2:], w_shape[2:], stride, padding, dilation, inner, strict=True
+        ):
+            keep = [t for t in range(k) if (p + a - t * d) % s == 0]
+            kept.append(keep)
+            start += p * step
+            if keep and p < n:
+                offsets = tuple((p + a - t * d) // s for t in keep)
+                axes.append(Axis(m, (n - p + s - 1) // s, 1, offsets))
+        if len(axes) < len(sizes):
+            continue
+        steps = [0, 0, 0][: 3 - len(sizes)] + [t * s for t, s in zip(inner, stride, strict=True)]
+        g = Geometry(
+            g_shape[0], groups, w_shape[0] // groups, w_shape[1], _three(axes),
+            (image, channel, *steps),
+        )  # fmt: skip
+        found.append((g, start, tuple(taps[np.ix_(*kept)].reshape(-1).tolist())))
+    return found
+
+
+@functools.lru_cache(maxsize=512)
+def _weight_offsets(
+    w_shape: tuple[int, ...], groups: int, taps: tuple[int, ...] | None
+) -> tuple[ndarray, int, int]:
+    """Where the terms of one output lie in a contiguous weight, the step from output to output, and
+    that from group to group; ``taps``: those of a gradient to the input, whose outputs are
+    the weight's second dimension."""
+    count = math.prod(w_shape[2:])
+    group = w_shape[0] // groups * w_shape[1] * count
+    if taps is None:
+        return np.arange(w_shape[1] * count, dtype=np.int64), w_shape[1] * count, group
+    rows = np.arange(w_shape[0] // groups) * (w_shape[1] * count)
+    offsets = np.add.outer(rows, np.array(taps)).reshape(-1).astype(np.int64)
+    return offsets, count, group
+
+
+# ---- runs ----------------------------------------------------------------------------------
+
+
+def _element(dtype: np.dtype) -> str | None:
+    return FLOATS.get(dtype) if machine_code.has("fma") else None
+
+
+def _run_forward(
+    g: Geometry,
+    out: ndarray,
+    start: int,
+    x: ndarray,
+    weight: ndarray,
+    taps: tuple[int, ...] | None,
+    bias: ndarray | None,
+) -> None:
+    element = FLOATS[x.dtype]
+    shape = forward_tile(element, g.outputs)
+    threads = get_num_threads()
+    p = plan(g, shape, threads, False)
+    offsets, output_step, group_step = _weight_offsets(weight.shape, g.groups, taps)
+    tiles = p.outputs_padded // shape.rows
+    packed = np.empty(g.groups * p.outputs_padded * p.terms, x.dtype)
+    table = np.array([tiles, g.outputs, p.terms, group_step, output_step], np.int64)
+    pack = packing_kernel(element, shape.rows)
+    given = [_address(a) for a in (packed, weight, offsets, table)]
+    if packed.size < 1 << 16:
+        pack(*given, 0, g.groups * tiles)
+    else:
+        run_parts(lambda i, j: pack(*given, i, j), g.groups * tiles)
+    biases = np.zeros((g.groups, p.outputs_padded), x.dtype)
+    if bias is not None:
+        biases[:, : g.outputs] = bias.reshape(g.groups, g.outputs)
+    kernel = forward_kernel(shape)
+    pointers = [_address(out) + start * x.dtype.itemsize]
+    pointers += [_address(a) for a in (x, packed, biases, p.table, p.offsets, p.taps)]
+
+    def part(first: int, last: int) -> None:
+        kernel(*pointers, _scratch.address(p.scratch, x.dtype.itemsize), first, last)
+
+    _spread(part, p, x.size + out.size)
+
+
+def _spread(part: Callable[[int, int], None], p: Plan, elements: int) -> None:
+    """``part`` over the blocks, in threads where the work is worth them."""
+    if elements < 1 << 14:
+        part(0, p.blocks)
+    else:
+        run_parts(part, p.blocks)
+
+
+def _wide(*arrays: ndarray | None) -> list[ndarray | None]:
+    """The arrays without gaps, 16-bit floats as float32."""
+    wide = []
+    for a in arrays:
+        if a is not None and a.dtype.itemsize == 2:
+            a = a.astype(np.float32)
+        wide.append(None if a is None else np.ascontiguousarray(a))
+    return wide
+
+
+def convolve(
+    x: ndarray,
+    weight: ndarray,
+    bias: ndarray | None,
+    stride: tuple[int, ...],
+    padding: Pads,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> ndarray | None:
+    """``ops._conv_arrays.convolve``; None for a dtype that has no kernel. Nothing is empty."""
+    dtype = x.dtype
+    x, weight, bias = _wide(x, weight, bias)
+    if _element(x.dtype) is None:
+        return None
+    g, shape = geometry(x.shape, weight.shape, stride, padding, dilation, groups)
+    out = np.empty(shape, x.dtype)
+    _run_forward(g, out, 0, x, weight, None, bias)
+    return out.astype(dtype, copy=False)
+
+
+def convolve_input_gradient(
+    grad: ndarray,
+    weight: ndarray,
+    sizes: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pads,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> ndarray | None:
+    """``ops._conv_arrays.convolve_input_gradient``; None for a dtype that has no kernel."""
+    dtype = grad.dtype
+    grad, weight = _wide(grad, weight)
+    if _element(grad.dtype) is None:
+        return None
+    sizes = tuple(sizes)
+    found = gradient_geometries(grad.shape, weight.shape, sizes, stride, padding, dilation, groups)
+    whole = len(found) == math.prod(stride)
+    make = np.empty if whole else np.zeros
+    out = make((len(grad), weight.shape[1] * groups, *sizes), grad.dtype)
+    for g, start, taps in found:
+        _run_forward(g, out, start, grad, weight, taps, None)
+    return out.astype(dtype, copy=False)
+
+
+def convolve_weight_gradient(
+    grad: ndarray,
+    x: ndarray,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pads,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> ndarray | None:
+    """``ops._conv_arrays.convolve_weight_gradient``; None for a dtype that has no kernel."""
+    dtype = grad.dtype
+    grad, x = _wide(grad, x)
+    element = _element(x.dtype)
+    if element is None:
+        return None
+    o, c = grad.shape[1], x.shape[1] // groups
+    kernel = tuple(kernel)
+    g, _ = geometry(x.shape, (o, c, *kernel), stride, padding, dilation, groups)
+    shape = gradient_tile(element, g.outputs)
+    p = plan(g, shape, get_num_threads(), True)
+    padded = len(p.offsets)
+    panels = p.outputs_padded // shape.columns
+    few = shape.vectors == 1
+    layout = (groups, g.outputs, padded) if few else (groups, panels, padded, shape.columns)
+    code = gradient_kernel(shape)
+    pointers = [_address(a) for a in (grad, x, p.table, p.offsets, p.taps)]
+    sums: list[ndarray] = []
+
+    def part(first: int, last: int) -> None:
+        own = np.zeros(layout, x.dtype)
+        scratch = _scratch.address(p.scratch, x.dtype.itemsize)
+        code(_address(own), *pointers, scratch, first, last)
+        sums.append(own)
+
+    _spread(part, p, x.size + grad.size)
+    total = functools.reduce(np.add, sums)
+    if not few:
+        total = total.transpose(0, 1, 3, 2).reshape(groups, p.outputs_padded, padded)
+    result = total[:, : g.outputs, : p.terms].reshape(o, c, *kernel)
+    return result.astype(dtype, copy=False)

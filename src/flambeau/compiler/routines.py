@@ -1,0 +1,29 @@
+"""Array functions that generated kernels do as a whole, by the name of their NumPy twin.
+
+``core.threads.routine`` asks here (the root package puts ``entry()`` there when that first
+happens). A routine takes what its twin takes and returns what it returns, or None for what it
+does not cover: then the twin does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .. import _config, _optional
+from . import conv_kernels
+
+ROUTINES: dict[str, Callable] = {
+    "convolve": conv_kernels.convolve,
+    "convolve_input_gradient": conv_kernels.convolve_input_gradient,
+    "convolve_weight_gradient": conv_kernels.convolve_weight_gradient,
+}
+
+
+def entry() -> Callable[[str], Callable | None]:
+    """``routine``, or a function that finds none where llvmlite is not installed."""
+    return routine if _optional.installed("llvmlite") else lambda name: None
+
+
+def routine(name: str) -> Callable | None:
+    """What does the work of the array function ``name``."""
+    return ROUTINES.get(name) if _config.compiled_kernels else None
