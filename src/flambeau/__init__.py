@@ -161,6 +161,7 @@ def numel(input: Tensor) -> int:
 
 # Public packages that are loaded when somebody first asks for them, so that the import stays short.
 _ON_DEMAND = (
+    "amp",
     "autograd",
     "backends",
     "cuda",
@@ -184,6 +185,13 @@ _ON_DEMAND = (
 _FUNCTIONS_ON_DEMAND = {
     name: module
     for module, names in {
+        "amp.autocast_mode": """
+            autocast autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache
+            get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype
+            is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled
+            set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled
+            set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype
+        """,
         "functions.differences": "cumulative_trapezoid diff gradient trapezoid trapz",
         "functions.distances": "cdist cosine_similarity pairwise_distance pdist",
         "functions.dropout": "alpha_dropout dropout feature_alpha_dropout",

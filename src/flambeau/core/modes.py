@@ -218,7 +218,14 @@ class Interpreter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        hook.active = self.below
+        if hook.active is self:
+            hook.active = self.below
+            return
+        above = hook.active  # another thread entered later and is still there
+        while above is not None and above.below is not self:
+            above = above.below
+        if above is not None:
+            above.below = self.below
 
     # ---- what dispatch calls -----------------------------------------------------------------
 
@@ -239,8 +246,13 @@ class Interpreter:
     def dispatch(self, op: Any, plain: Callable[..., Any], args: tuple) -> Any:
         """``run`` for this interpreter's own thread."""
         if threading.get_ident() != self.thread:
-            return plain(*args)
+            return plain(*args) if self.below is None else self.below.dispatch(op, plain, args)
         return self.run(op, plain, args)
+
+    def operands(self, name: str, values: tuple) -> tuple:
+        """What the function ``name``, composed of operations, is to work on instead of ``values``:
+        asked where an interpreter may convert the operands of the whole (autocast does)."""
+        return values if self.below is None else self.below.operands(name, values)
 
     # ---- events ------------------------------------------------------------------------------
 

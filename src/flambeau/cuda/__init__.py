@@ -10,6 +10,7 @@ from __future__ import annotations
 from .._missing import missing as _missing
 from ..tensor._device import device as _device
 from ..tensor._device import here as _here
+from . import amp
 
 
 def is_available() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._dtypes import FLOATING
+from ..core.modes import hook
 from ..core.mutation import write_out
 from ..core.op import define
 from ..core.promotion import result_type, widened
@@ -109,6 +110,8 @@ def cdist(
     Many rows and p = 2: by a matrix product, unless ``compute_mode`` is
     "donot_use_mm_for_euclid_dist".
     """
+    if hook.active is not None:
+        x1, x2 = hook.active.operands("cdist", (x1, x2))
     check_tensor("cdist", x1, "x1")
     check_tensor("cdist", x2, "x2")
     for x, what in ((x1, "X1"), (x2, "X2")):

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import _shapes
 from .._errors import type_name
+from ..core.modes import hook
 from ..core.value import Value, wrap
 from ..ops import activations
 from ..ops.cross_entropy import cross_entropy, reduction_of
@@ -44,6 +45,8 @@ def kl_div(
     "batchmean" divides the sum by the size of the batch, which is the divergence's definition.
     """
     _tensors("kl_div", input=input, target=target)
+    if hook.active is not None:
+        input, target = hook.active.operands("kl_div", (input, target))
     if reduction != "batchmean":
         reduction = reduction_of(reduction, size_average, reduce)
         if reduction == "mean":
@@ -74,6 +77,8 @@ def poisson_nll_loss(
 ) -> Value:
     """The negative log-likelihood of counts ``target`` under a Poisson rate ``exp(input)``
     (``log_input=False``: ``input``); ``full`` adds Stirling's term."""
+    if hook.active is not None:
+        input, target = hook.active.operands("poisson_nll_loss", (input, target))
     reduction = reduction_of(reduction, size_average, reduce)
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
@@ -177,6 +182,8 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Value:
     """``input`` where target is 1, ``max(0, margin - input)`` where it is -1."""
+    if hook.active is not None:
+        input, target = hook.active.operands("hinge_embedding_loss", (input, target))
     reduction = reduction_of(reduction, size_average, reduce)
     apart = (-input + margin).clamp(min=0).masked_fill(target == 1, 0)
     losses = apart + input.masked_fill(target == -1, 0)
@@ -193,6 +200,10 @@ def margin_ranking_loss(
     reduction: str = "mean",
 ) -> Value:
     """``max(0, -target * (input1 - input2) + margin)``: target 1 says that input1 is greater."""
+    if hook.active is not None:
+        input1, input2, target = hook.active.operands(
+            "margin_ranking_loss", (input1, input2, target)
+        )
     reduction = reduction_of(reduction, size_average, reduce)
     if not input1.dim() == input2.dim() == target.dim():
         raise RuntimeError(
@@ -212,6 +223,10 @@ def cosine_embedding_loss(
     reduction: str = "mean",
 ) -> Value:
     """``1 - cos(input1, input2)`` where target is 1, ``max(0, cos - margin)`` where it is -1."""
+    if hook.active is not None:
+        input1, input2, target = hook.active.operands(
+            "cosine_embedding_loss", (input1, input2, target)
+        )
     reduction = reduction_of(reduction, size_average, reduce)
     rank = target.dim()
     if rank not in (0, 1):
@@ -238,6 +253,8 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Value:
     """``log(1 + exp(-target * input))`` for targets 1 and -1."""
+    if hook.active is not None:
+        input, target = hook.active.operands("soft_margin_loss", (input, target))
     reduction = reduction_of(reduction, size_average, reduce)
     return reduced((-target * input).exp().log1p(), reduction)
 
@@ -282,6 +299,8 @@ def multi_margin_loss(
 ) -> Value:
     """``sum_j max(0, margin - input[y] + input[j])^p / C`` over the other classes j, for classes
     y = ``target``; ``weight``: one factor for each class y."""
+    if hook.active is not None:
+        input, target = hook.active.operands("multi_margin_loss", (input, target))
     reduction = reduction_of(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
@@ -320,6 +339,8 @@ def multilabel_margin_loss(
 ) -> Value:
     """``sum max(0, 1 - input[y] + input[j]) / C`` over every target class y and every other class
     j; a row of ``target`` lists classes up to the first -1."""
+    if hook.active is not None:
+        input, target = hook.active.operands("multilabel_margin_loss", (input, target))
     reduction = reduction_of(reduction, size_average, reduce)
     rows, single = _rows_of_classes("multilabel_margin_loss", input)
     if target.shape != input.shape:
@@ -361,6 +382,10 @@ def triplet_margin_loss(
 
     ``swap``: the negative's distance to anchor or to positive, whichever is less.
     """
+    if hook.active is not None:
+        anchor, positive, negative = hook.active.operands(
+            "triplet_margin_loss", (anchor, positive, negative)
+        )
     reduction = reduction_of(reduction, size_average, reduce)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")

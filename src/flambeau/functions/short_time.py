@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _dtypes
+from ..core.modes import hook
 from ..core.value import Value, wrap
 from ..ops._arguments import check_tensor
 from ..ops.fourier import c2c_op, c2r_op, r2c_op
@@ -54,6 +55,8 @@ def stft(
     ``center`` pads the signal so that frame t is about point ``t hop_length``; ``normalized``
     divides by sqrt(n_fft); ``onesided`` (for real input) leaves out the redundant half.
     """
+    if hook.active is not None:
+        input, window = hook.active.operands("stft", (input, window))
     check_tensor("stft", input)
     hop = n_fft // 4 if hop_length is None else hop_length
     length = n_fft if win_length is None else win_length

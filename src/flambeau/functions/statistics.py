@@ -9,6 +9,7 @@ import numpy as np
 from .. import _dtypes
 from .._errors import type_name
 from .._shapes import wrap_dim
+from ..core.modes import hook
 from ..core.mutation import accepts_out
 from ..core.promotion import Number, is_number
 from ..core.value import Value, wrap
@@ -104,6 +105,8 @@ def quantile(
 ) -> Value:
     """The value below which a part ``q`` of the elements lies, of all or along ``dim``; nan if one
     is nan. For several ``q`` the first dimension of the result is theirs."""
+    if hook.active is not None:
+        input, q = hook.active.operands("quantile", (input, q))
     return _quantile(input, q, dim, keepdim, interpolation, False)
 
 
@@ -117,6 +120,8 @@ def nanquantile(
     interpolation: str = "linear",
 ) -> Value:
     """``quantile`` of the elements that are not nan."""
+    if hook.active is not None:
+        input, q = hook.active.operands("nanquantile", (input, q))
     return _quantile(input, q, dim, keepdim, interpolation, True)
 
 

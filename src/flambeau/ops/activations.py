@@ -20,6 +20,7 @@ from .._shapes import wrap_dim
 from ..core import random_recipes as recipes
 from ..core import threads
 from ..core.generator import Generator, current
+from ..core.modes import hook
 from ..core.mutation import inplace, inplace_unary, write_out
 from ..core.op import binary, define, unary, unsupported
 from ..core.promotion import widened
@@ -248,6 +249,8 @@ def prelu(input: Value, weight: Value) -> Value:
 
     ``weight``: one number, or one for each channel (dimension 1 of ``input``).
     """
+    if hook.active is not None:
+        input, weight = hook.active.operands("prelu", (input, weight))
     _floating("prelu", input)
     if not isinstance(weight, Value):
         raise TypeError(f"prelu(): argument 'weight' must be Tensor, not {type_name(weight)}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._dtypes import FLOATING, from_numpy
 from .._errors import type_name
+from ..core.modes import hook
 from ..core.mutation import accepts_out, write_out
 from ..core.op import unbroadcast, unsupported
 from ..core.promotion import Number, result_type
@@ -181,6 +182,9 @@ def addmm(
     except AttributeError:
         plain = False
     if not plain:
+        if hook.active is not None:
+            input, mat1, mat2 = hook.active.operands("addmm", (input, mat1, mat2))
+            x, a, b = input._array, mat1._array, mat2._array
         _refused("addmm", (input, mat1, mat2), ("mat1", "mat2"), 2)
     if beta.__class__ is not int or alpha.__class__ is not int:
         beta, alpha = _factor(beta, "beta", a), _factor(alpha, "alpha", a)
@@ -201,6 +205,9 @@ def _batched(
     except AttributeError:
         plain = False
     if not plain:
+        if hook.active is not None:
+            tensors = hook.active.operands(name, tensors)
+            x, a, b = [v._array for v in tensors]
         _refused(name, tensors, ("batch1", "batch2"), 3)
     try:
         return op(*tensors[1:], tensors[0], _factor(beta, "beta", a), _factor(alpha, "alpha", a))

@@ -23,7 +23,7 @@ from .._errors import type_name
 from ..core import random_recipes as recipes
 from ..core import threads
 from ..core.generator import current
-from ..core.modes import state
+from ..core.modes import hook, state
 from ..core.op import define, unsupported
 from ..core.value import Value, wrap
 
@@ -342,6 +342,10 @@ def scaled_dot_product_attention(
     ``is_causal``: a query attends to keys of its own and earlier positions. ``scale``: 1 / sqrt(E)
     unless given. ``enable_gqa``: each head of key and value serves several of query.
     """
+    if hook.active is not None:
+        query, key, value, attn_mask = hook.active.operands(
+            "scaled_dot_product_attention", (query, key, value, attn_mask)
+        )
     _check(query, key, value, attn_mask, is_causal)
     if enable_gqa:
         heads = query.shape[-3]

@@ -15,6 +15,7 @@ import numpy as np
 
 from .._dtypes import BOOL
 from .._errors import type_name
+from ..core.modes import hook
 from ..core.op import define, unsupported
 from ..core.value import Value
 from . import _conv_arrays as arrays
@@ -171,6 +172,8 @@ def _convolution(
     dilation: Ints,
     groups: int,
 ) -> Value:
+    if hook.active is not None:
+        input, weight, bias = hook.active.operands("convolution", (input, weight, bias))
     shapes = _shapes(name, input, weight, bias)
     settings = _checked(_settings, name, *shapes, stride, padding, dilation, groups)
     if input._array.dtype.kind == "b":
@@ -191,6 +194,8 @@ def _transposed(
     groups: int,
     dilation: Ints,
 ) -> Value:
+    if hook.active is not None:
+        input, weight, bias = hook.active.operands("convolution", (input, weight, bias))
     shapes = _shapes(name, input, weight, bias)
     stride, padding, dilation, sizes = _checked(
         _transposed_settings, name, *shapes, stride, padding, output_padding, dilation, groups

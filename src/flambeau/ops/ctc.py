@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._dtypes import from_numpy
+from ..core.modes import hook
 from ..core.op import define, unsupported
 from ..core.value import Value, wrap
 
@@ -189,6 +190,8 @@ def ctc_loss(
     """
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not a valid value for reduction")
+    if hook.active is not None:
+        (log_probs,) = hook.active.operands("ctc_loss", (log_probs,))
     d = from_numpy(log_probs._array.dtype)
     if d.name not in ("float32", "float64"):
         raise unsupported("ctc_loss", d)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.modes import state
+from ..core.modes import hook, state
 from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
 from ..core.value import Value, wrap
@@ -418,6 +418,8 @@ def avg_pool3d(
     divisor_override: int | None = None,
 ) -> Value:
     """Means over windows of volumes (N, C, D, H, W) or (C, D, H, W), as ``avg_pool2d``."""
+    if hook.active is not None:
+        (input,) = hook.active.operands("avg_pool3d", (input,))
     return _averaging(
         "avg_pool3d",
         input,

@@ -372,6 +372,8 @@ def matmul_operator(input: Value, other: Value) -> Value:
     a, b = x.ndim, y.ndim
     if a == 2 and b == 2:
         return mm_op(input, other)
+    if modes.hook.active is not None:
+        input, other = modes.hook.active.operands("matmul", (input, other))
     if a == 0 or b == 0:
         raise RuntimeError(
             f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D"
@@ -582,6 +584,8 @@ def linear(
 
 def _linear_checked(input: Value, weight: Value, bias: Value | None) -> Value:
     """The forms of ``linear`` that are rare, and its errors."""
+    if modes.hook.active is not None:
+        input, weight, bias = modes.hook.active.operands("linear", (input, weight, bias))
     x, w = input._array, weight._array
     if x.dtype != w.dtype and bias is not None:
         a, b = from_numpy(x.dtype), from_numpy(w.dtype)

@@ -276,6 +276,8 @@ def prod(
     input: Value, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Value:
     """The product of all elements, or along ``dim``; of no elements, 1."""
+    if hook.active is not None:
+        (input,) = hook.active.operands("prod", (input,))
     a = input._array
     dt = sum_type(a, dtype)
     if dim is None:
