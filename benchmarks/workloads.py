@@ -210,6 +210,21 @@ def conv(torch: Torch) -> Unit:
     return lambda: torch.nn.functional.conv2d(x, w, padding=1)
 
 
+@workload("AdamW step, 10 M parameters in 100 tensors", "step", mark=1.0)
+def adamw(torch: Torch) -> Unit:
+    """The optimizer alone: 100 tensors of 100x1000 with gradients that stay."""
+    parameters = [torch.nn.Parameter(torch.randn(100, 1000)) for _ in range(100)]
+    for p in parameters:
+        p.grad = torch.randn(100, 1000)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3)
+
+    def unit() -> Any:
+        optimizer.step()
+        return parameters[0]
+
+    return unit
+
+
 # Memory: the most that training steps add to what the process held before its inputs were made.
 
 

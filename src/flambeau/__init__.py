@@ -161,6 +161,7 @@ def numel(input: Tensor) -> int:
 
 # Public packages that are loaded when somebody first asks for them, so that the import stays short.
 _ON_DEMAND = (
+    "_C",
     "amp",
     "autograd",
     "backends",
@@ -283,4 +284,5 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     public = {n for n in globals() if not n.startswith("_")}
-    return sorted(public | set(_ON_DEMAND) | set(_FUNCTIONS_ON_DEMAND))
+    public |= {n for n in _ON_DEMAND if not n.startswith("_")}
+    return sorted(public | set(_FUNCTIONS_ON_DEMAND))

@@ -1,8 +1,7 @@
-"""Adam and AdamW."""
+"""Adam."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +11,13 @@ from ..core.value import Value
 from .optimizer import (
     Optimizer,
     Params,
+    check_betas,
+    check_fused,
     check_learning_rate,
     check_options,
     next_step,
-    not_differentiable,
     number,
+    option,
     step_count,
     zeros_for,
 )
@@ -49,12 +50,24 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         check_learning_rate(lr)
+        if foreach and not capturable and isinstance(lr, Value):
+            raise ValueError(
+                "lr as a Tensor is not supported for capturable=False and foreach=True"
+            )
         check_options(epsilon_value=(eps, number(eps) >= 0.0))
-        for i in (0, 1):
-            if not 0.0 <= number(betas[i]) < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {i}: {betas[i]}")
+        check_betas(betas)
+        tensors = [isinstance(b, Value) for b in betas]
+        if tensors[0] != tensors[1]:
+            raise ValueError("betas must be either both floats or both Tensors")
+        for i, beta in enumerate(betas):
+            if isinstance(beta, Value) and foreach and not capturable:
+                raise ValueError(
+                    f"betas[{i}] as a Tensor is not supported for capturable=False and foreach=True"
+                )
+            if isinstance(beta, Value) and beta.numel() != 1:
+                raise ValueError(f"Tensor betas[{i}] must be 1-element")
         check_options(weight_decay_value=(weight_decay, weight_decay >= 0.0))
-        not_differentiable(differentiable, type(self).__name__)
+        check_fused(fused, foreach, differentiable)
         super().__init__(
             params,
             {
@@ -79,15 +92,15 @@ class Adam(Optimizer):
         return state
 
     def _formula(
-        self, group: dict[str, Any], state: dict[str, Any]
+        self, p: np.ndarray, group: dict[str, Any], state: dict[str, Any]
     ) -> tuple[Callable[..., None], tuple[str, ...]]:
         t = next_step(state)
-        lr, eps, decay = number(group["lr"]), group["eps"], group["weight_decay"]
-        beta1, beta2 = (number(b) for b in group["betas"])
+        lr, decay, maximize = option(group["lr"]), group["weight_decay"], group["maximize"]
+        beta1, beta2 = (option(b) for b in group["betas"])
         decoupled = group["decoupled_weight_decay"]
-        maximize = group["maximize"]
-        step = lr / (1 - beta1**t)
-        scale = math.sqrt(1 - beta2**t)
+        # lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps), with one array pass less
+        scale = (1 - beta2**t) ** 0.5
+        step, eps = lr * scale / (1 - beta1**t), number(group["eps"]) * scale
 
         def change(
             p: np.ndarray,
@@ -115,7 +128,6 @@ class Adam(Optimizer):
             else:
                 np.maximum(largest, v, out=largest)
                 np.sqrt(largest, out=d)
-            d /= scale
             d += eps
             np.divide(m, d, out=d)
             d *= step
@@ -125,41 +137,4 @@ class Adam(Optimizer):
         return change, (*names, "max_exp_avg_sq") if group["amsgrad"] else names
 
 
-class AdamW(Adam):
-    """Adam with decoupled weight decay: p = p (1 - lr weight_decay) before each step.
-
-    Source: https://arxiv.org/abs/1711.05101, https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html
-    """
-
-    def __init__(
-        self,
-        params: Params,
-        lr: float | Value = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        capturable: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            foreach=foreach,
-            maximize=maximize,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
-            decoupled_weight_decay=True,
-        )
-
-
-__all__ = ["Adam", "AdamW"]
+__all__ = ["Adam"]

@@ -2,25 +2,31 @@
 
 An optimizer of flambeau is its formula: it says which state a parameter needs (``_start``) and how
 one step changes the arrays (``_formula``), and this module carries the formula over all
-parameters, in pieces that stay in the cache, on all threads.
+parameters, on all threads. The same formula, run over tensors that record, is what
+``differentiable=True`` asks for.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import threading
+import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from .._dtypes import float64, get_default_dtype
 from ..core import threads
-from ..core.modes import enable_grad, no_grad
+from ..core.modes import enable_grad, set_grad_enabled, state
 from ..core.tape import Handle, Leaf, add_hook
 from ..core.value import Value, wrap
+from ._recorded import Recorded
 
-Params = Iterable["Value | dict[str, Any] | tuple[str, Value]"]
+ParamsT: TypeAlias = Iterable["Value | dict[str, Any] | tuple[str, Value]"]
+Params = _params_t = ParamsT
 
 
 class _Required:
@@ -112,7 +118,13 @@ class Optimizer:
                 "ordering of tensors in sets will change between runs. Please use a list instead."
             )
         params = list(params)
-        if params and isinstance(params[0], tuple):
+        named = [isinstance(p, tuple) for p in params]
+        if any(named):
+            if not all(named):
+                raise ValueError(
+                    "all optimizer params should be with/without names. Some param names are "
+                    "missing"
+                )
             param_group["param_names"] = [name for name, _ in params]
             params = [p for _, p in params]
         for p in params:
@@ -132,13 +144,21 @@ class Optimizer:
                 )
             param_group.setdefault(name, default)
         if len({id(p) for p in params}) != len(params):
-            raise ValueError(
-                "some parameters appear more than once in one group; give each once, for example "
-                "by list(dict.fromkeys(params))"
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters; each step would "
+                "change them twice. Give each once: list(dict.fromkeys(params))",
+                stacklevel=3,
             )
         taken = {id(p) for group in self.param_groups for p in group["params"]}
         if any(id(p) in taken for p in params):
             raise ValueError("some parameters appear in more than one parameter group")
+        for group in self.param_groups[:1]:
+            if ("param_names" in group) != ("param_names" in param_group):
+                kind = "with" if "param_names" in param_group else "without"
+                raise ValueError(
+                    "all optimizer param groups should be with/without names. cannot add param "
+                    f"group {kind} names to the optimizer"
+                )
         self.param_groups.append(param_group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -155,15 +175,18 @@ class Optimizer:
 
     # ---- the step --------------------------------------------------------------------------
 
-    def _start(self, p: np.ndarray, group: dict[str, Any]) -> dict[str, np.ndarray | Value]:
+    _whole = False  # whether the formula needs whole arrays; others run over any piece of them
+
+    def _start(self, p: np.ndarray, group: dict[str, Any]) -> dict[str, Any]:
         """The state of one parameter before its first step, as arrays like ``p``."""
         raise NotImplementedError(f"{type(self).__name__} defines neither step() nor a formula")
 
     def _formula(
-        self, group: dict[str, Any], state: dict[str, Any]
+        self, p: np.ndarray, group: dict[str, Any], state: dict[str, Any]
     ) -> tuple[Callable[..., None], tuple[str, ...]]:
-        """``change(p, g, *state arrays)``, which writes one step into its arguments, elementwise,
-        and the names of the state arrays it takes."""
+        """``change(p, g, *state arrays)``, which writes one step into its arguments, elementwise
+        (unless ``_whole``), and the names of the state arrays it takes. What is the same for all
+        elements (bias corrections, for example) is computed here, as numbers."""
         raise NotImplementedError(f"{type(self).__name__} defines neither step() nor a formula")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -172,7 +195,9 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with no_grad():
+        for group in self.param_groups:
+            _refuse_devices(group)
+        with set_grad_enabled(bool(self.defaults.get("differentiable"))), together():
             for group in self.param_groups:
                 for p in group["params"]:
                     if p._grad is not None:
@@ -180,15 +205,27 @@ class Optimizer:
         return loss
 
     def _step_one(self, p: Value, grad: Value, group: dict[str, Any]) -> None:
-        state = self.state[p]
+        state = self.state.get(p)
         if not state:
-            for name, value in self._start(p._array, group).items():
-                state[name] = value if isinstance(value, Value) else wrap(value)
-        change, names = self._formula(group, state)
+            state = {
+                name: wrap(value) if isinstance(value, np.ndarray) else value
+                for name, value in self._start(p._array, group).items()
+            }
+            if state:
+                self.state[p] = state
+        change, names = self._formula(p._array, group, state)
+        if group.get("differentiable"):
+            _record(change, p, grad, state, names)
+            return
         arrays = [p._array, grad._array]
         for name in names:
             arrays.append(state[name]._array)
-        apply_elementwise(change, arrays)
+        if not p._array.ndim:  # NumPy turns what it computes from 0-dim arrays into numbers
+            arrays = [a.reshape(1) for a in arrays]
+        if self._whole:
+            apply_wide(change, arrays)
+        else:
+            apply_elementwise(change, arrays)
         p.counter().bump("step")
 
     # ---- state_dict ------------------------------------------------------------------------
@@ -276,15 +313,20 @@ def _with_hooks(step: Callable) -> Callable:
         return step
 
     @functools.wraps(step)
-    def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        before = (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values())
-        for hook in before:
+    def hooked(*args: Any, **kwargs: Any) -> Any:
+        self = args[0]
+        for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
             changed = hook(self, args, kwargs)
-            if changed is not None:
-                args, kwargs = changed
-        result = step(self, *args, **kwargs)
-        after = (*self._optimizer_step_post_hooks.values(), *_global_post_hooks.values())
-        for hook in after:
+            if changed is None:
+                continue
+            if not (isinstance(changed, tuple) and len(changed) == 2):
+                raise RuntimeError(
+                    f"{step} must return None or a tuple of (new_args, new_kwargs), but got "
+                    f"{changed}.\n  it is what the pre-hook {hook} returned"
+                )
+            args, kwargs = changed
+        result = step(*args, **kwargs)
+        for hook in (*self._optimizer_step_post_hooks.values(), *_global_post_hooks.values()):
             hook(self, args, kwargs)
         return result
 
@@ -310,28 +352,59 @@ def _cast(p: Value, value: Any, key: str | None = None) -> Any:
 
 # ---- formulas over arrays ------------------------------------------------------------------
 
-_BLOCK = 1 << 14
+_SMALL = 1 << 16  # elements up to which threads cost more than they bring (measured)
+_PIECE = 1 << 17  # elements of one piece of work; the arrays of a piece stay in the cache
+
+
+class _Waiting(threading.local):
+    """Work that waits until the step has all of it; None: nobody gathers."""
+
+    pieces: list[tuple[Callable[..., None], list[np.ndarray]]] | None = None
+
+
+_waiting = _Waiting()
+
+
+class together:
+    """Within, changes of large arrays wait for each other, and then run side by side on all
+    threads: whole arrays or large pieces of them, so that threads seldom wait for Python."""
+
+    def __enter__(self) -> None:
+        self.outer = _waiting.pieces
+        _waiting.pieces = []
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        pieces, _waiting.pieces = _waiting.pieces, self.outer
+        if pieces:
+            _run(pieces)
+
+
+def _run(pieces: list[tuple[Callable[..., None], list[np.ndarray]]]) -> None:
+    todo = iter(pieces)  # shared: each thread takes the next piece when it is done with one
+
+    def work(start: int, stop: int) -> None:
+        for change, arrays in todo:
+            change(*arrays)
+
+    threads.run_parts(work, min(threads.get_num_threads(), len(pieces)))
 
 
 def apply_elementwise(change: Callable[..., None], arrays: list[np.ndarray]) -> None:
     """``change(*arrays)``, which writes into its arguments elementwise, on any layout and dtype.
 
-    Large arrays go through it in pieces that stay in the cache, on all threads; complex numbers
-    as pairs of real ones; 16-bit floats by way of float32.
+    Large arrays go through it in pieces, on all threads; complex numbers as pairs of real ones;
+    16-bit floats by way of float32. Within ``together``, large arrays wait for its end.
     """
     first = arrays[0]
     if first.dtype.kind == "c":
         real = first.real.dtype
-        arrays = [_pairs(a, real) for a in arrays]
-        apply_elementwise(change, arrays)
+        pairs = [_pairs(a, real) for a in arrays]
+        apply_elementwise(change, pairs)
         return
     if first.dtype.kind != "f" or first.dtype.itemsize < 4:
-        wide = [a.astype(np.float32) for a in arrays]
-        apply_elementwise(change, wide)
-        for a, w in zip(arrays, wide, strict=True):
-            np.copyto(a, w, casting="unsafe")
+        apply_wide(change, arrays)
         return
-    if first.size <= _BLOCK:
+    if first.size <= _SMALL:
         change(*arrays)
         return
     if all(a.flags.c_contiguous for a in arrays):
@@ -341,13 +414,28 @@ def apply_elementwise(change: Callable[..., None], arrays: list[np.ndarray]) -> 
     else:
         change(*arrays)
         return
+    count = -(-first.size // _PIECE)
+    size = -(-first.size // count)
+    pieces = [
+        (change, [a[i : i + size] for a in flat] if count > 1 else flat)
+        for i in range(0, first.size, size)
+    ]
+    if _waiting.pieces is None:
+        _run(pieces)
+    else:
+        _waiting.pieces += pieces
 
-    def part(start: int, stop: int) -> None:
-        for i in range(start, stop, _BLOCK):
-            j = min(i + _BLOCK, stop)
-            change(*[a[i:j] for a in flat])
 
-    threads.run_parts(part, first.size, _BLOCK)
+def apply_wide(change: Callable[..., None], arrays: list[np.ndarray]) -> None:
+    """``change(*arrays)``, which writes into its arguments: 16-bit floats by way of float32,
+    rounded once."""
+    if arrays[0].dtype.kind == "f" and arrays[0].dtype.itemsize >= 4:
+        change(*arrays)
+        return
+    wide = [a.astype(np.float32) for a in arrays]
+    change(*wide)
+    for a, w in zip(arrays, wide, strict=True):
+        np.copyto(a, w, casting="unsafe")
 
 
 def _pairs(a: np.ndarray, real: np.dtype) -> np.ndarray:
@@ -356,16 +444,45 @@ def _pairs(a: np.ndarray, real: np.dtype) -> np.ndarray:
     return a.reshape(-1).view(real)
 
 
+def _record(
+    change: Callable[..., None],
+    p: Value,
+    grad: Value,
+    state: dict[str, Any],
+    names: tuple[str, ...],
+) -> None:
+    """One step with ``differentiable=True``: the formula over tensors, on the tape."""
+    if p.is_complex():
+        raise NotImplementedError("differentiable=True is not supported for complex parameters")
+    operands = [Recorded(t) for t in (p, grad, *[state[name] for name in names])]
+    change(*operands)
+    for name, operand in zip(names, operands[2:], strict=True):
+        state[name] = operand.tensor
+    p.copy_(operands[0].tensor)
+
+
+# ---- options -------------------------------------------------------------------------------
+
+
 def number(value: float | Value) -> float:
     """An option that may be given as a tensor, as a number."""
     return float(value.item()) if isinstance(value, Value) else value
+
+
+def option(value: float | Value) -> Any:
+    """An option as a formula takes it: a number, or what records if it is to get a gradient."""
+    if isinstance(value, Value) and value._edge is not None and state.grad:
+        return Recorded(value)
+    return number(value)
 
 
 def check_options(**limits: tuple[float, bool]) -> None:
     """ValueError for the first option whose check failed, in PyTorch's words."""
     for name, (value, good) in limits.items():
         if not good:
-            raise ValueError(f"Invalid {name.replace('_', ' ')}: {value}")
+            what = name.removesuffix("_value")
+            what = what.replace("_", " ") if what == name else f"{what} value"
+            raise ValueError(f"Invalid {what}: {value}")
 
 
 def check_learning_rate(lr: float | Value) -> None:
@@ -376,18 +493,41 @@ def check_learning_rate(lr: float | Value) -> None:
         raise ValueError(f"Invalid learning rate: {lr}")
 
 
-def not_differentiable(differentiable: bool, name: str) -> None:
-    """NotImplementedError for ``differentiable=True``: a step is not recorded."""
-    if differentiable:
-        raise NotImplementedError(
-            f"{name}(differentiable=True) is not supported: a step writes into the parameters and "
-            "is not recorded"
+def check_betas(betas: tuple[float | Value, float | Value]) -> None:
+    """ValueError unless both are within [0, 1)."""
+    for i in (0, 1):
+        if not 0.0 <= number(betas[i]) < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {i}: {betas[i]}")
+
+
+def check_fused(fused: bool | None, foreach: bool | None, differentiable: bool) -> None:
+    """RuntimeError for implementations that exclude each other; here, all are one."""
+    if fused and differentiable:
+        raise RuntimeError("`fused` does not support `differentiable`")
+    if fused and foreach:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+
+
+def _refuse_devices(group: dict[str, Any]) -> None:
+    """AssertionError, as PyTorch has it, for options that a step on a CPU cannot follow."""
+    if group.get("capturable") and not group.get("fused"):
+        raise AssertionError(
+            "If capturable=True, params and state_steps must be on supported devices: ['cuda', "
+            "'xpu', 'hpu', 'privateuseone', 'xla'].\n  the parameters are on the CPU, where there "
+            "are no CUDA graphs to capture: leave capturable=False"
         )
+    if group.get("foreach") and group.get("differentiable") and "dampening" not in group:
+        raise AssertionError("_foreach ops don't support autograd")
 
 
-def step_count() -> Value:
-    """A count of steps as PyTorch keeps it: a 0-dim float32 tensor."""
-    return wrap(np.zeros((), np.float32))
+def step_count() -> np.ndarray:
+    """A count of steps as PyTorch keeps it: 0-dim, float32 unless the default is float64."""
+    return scalar(0.0)
+
+
+def scalar(value: float) -> np.ndarray:
+    """A number of the state, 0-dim; float32 unless the default dtype is float64."""
+    return np.array(value, np.float64 if get_default_dtype() is float64 else np.float32)
 
 
 def next_step(state: dict[str, Any]) -> float:
@@ -397,7 +537,7 @@ def next_step(state: dict[str, Any]) -> float:
         state["step"] = count + 1
         return float(count + 1)
     count._array += 1
-    return float(count._array)
+    return count._array.item()
 
 
 def zeros_for(p: np.ndarray) -> np.ndarray:

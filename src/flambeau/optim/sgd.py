@@ -11,10 +11,11 @@ from ..core.value import Value, wrap
 from .optimizer import (
     Optimizer,
     Params,
+    check_fused,
     check_learning_rate,
     check_options,
-    not_differentiable,
-    number,
+    option,
+    zeros_for,
 )
 
 
@@ -32,7 +33,7 @@ class SGD(Optimizer):
         lr: float | Value = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
-        weight_decay: float = 0,
+        weight_decay: float | Value = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
@@ -47,7 +48,7 @@ class SGD(Optimizer):
         )
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        not_differentiable(differentiable, "SGD")
+        check_fused(fused, foreach, differentiable)
         super().__init__(
             params,
             {
@@ -63,29 +64,14 @@ class SGD(Optimizer):
             },
         )
 
-    def _step_one(self, p: Value, grad: Value, group: dict[str, Any]) -> None:
-        if group["momentum"] and self.state[p].get("momentum_buffer") is None:
-            # The first gradient is the buffer: no zeros to be scaled by (1 - dampening).
-            g = grad._array.copy()
-            if group["maximize"]:
-                np.negative(g, out=g)
-            if group["weight_decay"]:
-                g += group["weight_decay"] * p._array
-            self.state[p]["momentum_buffer"] = wrap(g)
-            step = g * (1 + group["momentum"]) if group["nesterov"] else g
-            p._array -= number(group["lr"]) * step
-            p.counter().bump("step")
-            return
-        super()._step_one(p, grad, group)
-
     def _start(self, p: np.ndarray, group: dict[str, Any]) -> dict[str, Any]:
-        return {}
+        return {"momentum_buffer": None} if group["momentum"] else {}
 
     def _formula(
-        self, group: dict[str, Any], state: dict[str, Any]
+        self, p: np.ndarray, group: dict[str, Any], state: dict[str, Any]
     ) -> tuple[Callable[..., None], tuple[str, ...]]:
-        lr, decay = number(group["lr"]), group["weight_decay"]
-        momentum, dampening = group["momentum"], group["dampening"]
+        lr, decay = option(group["lr"]), option(group["weight_decay"])
+        momentum, share = group["momentum"], 1 - group["dampening"]
         sign = -1.0 if group["maximize"] else 1.0
         nesterov = group["nesterov"]
 
@@ -95,7 +81,7 @@ class SGD(Optimizer):
                 g *= lr
             else:
                 g = (sign * lr) * g
-            np.subtract(p, g, out=p)
+            p -= g
 
         def with_momentum(p: np.ndarray, g: np.ndarray, b: np.ndarray) -> None:
             if sign < 0:
@@ -103,10 +89,15 @@ class SGD(Optimizer):
             if decay:
                 g = g + decay * p
             b *= momentum
-            b += g if dampening == 0 else (1 - dampening) * g
-            np.subtract(p, lr * (g + momentum * b if nesterov else b), out=p)
+            b += g if share == 1 else share * g
+            p -= lr * (g + momentum * b if nesterov else b)
 
-        return (with_momentum, ("momentum_buffer",)) if momentum else (plain, ())
+        if not momentum:
+            return plain, ()
+        if state.get("momentum_buffer") is None:
+            state["momentum_buffer"] = wrap(zeros_for(p))
+            share = 1  # the first gradient is the buffer
+        return with_momentum, ("momentum_buffer",)
 
 
 __all__ = ["SGD"]

@@ -1,0 +1,11 @@
+"""Where PyTorch keeps what it compiled: the names under which its pickles, and some programs,
+look for functions. There is nothing compiled here."""
+
+from __future__ import annotations
+
+from .._missing import missing as _missing
+from . import _nn
+
+
+def __getattr__(name: str) -> object:
+    raise _missing(__name__, name, globals())
