@@ -6,6 +6,7 @@ Source: https://docs.pytorch.org/docs/stable/optim.html
 from __future__ import annotations
 
 from .._missing import missing as _missing
+from . import lr_scheduler, swa_utils
 from ._adafactor import Adafactor
 from ._muon import Muon
 from .adadelta import Adadelta
@@ -40,6 +41,8 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "SparseAdam",
+    "lr_scheduler",
+    "swa_utils",
 ]
 
 
