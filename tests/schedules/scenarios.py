@@ -374,7 +374,9 @@ def refused(t: Any) -> Any:
             case()
             answers.append("accepted")
         except Exception as error:
-            answers.append(f"{type(error).__name__}: {str(error).strip(chr(34)).splitlines()[0][:70]}")
+            answers.append(
+                f"{type(error).__name__}: {str(error).strip(chr(34)).splitlines()[0][:70]}"
+            )
     return answers
 
 
