@@ -218,6 +218,22 @@ class Code:
         """``a * b + c``, rounded once."""
         return self.call(f"llvm.fma.{suffix(a.kind)}", a.kind, a, b, c)
 
+    def cast(self, instruction: str, value: Value, kind: str) -> Value:
+        """``value`` as another type: "fpext", "fptrunc", "sitofp", "bitcast" ..."""
+        return self.new(kind, f"{instruction} {value} to {kind}")
+
+    def wide(self, value: Value) -> Value:
+        """A float as double."""
+        return value if value.kind == "double" else self.cast("fpext", value, "double")
+
+    def narrow(self, value: Value, element: str) -> Value:
+        """A double rounded to ``element``."""
+        return value if value.kind == element else self.cast("fptrunc", value, element)
+
+    def root(self, value: Value) -> Value:
+        """The square root, correctly rounded."""
+        return self.call(f"llvm.sqrt.{suffix(value.kind)}", value.kind, value)
+
     def total(self, vector: Value) -> Value:
         """The sum of the lanes, in pairs."""
         element, lanes = split_type(vector.kind)

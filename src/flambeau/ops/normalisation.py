@@ -28,6 +28,7 @@ from ..core.value import Value
 
 ndarray = np.ndarray
 _BLOCK = 1 << 15  # elements of a block of rows: input, result and scratch stay in the cache
+_KERNEL = 1 << 14  # elements from which a compiled kernel is asked for
 _SPREAD = threads.LARGE // 2  # elements from which threads pay: each is worked on many times
 
 
@@ -61,6 +62,14 @@ def _row_means(a: ndarray, means: ndarray) -> ndarray:
     return a.dot(means)[:, None]
 
 
+def _compiled(name: str, size: int, *args: object) -> tuple | None:
+    """What the compiler's routine ``name`` makes of ``args``; None where NumPy does the work."""
+    if size < _KERNEL:
+        return None
+    routine = threads.routine(name)
+    return None if routine is None else routine(*args)
+
+
 # ---- rows: layer norm, group norm, instance norm ----------------------------------------------
 
 
@@ -69,6 +78,9 @@ def rows_forward(
 ) -> tuple[ndarray, ndarray, ndarray]:
     """(result, mean, rstd) of a matrix of rows; weight and bias belong to columns."""
     rows, n = x.shape
+    compiled = _compiled("norm_rows", x.size, x, weight, bias, eps, centred)
+    if compiled is not None:
+        return compiled
     y = np.empty(x.shape, x.dtype)
     mean = (np.empty if centred else np.zeros)((rows, 1), x.dtype)
     rstd = np.empty((rows, 1), x.dtype)
@@ -105,6 +117,10 @@ def rows_backward(
 ) -> tuple[ndarray | None, ndarray | None, ndarray | None]:
     """Gradients of x, weight and bias, each only if needed."""
     rows, n = x.shape
+    given = (g, x, mean, rstd, weight, centred, needs)
+    compiled = _compiled("norm_rows_backward", x.size, *given)
+    if compiled is not None:
+        return compiled
     dx = np.empty(x.shape, x.dtype) if needs[0] else None
     means = _means(n, x.dtype)
     step = max(1, _BLOCK // max(n, 1))

@@ -1,0 +1,100 @@
+"""Norms along rows by generated kernels: the twins of ``ops.normalisation``'s functions."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from ..core import threads
+from . import machine_code, rows_text
+from .builder import FLOATS
+from .tiles import tile
+
+ndarray = np.ndarray
+SHARED = threads.LARGE // 4  # elements from which threads pay: each is worked on several times
+_POINTER, _INDEX = ctypes.c_void_p, ctypes.c_int64
+
+
+def address(array: ndarray | None) -> int | None:
+    """Where an array begins; None, a null pointer, for none."""
+    return None if array is None else array.__array_interface__["data"][0]
+
+
+def lanes_of(element: str) -> int:
+    """Elements of one of the processor's registers."""
+    return tile(element, 1, 1).lanes
+
+
+@functools.cache
+def _forward(element: str, *variant: bool) -> Callable[..., None]:
+    types = [_POINTER] * 6 + [ctypes.c_double] + [_INDEX] * 3
+    return machine_code.load(rows_text.norm_forward(element, lanes_of(element), *variant), types)
+
+
+@functools.cache
+def _backward(
+    element: str, centred: bool, weight: bool, needs: tuple[bool, bool, bool]
+) -> Callable[..., None]:
+    text = rows_text.norm_backward(element, lanes_of(element), centred, weight, needs)
+    return machine_code.load(text, [_POINTER] * 9 + [_INDEX] * 3)
+
+
+def _spread(part: Callable[[int, int], None], rows: int, size: int) -> None:
+    if size < SHARED:
+        part(0, rows)
+    else:
+        threads.run_parts(part, rows)
+
+
+def norm_rows(
+    x: ndarray, weight: ndarray | None, bias: ndarray | None, eps: float, centred: bool
+) -> tuple[ndarray, ndarray, ndarray] | None:
+    """(result, mean, rstd) of the rows of a contiguous matrix."""
+    element = FLOATS.get(x.dtype)
+    if element is None or any(a is not None and a.dtype != x.dtype for a in (weight, bias)):
+        return None
+    rows, n = x.shape
+    y = np.empty(x.shape, x.dtype)
+    mean, rstd = np.empty((rows, 1), x.dtype), np.empty((rows, 1), x.dtype)
+    weight, bias = (None if a is None else np.ascontiguousarray(a) for a in (weight, bias))
+    kernel = _forward(element, centred, weight is not None, bias is not None)
+    given = [address(a) for a in (y, mean, rstd, x, weight, bias)]
+    _spread(lambda i, j: kernel(*given, eps, n, i, j), rows, x.size)
+    return y, mean, rstd
+
+
+def norm_rows_backward(
+    g: ndarray,
+    x: ndarray,
+    mean: ndarray,
+    rstd: ndarray,
+    weight: ndarray | None,
+    centred: bool,
+    needs: tuple[bool, bool, bool],
+) -> tuple[ndarray | None, ndarray | None, ndarray | None] | None:
+    """Gradients of x, weight and bias, each only if needed."""
+    element = FLOATS.get(x.dtype)
+    arrays = [a for a in (g, mean, rstd, weight) if a is not None]
+    if element is None or any(a.dtype != x.dtype for a in arrays):
+        return None
+    rows, n = x.shape
+    needs = tuple(map(bool, needs))
+    dx = np.empty(x.shape, x.dtype) if needs[0] else None
+    sums: list[ndarray] = []
+    g, mean, rstd = (np.ascontiguousarray(a) for a in (g, mean, rstd))
+    weight = None if weight is None else np.ascontiguousarray(weight)
+    kernel = _backward(element, centred, weight is not None, needs)
+    given = [address(a) for a in (g, x, mean, rstd, weight)]
+
+    def part(i: int, j: int) -> None:
+        own = np.zeros((4, n), x.dtype)
+        block = address(own) + 2 * n * x.dtype.itemsize
+        kernel(address(dx), address(own), address(own[1:]), *given, block, n, i, j)
+        sums.append(own)
+
+    _spread(part, rows, x.size)
+    total = functools.reduce(np.add, sums)
+    return dx, total[0] if needs[1] else None, total[1] if needs[2] else None

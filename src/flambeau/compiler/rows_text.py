@@ -1,0 +1,219 @@
+"""Passes over rows in LLVM's language, written by hand: sums, moments, and the norms.
+
+``row_rules.py`` writes such passes as rules where one dtype and one shape serve for everything; what is
+here needs sums in float64, parameters of the columns, or several results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .builder import I64, PTR, Code, Value, vector_of
+
+UNROLL = 4  # vectors of one sum: so many additions run at once
+BLOCK = 2048  # elements that are added in the dtype itself; their sums are added in float64
+ROWS = 64  # rows whose share of a sum over rows is added before it joins the others
+
+Terms = Callable[[int, Value], list[Value]]
+
+
+def row_sums(
+    code: Code,
+    element: str,
+    lanes: int,
+    start: Value | int,
+    stop: Value,
+    terms: Terms,
+    count: int = 1,
+) -> list[Value]:
+    """Sums in float64 of what ``terms(lanes, i)`` gives for the elements from ``start`` to
+    ``stop``, vectors or single ones; it may also store something."""
+    zero, nothing = code.constant(vector_of(element, lanes), 0), code.constant(element, 0)
+
+    def block(i: Value, *totals: Value) -> list[Value]:
+        end = code.smaller(i + BLOCK, stop)
+        unrolled = i + ((end - i) & -(lanes * UNROLL))
+        whole = unrolled + ((end - unrolled) & -lanes)
+
+        def many(j: Value, *sums: Value) -> list[Value]:
+            following = []
+            for u in range(UNROLL):
+                given = terms(lanes, j + u * lanes if u else j)
+                following += [s + t for s, t in zip(sums[u * count :], given, strict=False)]
+            return following
+
+        def single(j: Value, *sums: Value) -> list[Value]:
+            return [s + t for s, t in zip(sums, terms(1, j), strict=True)]
+
+        def vector(j: Value, *sums: Value) -> list[Value]:
+            return [s + t for s, t in zip(sums, terms(lanes, j), strict=True)]
+
+        sums = code.loop(i, unrolled, many, [zero] * (count * UNROLL), step=lanes * UNROLL)
+        joined = []
+        for n in range(count):
+            parts = sums[n::count]
+            joined.append((parts[0] + parts[1]) + (parts[2] + parts[3]))
+        joined = code.loop(unrolled, whole, vector, joined, step=lanes)
+        singles = code.loop(whole, end, single, [nothing] * count)
+        return [
+            t + code.wide(code.total(v)) + code.wide(s)
+            for t, v, s in zip(totals, joined, singles, strict=True)
+        ]
+
+    zeros = [code.constant("double", 0.0)] * count
+    return code.loop(start, stop, block, zeros, step=BLOCK)
+
+
+def row_pass(
+    code: Code, lanes: int, start: Value | int, stop: Value, body: Callable[[int, Value], None]
+) -> None:
+    """``body(lanes, i)`` for vectors of elements, then for the single ones that remain."""
+    start = code.lift(start, I64)
+    whole = start + ((stop - start) & -lanes)
+    code.loop(start, whole, lambda i: body(lanes, i), step=lanes)
+    code.loop(whole, stop, lambda i: body(1, i))
+
+
+def _columns(code: Code, element: str, names: list[str]) -> Callable[[str, int, Value], Value]:
+    """How to load the vector (or element) of an array at an index."""
+
+    def load(name: str, wide: int, i: Value) -> Value:
+        return code.load(vector_of(element, wide), code[name], i)
+
+    return load
+
+
+def norm_forward(element: str, lanes: int, centred: bool, weight: bool, bias: bool) -> str:
+    """``kernel(y, mean, rstd, x, weight, bias, eps, columns, start, stop)``: rows normalised.
+
+    y = (x - mean) * rstd * weight + bias, rstd = 1 / sqrt(mean((x - mean)^2) + eps).
+    """
+    names = ["y", "mean", "rstd", "x", "weight", "bias"]
+    parameters = {**dict.fromkeys(names, PTR), "eps": "double", "columns": I64}
+    code = Code("kernel", {**parameters, "start": I64, "stop": I64})
+    n = code["columns"]
+    count = code.cast("sitofp", n, "double")
+    load = _columns(code, element, names)
+
+    def row(r: Value) -> None:
+        x = code.at(code["x"], element, r * n)
+        y = code.at(code["y"], element, r * n)
+        mean = code.constant(element, 0)
+        if centred:
+            (total,) = row_sums(
+                code, element, lanes, 0, n, lambda w, i: [code.load(vector_of(element, w), x, i)]
+            )
+            mean = code.narrow(total / count, element)
+        means = {1: mean, lanes: code.splat(mean, lanes)}
+
+        def deviation(wide: int, i: Value) -> Value:
+            value = code.load(vector_of(element, wide), x, i)
+            return value - means[wide] if centred else value
+
+        def square(wide: int, i: Value) -> list[Value]:
+            d = deviation(wide, i)
+            return [d * d]
+
+        (squares,) = row_sums(code, element, lanes, 0, n, square)
+        one = code.constant("double", 1.0)
+        rstd = code.narrow(one / code.root(squares / count + code["eps"]), element)
+        scales = {1: rstd, lanes: code.splat(rstd, lanes)}
+
+        def write(wide: int, i: Value) -> None:
+            value = deviation(wide, i) * scales[wide]
+            if weight:
+                value = value * load("weight", wide, i)
+            if bias:
+                value = value + load("bias", wide, i)
+            code.store(value, y, i)
+
+        row_pass(code, lanes, 0, n, write)
+        code.store(mean, code["mean"], r)
+        code.store(rstd, code["rstd"], r)
+
+    code.loop(code["start"], code["stop"], row)
+    return code.text()
+
+
+def norm_backward(
+    element: str, lanes: int, centred: bool, weight: bool, needs: tuple[bool, bool, bool]
+) -> str:
+    """``kernel(dx, dweight, dbias, g, x, mean, rstd, weight, block, columns, start, stop)``.
+
+    dx = rstd * (gw - mean(gw) - xhat * mean(gw * xhat)) with gw = g * weight; the sums over rows
+    of g * xhat and of g are added to ``dweight`` and ``dbias``. ``block``: 2 * columns of scratch.
+    ``needs``: which of the three.
+    """
+    names = ["dx", "dweight", "dbias", "g", "x", "mean", "rstd", "weight", "block"]
+    parameters = {**dict.fromkeys(names, PTR), "columns": I64, "start": I64, "stop": I64}
+    code = Code("kernel", parameters)
+    n = code["columns"]
+    count = code.cast("sitofp", n, "double")
+    load = _columns(code, element, names)
+    shares = [
+        (total, code.at(code["block"], element, n * place), which)
+        for place, (total, which) in enumerate((("dweight", 1), ("dbias", 2)))
+        if needs[which]
+    ]
+
+    def each_share(body: Callable[[Value, Value, int, Value], None]) -> None:
+        for total, share, _ in shares:
+            row_pass(code, lanes, 0, n, lambda w, i, t=total, s=share: body(code[t], s, w, i))
+
+    def clear(total: Value, share: Value, wide: int, i: Value) -> None:
+        code.store(code.constant(vector_of(element, wide), 0), share, i)
+
+    def join(total: Value, share: Value, wide: int, i: Value) -> None:
+        kind = vector_of(element, wide)
+        code.store(code.load(kind, total, i) + code.load(kind, share, i), total, i)
+
+    def row(r: Value) -> None:
+        g = code.at(code["g"], element, r * n)
+        x = code.at(code["x"], element, r * n)
+        mean, rstd = (code.load(element, code[name], r) for name in ("mean", "rstd"))
+        means = {1: mean, lanes: code.splat(mean, lanes)}
+        scales = {1: rstd, lanes: code.splat(rstd, lanes)}
+
+        def both(wide: int, i: Value) -> tuple[Value, Value]:
+            """The gradient and the normalised value."""
+            kind = vector_of(element, wide)
+            value = code.load(kind, x, i)
+            if centred:
+                value = value - means[wide]
+            return code.load(kind, g, i), value * scales[wide]
+
+        def share(wide: int, i: Value) -> list[Value]:
+            grad, xhat = both(wide, i)
+            for _, place, which in shares:
+                term = grad * xhat if which == 1 else grad
+                code.store(code.load(term.kind, place, i) + term, place, i)
+            if not needs[0]:
+                return []
+            gw = grad * load("weight", wide, i) if weight else grad
+            return [gw * xhat, gw] if centred else [gw * xhat]
+
+        if not needs[0]:
+            row_pass(code, lanes, 0, n, share)
+            return
+        sums = row_sums(code, element, lanes, 0, n, share, 1 + centred)
+        averages = [code.narrow(s / count, element) for s in sums]
+        wides = [{1: a, lanes: code.splat(a, lanes)} for a in averages]
+        dx = code.at(code["dx"], element, r * n)
+
+        def write(wide: int, i: Value) -> None:
+            grad, xhat = both(wide, i)
+            gw = grad * load("weight", wide, i) if weight else grad
+            rest = xhat * wides[0][wide]
+            if centred:
+                rest = rest + wides[1][wide]
+            code.store((gw - rest) * scales[wide], dx, i)
+
+        row_pass(code, lanes, 0, n, write)
+
+    def rows(first: Value) -> None:
+        each_share(clear)
+        code.loop(first, code.smaller(first + ROWS, code["stop"]), row)
+        each_share(join)
+
+    code.loop(code["start"], code["stop"], rows, step=ROWS)
+    return code.text()
