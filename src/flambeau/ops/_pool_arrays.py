@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core import threads
 from ._axis_maps import WindowMap, apply_maps, part_map, taken, window_map
 from ._windows import in_parts, windows, working_dtype
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # Taps of a window up to which looking at each one is faster than one axis after the other.
 FEW_TAPS = 9
+KERNEL = 1 << 12  # elements from which a compiled kernel is asked for
 
 
 def pooled_size(
@@ -167,6 +169,11 @@ def max_pool(
     """
     sizes = x.shape[x.ndim - len(kernel) :]
     maps = _window_maps(sizes, kernel, stride, padding, dilation, ceil_mode)
+    routine = threads.routine("max_pool") if indices and x.size >= KERNEL else None
+    if routine is not None and all(m.counts.min() > 0 for m in maps if m.out):
+        compiled = routine(x, tuple(m.out for m in maps), kernel, stride, padding, dilation)
+        if compiled is not None:
+            return compiled
     inside = all(m.starts[0] == 0 and m.counts.min() == k for m, k in zip(maps, kernel) if m.out)
     if indices and inside and math.prod(kernel) <= FEW_TAPS:
         return _few_maxima(x, kernel, stride, dilation, tuple(m.out for m in maps))
@@ -352,6 +359,10 @@ def pooled_scatter(grad: np.ndarray, indices: np.ndarray, sizes: Sequence[int]) 
 
     The transpose of `pooled_gather`: the gradient of every maximum pooling.
     """
+    routine = threads.routine("pooled_scatter") if grad.size >= KERNEL else None
+    compiled = None if routine is None else routine(grad, indices, tuple(sizes))
+    if compiled is not None:
+        return compiled
     lead = grad.shape[: grad.ndim - len(sizes)]
     planes, size = math.prod(lead), math.prod(sizes)
     out = np.zeros((planes, size), grad.dtype)

@@ -1,0 +1,108 @@
+"""Maxima over windows and their gradients by generated kernels: the twins of
+``ops._pool_arrays.max_pool`` and ``pooled_scatter``."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..core import threads
+from . import machine_code, pool_text
+from .builder import FLOATS
+from .rows_kernels import SHARED, address, lanes_of
+
+ndarray = np.ndarray
+TAPS = 25  # of a window that are written out
+_POINTER, _INDEX = ctypes.c_void_p, ctypes.c_int64
+
+
+@functools.cache
+def _maximum(element: str, kernel: tuple[int, int, int], stride_w: int) -> Callable[..., None]:
+    text = pool_text.maximum(element, lanes_of(element), kernel, stride_w)
+    return machine_code.load(text, [_POINTER] * 4 + [_INDEX] * 2)
+
+
+@functools.cache
+def _scatter(element: str) -> Callable[..., None]:
+    return machine_code.load(pool_text.scatter(element), [_POINTER] * 4 + [_INDEX] * 4)
+
+
+def _three(values: Sequence[int], filler: int) -> tuple[int, int, int]:
+    return (*(filler,) * (3 - len(values)), *values)
+
+
+@functools.lru_cache(maxsize=256)
+def _table(
+    sizes: tuple[int, ...],
+    outs: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    lanes: int,
+) -> ndarray:
+    n, m, k, s, p, d = (v[-1] for v in (sizes, outs, kernel, stride, padding, dilation))
+    low = min(-(-p // s), m)
+    high = max(low, min((n - 1 - d * (k - 1) + p) // s + 1, m))
+    # a vector of windows reads 2 * lanes elements from each tap on where the stride is 2
+    vectors = max(low, min(high, (n - d * (k - 1) + p - s * lanes) // s + lanes))
+    threes = [_three(sizes, 1), _three(outs, 1), _three(stride, 1), _three(padding, 0)]
+    threes.append(_three(dilation, 1))
+    return np.array([v for three in threes for v in three] + [low, high, vectors], np.int64)
+
+
+def max_pool(
+    x: ndarray,
+    outs: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[ndarray, ndarray] | None:
+    """(maxima, positions) over windows of the last axes of x, ``outs`` of them, none of them empty;
+    None for a dtype or a window that has no kernel."""
+    element = FLOATS.get(x.dtype)
+    dims = len(kernel)
+    sizes = x.shape[x.ndim - dims :]
+    if element is None or dims > 3 or math.prod(kernel) > TAPS or math.prod(sizes) >= 1 << 31:
+        return None
+    x = np.ascontiguousarray(x)
+    lead = x.shape[: x.ndim - dims]
+    best = np.empty((*lead, *outs), x.dtype)
+    where = np.empty(best.shape, np.int64)
+    quick = stride[-1] if stride[-1] in (1, 2) and dilation[-1] == 1 else 0
+    run = _maximum(element, _three(kernel, 1), quick)
+    given = map(tuple, (sizes, outs, kernel, stride, padding, dilation))
+    table = _table(*given, lanes_of(element))
+    pointers = [address(a) for a in (best, where, x, table)]
+    _spread(lambda i, j: run(*pointers, i, j), math.prod(lead), x.size)
+    return best, where
+
+
+def pooled_scatter(grad: ndarray, indices: ndarray, sizes: tuple[int, ...]) -> ndarray | None:
+    """Zeros (*lead, *sizes) with each of ``grad`` added where ``indices`` says, plane by plane; None
+    for a dtype without a kernel, and where an index is outside."""
+    element = FLOATS.get(grad.dtype)
+    if element is None or indices.dtype != np.int64:
+        return None
+    grad, indices = np.ascontiguousarray(grad), np.ascontiguousarray(indices)
+    lead = grad.shape[: grad.ndim - len(sizes)]
+    out = np.empty((*lead, *sizes), grad.dtype)
+    bad = np.zeros(1, np.int64)
+    planes, size = math.prod(lead), math.prod(sizes)
+    run = _scatter(element)
+    pointers = [address(a) for a in (out, bad, grad, indices)]
+    count = grad.size // planes
+    _spread(lambda i, j: run(*pointers, size, count, i, j), planes, out.size)
+    return None if bad[0] else out
+
+
+def _spread(part: Callable[[int, int], None], planes: int, size: int) -> None:
+    if size < SHARED:
+        part(0, planes)
+    else:
+        threads.run_parts(part, planes)
