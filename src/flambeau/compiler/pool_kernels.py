@@ -84,8 +84,8 @@ def max_pool(
 
 
 def pooled_scatter(grad: ndarray, indices: ndarray, sizes: tuple[int, ...]) -> ndarray | None:
-    """Zeros (*lead, *sizes) with each of ``grad`` added where ``indices`` says, plane by plane; None
-    for a dtype without a kernel, and where an index is outside."""
+    """Zeros (*lead, *sizes) with each of ``grad`` added where ``indices`` says, plane by plane;
+    None for a dtype without a kernel, and where an index is outside."""
     element = FLOATS.get(grad.dtype)
     if element is None or indices.dtype != np.int64:
         return None

@@ -18,6 +18,8 @@ ROUTINES: dict[str, Callable] = {
     "convolve_weight_gradient": conv_kernels.convolve_weight_gradient,
     "max_pool": pool_kernels.max_pool,
     "pooled_scatter": pool_kernels.pooled_scatter,
+    "row_sums": rows_kernels.row_sums,
+    "row_moments": rows_kernels.row_moments,
     "norm_rows": rows_kernels.norm_rows,
     "norm_rows_backward": rows_kernels.norm_rows_backward,
 }

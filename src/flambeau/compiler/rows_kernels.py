@@ -1,4 +1,5 @@
-"""Norms along rows by generated kernels: the twins of ``ops.normalisation``'s functions."""
+"""Sums, moments and norms along rows by generated kernels: the twins of functions of
+``ops._reduce``, ``ops.moments`` and ``ops.normalisation``."""
 
 from __future__ import annotations
 
@@ -40,6 +41,43 @@ def _backward(
 ) -> Callable[..., None]:
     text = rows_text.norm_backward(element, lanes_of(element), centred, weight, needs)
     return machine_code.load(text, [_POINTER] * 9 + [_INDEX] * 3)
+
+
+@functools.cache
+def _sums(element: str) -> Callable[..., None]:
+    text = rows_text.sums(element, lanes_of(element))
+    return machine_code.load(text, [_POINTER] * 2 + [_INDEX] * 3)
+
+
+@functools.cache
+def _moments(element: str) -> Callable[..., None]:
+    text = rows_text.moments(element, lanes_of(element))
+    return machine_code.load(text, [_POINTER] * 3 + [_INDEX] * 3)
+
+
+def row_sums(a: ndarray) -> ndarray | None:
+    """The sum of each row of a contiguous floating matrix."""
+    element = FLOATS.get(a.dtype)
+    if element is None:
+        return None
+    rows, n = a.shape
+    out = np.empty(rows, a.dtype)
+    kernel, to, source = _sums(element), address(out), address(a)
+    _spread(lambda i, j: kernel(to, source, n, i, j), rows, a.size)
+    return out
+
+
+def row_moments(a: ndarray) -> tuple[ndarray, ndarray] | None:
+    """Mean and sum of squared deviations of each row of a contiguous matrix, in float64."""
+    element = FLOATS.get(a.dtype)
+    if element is None:
+        return None
+    rows, n = a.shape
+    mean, squares = np.empty(rows), np.empty(rows)
+    kernel = _moments(element)
+    given = [address(x) for x in (mean, squares, a)]
+    _spread(lambda i, j: kernel(*given, n, i, j), rows, a.size)
+    return mean, squares
 
 
 def _spread(part: Callable[[int, int], None], rows: int, size: int) -> None:

@@ -1,7 +1,7 @@
 """Passes over rows in LLVM's language, written by hand: sums, moments, and the norms.
 
-``row_rules.py`` writes such passes as rules where one dtype and one shape serve for everything; what is
-here needs sums in float64, parameters of the columns, or several results.
+``row_rules.py`` writes such passes as rules where one dtype and one shape serve for everything;
+what is here needs sums in float64, parameters of the columns, or several results.
 """
 
 from __future__ import annotations
@@ -81,6 +81,51 @@ def _columns(code: Code, element: str, names: list[str]) -> Callable[[str, int, 
         return code.load(vector_of(element, wide), code[name], i)
 
     return load
+
+
+def sums(element: str, lanes: int) -> str:
+    """``kernel(out, x, columns, start, stop)``: the sum of each row, rounded once."""
+    code = Code("kernel", {"out": PTR, "x": PTR, "columns": I64, "start": I64, "stop": I64})
+    n = code["columns"]
+
+    def row(r: Value) -> None:
+        x = code.at(code["x"], element, r * n)
+        (total,) = row_sums(
+            code, element, lanes, 0, n, lambda w, i: [code.load(vector_of(element, w), x, i)]
+        )
+        code.store(code.narrow(total, element), code["out"], r)
+
+    code.loop(code["start"], code["stop"], row)
+    return code.text()
+
+
+def moments(element: str, lanes: int) -> str:
+    """``kernel(mean, squares, x, columns, start, stop)``: mean and sum of squared deviations of
+    each row, in float64. Deviations are taken from the rounded mean, and what that left
+    out is put right: sum((x - m)^2) - sum(x - m)^2 / n."""
+    parameters = {"mean": PTR, "squares": PTR, "x": PTR, "columns": I64}
+    code = Code("kernel", {**parameters, "start": I64, "stop": I64})
+    n = code["columns"]
+    count = code.cast("sitofp", n, "double")
+
+    def row(r: Value) -> None:
+        x = code.at(code["x"], element, r * n)
+        (total,) = row_sums(
+            code, element, lanes, 0, n, lambda w, i: [code.load(vector_of(element, w), x, i)]
+        )
+        rough = code.narrow(total / count, element)
+        means = {1: rough, lanes: code.splat(rough, lanes)}
+
+        def deviations(wide: int, i: Value) -> list[Value]:
+            d = code.load(vector_of(element, wide), x, i) - means[wide]
+            return [d, d * d]
+
+        rest, squares = row_sums(code, element, lanes, 0, n, deviations, 2)
+        code.store(code.wide(rough) + rest / count, code["mean"], r)
+        code.store(squares - rest * rest / count, code["squares"], r)
+
+    code.loop(code["start"], code["stop"], row)
+    return code.text()
 
 
 def norm_forward(element: str, lanes: int, centred: bool, weight: bool, bias: bool) -> str:

@@ -235,9 +235,19 @@ def _lines_total(a: np.ndarray, work: np.dtype) -> np.ndarray:
 
 
 def _rows_by_blas(a: np.ndarray) -> np.ndarray:
-    """The sum of each row of a floating matrix: its product with ones, which BLAS does with
-    vectors and threads, in pieces that keep the rounding error of pairwise addition."""
+    """The sum of each row of a floating matrix: by a compiled kernel, or its product with ones,
+    which BLAS does with vectors and threads, in pieces that keep the rounding error of pairwise
+    addition."""
     outer, terms = a.shape
+    routine = threads.routine("row_sums") if a.size >= threads.LARGE else None
+    if routine is not None and outer == 1:
+        whole = terms - terms % _LINE
+        partial = routine(a[0, :whole].reshape(-1, _LINE))
+        if partial is not None:
+            return (add(partial, 0, np.float64, None, True) + add(a[0, whole:])).astype(a.dtype)
+    compiled = None if routine is None else routine(a)
+    if compiled is not None:
+        return compiled
     ones = _ONES[a.dtype]
     if outer == 1 and terms >= _LINE:  # partial sums are many, and their errors average out
         whole = terms - terms % _LINE

@@ -13,6 +13,7 @@ import warnings
 import numpy as np
 
 from .. import _dtypes
+from ..core import threads
 from ..core.op import define
 from ..core.value import Value
 from ._reduce import Dims, add, lines, reduced_dims, reduction, restored, spread_parts, total
@@ -40,8 +41,13 @@ def _column_moments(a: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> Non
 def _row_moments(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and sum of squared deviations of each row, of at most ``_LINE`` terms, in float64.
 
-    The sums are dot products, which BLAS computes with vectors and, so short, in this thread.
+    Without a compiler the sums are dot products, which BLAS computes with vectors and, so short,
+    in this thread.
     """
+    routine = threads.routine("row_moments") if a.size >= threads.LARGE else None
+    compiled = None if routine is None else routine(a)
+    if compiled is not None:
+        return compiled
     count, n = a.shape
     mean, squares = np.empty(count), np.empty(count)
     ones = np.ones(n, a.dtype)
