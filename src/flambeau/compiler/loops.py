@@ -21,6 +21,7 @@ from .scalar import (
     INT16,
     INT32,
     INT64,
+    UINT8,
     Scalar,
     input,
     ordered,
@@ -29,7 +30,7 @@ from .scalar import (
 VECTOR_BYTES = 128  # of the widest operand: two to four registers, so that latencies overlap
 
 _LLVM = {FLOAT32: "float", FLOAT64: "double", INT32: "i32", INT64: "i64", BOOL: "i1",
-         FLOAT16: "half", INT16: "i16"}  # fmt: skip
+         FLOAT16: "half", INT16: "i16", UINT8: "i8"}  # fmt: skip
 _SUFFIX = {FLOAT32: "f32", FLOAT64: "f64"}
 _FLOATING = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
 _INTEGRAL = {"add": "add", "subtract": "sub", "multiply": "mul", "and": "and", "or": "or",
@@ -41,11 +42,13 @@ _CAST = {"bits": "bitcast", "from_bits": "bitcast", "to_float": "sitofp", "widen
          "narrow": "fptrunc", "extend": "zext", "truncate": "trunc"}  # fmt: skip
 
 
-def _type(dtype: np.dtype, lanes: int) -> str:
+def llvm_type(dtype: np.dtype, lanes: int) -> str:
+    """LLVM's type for ``lanes`` elements."""
     return _LLVM[dtype] if lanes == 1 else f"<{lanes} x {_LLVM[dtype]}>"
 
 
-def _literal(node: Scalar, lanes: int) -> str:
+def literal(node: Scalar, lanes: int) -> str:
+    """A constant."""
     if node.dtype.kind == "f":  # LLVM writes floats of either width as the bits of a double
         text = f"0x{struct.unpack('<Q', struct.pack('<d', node.value))[0]:016X}"
     else:
@@ -53,11 +56,11 @@ def _literal(node: Scalar, lanes: int) -> str:
     return text if lanes == 1 else f"splat ({_LLVM[node.dtype]} {text})"
 
 
-def _instruction(node: Scalar, names: Sequence[str], lanes: int) -> str:
+def instruction(node: Scalar, names: Sequence[str], lanes: int) -> str:
     """The right-hand side of ``%v = ...`` for one operation."""
-    own = _type(node.dtype, lanes)
+    own = llvm_type(node.dtype, lanes)
     first = node.operands[0].dtype
-    of = _type(first, lanes)
+    of = llvm_type(first, lanes)
     name = node.operation
     if name in _INTRINSIC:
         suffix = _SUFFIX[node.dtype] if lanes == 1 else f"v{lanes}{_SUFFIX[node.dtype]}"
@@ -68,14 +71,29 @@ def _instruction(node: Scalar, names: Sequence[str], lanes: int) -> str:
     if name == "is_nan":
         return f"fcmp uno {of} {names[0]}, {names[0]}"
     if name == "select":
-        condition = _type(BOOL, lanes)
+        condition = llvm_type(BOOL, lanes)
         return f"select {condition} {names[0]}, {own} {names[1]}, {own} {names[2]}"
     if name == "negate":
         return f"fneg {own} {names[0]}"
+    if name == "convert":
+        return f"{_conversion(first, node.dtype)} {of} {names[0]} to {own}"
     if name in _CAST:
         return f"{_CAST[name]} {of} {names[0]} to {own}"
     table = _FLOATING if node.dtype.kind == "f" else _INTEGRAL
     return f"{table[name]} {own} {names[0]}, {names[1]}"
+
+
+def _conversion(source: np.dtype, target: np.dtype) -> str:
+    """LLVM's instruction for the scalar language's "convert"."""
+    unsigned = source.kind in "bu"
+    if source.kind == "f":
+        return "fpext" if target.itemsize > source.itemsize else "fptrunc"
+    if target.kind == "f":
+        return "uitofp" if unsigned else "sitofp"
+    bits = {BOOL: 1}
+    if bits.get(target, 8 * target.itemsize) < bits.get(source, 8 * source.itemsize):
+        return "trunc"
+    return "zext" if unsigned else "sext"
 
 
 def _computed(
@@ -90,9 +108,9 @@ def _computed(
     names: dict[int, str] = {}
     for number, node in enumerate(ordered(root)):
         name = f"{prefix}{number}"
-        own = _type(node.dtype, lanes)
+        own = llvm_type(node.dtype, lanes)
         if node.operation == "constant":
-            name = _literal(node, lanes)
+            name = literal(node, lanes)
         elif node.operation == "reduced":
             name = leaves[node.operation, node.value]
         elif node.operation == "input":
@@ -102,7 +120,7 @@ def _computed(
             lines.append(f"{name} = load {own}, ptr {name}p, align {node.dtype.itemsize}")
         else:
             operands = [names[id(a)] for a in node.operands]
-            lines.append(f"{name} = {_instruction(node, operands, lanes)}")
+            lines.append(f"{name} = {instruction(node, operands, lanes)}")
         names[id(node)] = name
     return lines, names[id(root)]
 
@@ -111,7 +129,7 @@ def _stored(
     result: str, dtype: np.dtype, lanes: int, prefix: str, pointer: str, index: str
 ) -> Iterator[str]:
     """The instructions that write ``result`` at ``index``."""
-    own, element = _type(dtype, lanes), _LLVM[dtype]
+    own, element = llvm_type(dtype, lanes), _LLVM[dtype]
     if dtype == BOOL:  # NumPy keeps a bool in a byte
         yield f"{prefix}byte = zext {own} {result} to {own.replace('i1', 'i8')}"
         result, own, element = f"{prefix}byte", own.replace("i1", "i8"), "i8"
@@ -246,14 +264,14 @@ def _pass(
     leaves = {("input", place): f"%row{place}" for place in range(count)}
     leaves["input", OUT] = "%row_out"
     leaves |= {("reduced", number): value for number, value in enumerate(reduced)}
-    own, index, prefix = _type(term.dtype, lanes), f"%{name}_i", f"%{name}_"
+    own, index, prefix = llvm_type(term.dtype, lanes), f"%{name}_i", f"%{name}_"
     lines, value = _computed(term, lanes, prefix, leaves, index)
     yield from lines
     if kind == "sum":
         yield f"%{name}_new = fadd {own} %{name}_sum, {value}"
     elif kind == "maximum":
         yield f"%{name}_more_than = fcmp ogt {own} {value}, %{name}_sum"
-        condition = f"{_type(BOOL, lanes)} %{name}_more_than"
+        condition = f"{llvm_type(BOOL, lanes)} %{name}_more_than"
         yield f"%{name}_new = select {condition}, {own} {value}, {own} %{name}_sum"
     if keep:
         yield from _stored(value, term.dtype, lanes, prefix, "%row_out", index)
@@ -265,7 +283,7 @@ def rows(rule: Callable[..., None], dtype: np.dtype, count: int) -> str:
     row = Row(dtype)
     rule(row, *[input(place, dtype) for place in range(count)])
     lanes, element = VECTOR_BYTES // dtype.itemsize, _LLVM[dtype]
-    vector, suffix = _type(dtype, lanes), f"v{lanes}{_SUFFIX[dtype]}"
+    vector, suffix = llvm_type(dtype, lanes), f"v{lanes}{_SUFFIX[dtype]}"
     blocks: list[str] = []
     sums: list[str] = []  # the names of the results of the passes so far
     for number, (kind, term, keep) in enumerate(row.passes):

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from .. import _optional
+from .. import _optional, _system
 
 _engines: list[object] = []  # they own the code: kept for as long as the process runs
 
@@ -62,6 +62,33 @@ def load(text: str, types: Sequence[type]) -> Callable[..., None]:
     engine.finalize_object()
     _engines.append(engine)
     return ctypes.CFUNCTYPE(None, *types)(engine.get_function_address("kernel"))
+
+
+class Code:
+    """Several functions of one text, with the stack's variables put into registers first."""
+
+    def __init__(self, text: str) -> None:
+        llvm = _llvm()
+        integer = "i64"
+        blas = _system.blas()
+        if blas is not None:
+            integer = "i64" if blas.suffix else "i32"
+            for name in ("sgemm", "dgemm"):
+                address = ctypes.cast(blas.function(f"cblas_{name}"), ctypes.c_void_p).value
+                llvm.add_symbol(f"flambeau_{name}", address)
+        self.text = text.replace("INT", integer)
+        module = _module(self.text)
+        builder = llvm.create_pass_builder(_target(), llvm.create_pipeline_tuning_options())
+        passes = llvm.create_new_module_pass_manager()
+        passes.add_sroa_pass()
+        passes.run(module, builder)
+        self.engine = llvm.create_mcjit_compiler(module, _target())
+        self.engine.finalize_object()
+        _engines.append(self.engine)
+
+    def function(self, name: str, types: Sequence[type]) -> Callable[..., None]:
+        """The function ``name``, with arguments of the ctypes ``types``; it runs without the GIL."""
+        return ctypes.CFUNCTYPE(None, *types)(self.engine.get_function_address(name))
 
 
 def assembly(text: str) -> str:

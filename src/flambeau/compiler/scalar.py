@@ -3,14 +3,16 @@
 A rule is a Python function over ``Scalar``s; calling it builds an expression. The whole language:
 
     expression := input(i) | constant | operation(expression, ...)
-    dtype      := float32 | float64 | int32 | int64 | bool; for memory also float16 | int16
+    dtype      := float32 | float64 | int32 | int64 | bool; for memory also float16 | int16 | uint8
+    in kernels    reduced(s), number(k), iota(d), gather(k, index): see ``kernel``
     arithmetic    + - * /  negate  absolute  sqrt  fma(a, b, c) = a * b + c, rounded once
                   copysign(a, b) = |a| with the sign of b         (+ - * of integers wrap around)
     comparison    < <= > >= equal: ordered, so False where an operand is nan; is_nan
     choice        select(condition, yes, no): both are computed
     bits          & | ^ of integers and bools; shift_left, shift_right (fills with the sign bit)
                   bits(x): the integer of the same bits; from_bits(i): the way back
-    conversion    to_float(i): exact where the integer is small enough
+    conversion    to_float(i): exact where the integer is small enough; convert(x, dtype): between
+                  any two of the computing dtypes but from a float to an integer
                   widen, narrow: from 16 bits (float16, or bfloat16 as int16) to float32 and back
 
 Nothing here is undefined for any input: there is no conversion of floats to integers (adding
@@ -26,7 +28,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-FLOAT16, INT16 = np.dtype(np.float16), np.dtype(np.int16)
+FLOAT16, INT16, UINT8 = np.dtype(np.float16), np.dtype(np.int16), np.dtype(np.uint8)
 INT32, INT64, BOOL = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
 _INTEGER_OF = {FLOAT32: INT32, FLOAT64: INT64}
 _FLOAT_OF = {INT32: FLOAT32, INT64: FLOAT64}
@@ -204,6 +206,77 @@ def widen(a: Scalar) -> Scalar:
     return from_bits(shift_left(Scalar("extend", INT32, (a,)), 16))
 
 
+def convert(a: Scalar, dtype: np.dtype) -> Scalar:
+    """``a`` as another dtype: numbers rounded to nearest, integers wrapped, bools 0 and 1.
+
+    TypeError from a float to an integer, which is not defined for all floats.
+    """
+    if a.dtype == dtype:
+        return a
+    if a.operation == "constant" and not (a.dtype.kind == "f" and dtype.kind in "iu"):
+        return constant(a.value, dtype)
+    if dtype == BOOL:
+        return not_equal(a, 0)
+    if a.dtype.kind == "f" and dtype.kind != "f":
+        raise TypeError(f"there is no conversion of {a.dtype} to {dtype} in the scalar language")
+    return Scalar("convert", dtype, (a,))
+
+
+def not_equal(a: Scalar, b: Scalar | Number) -> Scalar:
+    """Whether a != b; True for nan."""
+    return Scalar("xor", BOOL, _lift(equal(a, b), constant(True, BOOL)))
+
+
+def logical_not(a: Scalar) -> Scalar:
+    """The other bool."""
+    return Scalar("xor", BOOL, _lift(a, constant(True, BOOL)))
+
+
+def maximum(a: Scalar, b: Scalar | Number) -> Scalar:
+    """The larger one; nan where either is nan."""
+    a, b = _lift(a, b)
+    return select((a > b) | is_nan(a) if a.dtype.kind == "f" else a > b, a, b)
+
+
+def minimum(a: Scalar, b: Scalar | Number) -> Scalar:
+    """The smaller one; nan where either is nan."""
+    a, b = _lift(a, b)
+    return select((a < b) | is_nan(a) if a.dtype.kind == "f" else a < b, a, b)
+
+
+def reduced(slot: int, dtype: np.dtype) -> Scalar:
+    """The row value in ``slot``."""
+    return Scalar("reduced", dtype, (), slot)
+
+
+def number(place: int) -> Scalar:
+    """The number, a float64, that comes with each run of a program at ``place``."""
+    return Scalar("number", FLOAT64, (), place)
+
+
+def iota(dim: int) -> Scalar:
+    """The index along dimension ``dim`` of the loops, an int64."""
+    return Scalar("iota", INT64, (), dim)
+
+
+def gather(load: int, dtype: np.dtype, index: Scalar) -> Scalar:
+    """The element of load number ``load``, moved on by ``index`` times its step."""
+    return Scalar("gather", dtype, (index,), load)
+
+
+def substituted(root: Scalar, leaf: Callable[[Scalar], Scalar | None]) -> Scalar:
+    """``root`` with each node for which ``leaf`` returns something replaced by that."""
+    done: dict[int, Scalar] = {}
+    for node in ordered(root):
+        new = leaf(node)
+        if new is None:
+            operands = tuple([done[id(a)] for a in node.operands])
+            same = all(a is b for a, b in zip(operands, node.operands))
+            new = node if same else Scalar(node.operation, node.dtype, operands, node.value)
+        done[id(node)] = new
+    return done[id(root)]
+
+
 def narrow(a: Scalar, dtype: np.dtype) -> Scalar:
     """A float32 rounded to nearest, ties to even: ``widen`` the other way."""
     if dtype == FLOAT16:
@@ -267,7 +340,7 @@ _MEANING: dict[str, Callable[..., np.ndarray]] = {
     "narrow": lambda a: a.astype(FLOAT16),
     "extend": lambda a: a.view(np.uint16).astype(INT32),
     "truncate": lambda a: a.astype(INT16),
-}
+}  # "convert" is NumPy's astype: ``evaluate`` gives every result its node's dtype
 
 
 def evaluate(root: Scalar, inputs: Sequence[np.ndarray | float]) -> np.ndarray:
@@ -280,6 +353,11 @@ def evaluate(root: Scalar, inputs: Sequence[np.ndarray | float]) -> np.ndarray:
             elif node.operation == "constant":
                 value = np.asarray(node.value, node.dtype)
             else:
-                value = _MEANING[node.operation](*[values[id(a)] for a in node.operands])
+                operands = [values[id(a)] for a in node.operands]
+                value = (
+                    operands[0].astype(node.dtype)
+                    if node.operation == "convert"
+                    else _MEANING[node.operation](*operands)
+                )
             values[id(node)] = np.asarray(value, node.dtype)
     return values[id(root)]

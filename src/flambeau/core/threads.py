@@ -116,6 +116,16 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
         raise failed
 
 
+def run_together(part: Callable[[int, int], None], count: int) -> None:
+    """``part(k, k + 1)`` for each k in range(count), each on a thread of its own, all at once: they
+    may wait for each other."""
+    with _together:
+        run_parts(part, count, 1)
+
+
+_together = threading.Lock()
+
+
 def spread(
     forward: Callable[..., np.ndarray], dtype: np.dtype, *operands: np.ndarray | float
 ) -> np.ndarray:

@@ -1,0 +1,159 @@
+"""The loop language: what one kernel computes.
+
+    kernel := rows(sizes) cols(sizes) loads passes
+    pass   := reduction* store*                   one walk over the columns of a row
+    load   := Load(buffer, strides, offset)       an element of a buffer, by row and column indices
+    store  := Store(buffer, strides, offset, term, add)
+
+    for each row (rows are independent of each other, and shared out among threads):
+        lets: row values that follow from the passes before
+        for each pass, in order:
+            for each column: the terms of its reductions and stores
+            its reductions have a value now, the same for the whole row
+        stores of row values
+
+Terms are scalar expressions (``scalar``) whose leaves are ``input(k)``: load number k at this row and
+column; ``reduced(s)``: the row value in slot s; ``gather(k)``: load k moved on by an integer times a
+stride; ``number(k)``: a number that comes with each run; ``iota(d)``: the index along dimension d.
+A store that adds sums over the rows: its strides along rows are 0, and every thread has a buffer of
+its own, which the program adds up. ``verify`` checks all of this; ``python_source`` shows a kernel
+as a Python function, which can be run and stepped through.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .scalar import Scalar, ordered
+
+#: What a reduction starts with.
+IDENTITY = {"sum": 0.0, "maximum": -math.inf, "minimum": math.inf}
+
+
+@dataclass(eq=False, slots=True)
+class Load:
+    """An element of ``buffer``: at ``offset`` plus each index times its stride, in elements.
+    ``step`` is the stride of a gather's own index."""
+
+    buffer: int
+    dtype: np.dtype
+    strides: tuple[int, ...]
+    offset: int
+    step: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Store:
+    """``term`` goes to ``buffer``; ``add``: it is added to what is there (a sum over rows).
+    A row value (``row``) is stored once for each row."""
+
+    buffer: int
+    strides: tuple[int, ...]
+    offset: int
+    term: Scalar
+    add: bool = False
+    row: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Reduction:
+    """``kind`` (sum, maximum, minimum) of ``term`` over the columns, into ``slot``."""
+
+    slot: int
+    kind: str
+    term: Scalar
+
+
+@dataclass(eq=False, slots=True)
+class Pass:
+    """One walk over the columns; before it, ``lets`` (slot, term) are computed for the row."""
+
+    lets: list[tuple[int, Scalar]] = field(default_factory=list)
+    reductions: list[Reduction] = field(default_factory=list)
+    stores: list[Store] = field(default_factory=list)
+
+
+@dataclass(eq=False, slots=True)
+class Kernel:
+    """See the head of this file. ``buffers``: the dtype of each; ``slots``: of each row value.
+    ``name`` says for people what it does."""
+
+    rows: tuple[int, ...]
+    cols: tuple[int, ...]
+    buffers: list[np.dtype]
+    loads: list[Load]
+    passes: list[Pass]
+    slots: list[np.dtype]
+    name: str = ""
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return math.prod(self.rows)
+
+    @property
+    def col_count(self) -> int:
+        """How many columns a row has."""
+        return math.prod(self.cols)
+
+    def terms(self) -> Iterator[Scalar]:
+        """All terms, in the order of computation."""
+        for p in self.passes:
+            yield from (term for _, term in p.lets)
+            yield from (r.term for r in p.reductions)
+            yield from (s.term for s in p.stores)
+
+    def varies(self, term: Scalar) -> bool:
+        """Whether ``term`` differs from column to column."""
+        first = len(self.rows)
+        for node in ordered(term):
+            if node.operation in ("input", "gather"):
+                if any(s for s, n in zip(self.loads[node.value].strides[first:], self.cols)):
+                    return True
+            elif node.operation == "iota" and node.value >= first:
+                return True
+        return False
+
+
+def verify(kernel: Kernel) -> None:
+    """ValueError where ``kernel`` is not a sentence of the language."""
+    dims = len(kernel.rows) + len(kernel.cols)
+    for number, load in enumerate(kernel.loads):
+        if not 0 <= load.buffer < len(kernel.buffers):
+            raise ValueError(f"load {number} is of buffer {load.buffer}, which is not there")
+        if load.dtype != kernel.buffers[load.buffer] or len(load.strides) != dims:
+            raise ValueError(f"load {number} does not fit its buffer or the loops")
+    known: set[int] = set()
+    for number, p in enumerate(kernel.passes):
+        for slot, term in p.lets:
+            _verify_term(kernel, term, known, f"let of slot {slot}", dims)
+            if kernel.varies(term):
+                raise ValueError(f"slot {slot} differs from column to column")
+            known.add(slot)
+        for r in p.reductions:
+            if r.kind not in IDENTITY or r.term.dtype != kernel.slots[r.slot]:
+                raise ValueError(f"pass {number}: the reduction into slot {r.slot} is malformed")
+            _verify_term(kernel, r.term, known, f"reduction {r.slot}", dims)
+        for s in p.stores:
+            if len(s.strides) != dims or s.term.dtype != kernel.buffers[s.buffer]:
+                raise ValueError(f"pass {number}: a store does not fit buffer {s.buffer}")
+            if s.add and any(s.strides[: len(kernel.rows)]):
+                raise ValueError(f"pass {number}: a sum over rows moves from row to row")
+            after = known | {r.slot for r in p.reductions} if s.row else known
+            _verify_term(kernel, s.term, after, f"store to buffer {s.buffer}", dims)
+        known |= {r.slot for r in p.reductions}
+
+
+def _verify_term(kernel: Kernel, term: Scalar, known: set[int], where: str, dims: int) -> None:
+    for node in ordered(term):
+        name = node.operation
+        if name in ("input", "gather") and not 0 <= node.value < len(kernel.loads):
+            raise ValueError(f"{where}: there is no load {node.value}")
+        if name == "reduced" and node.value not in known:
+            raise ValueError(f"{where}: slot {node.value} has no value yet")
+        if name == "iota" and not 0 <= node.value < dims:
+            raise ValueError(f"{where}: there is no dimension {node.value}")

@@ -1,0 +1,473 @@
+"""From a captured graph to arrays as formulas: each operation by its rule.
+
+``lowered(graph)`` goes through the nodes in order and says for every Var where its elements are: a
+``Read``. A view is a read with other strides. An operation with a rule (``lowering_rules``) becomes
+maps, reductions and products; one without a rule stays a call of its NumPy meaning, whose results
+are leaves: memory that the call fills. ``Lazy`` is the notation that rules are written in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import scalar
+from .arrays import (
+    Array,
+    Joined,
+    Leaf,
+    Map,
+    Product,
+    Read,
+    Reduce,
+    Split,
+    Tangled,
+    located,
+    row_major,
+)
+from .graph import Call, Copy, Graph, Node, Put, Update, Var, View
+from .products_code import matrix_layout
+from .scalar import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, Scalar
+
+#: dtypes that kernels compute with, or move.
+COMPUTED = {FLOAT32, FLOAT64, INT64, INT32, BOOL, UINT8}
+
+
+class Refused(Exception):
+    """This rule does not cover this case: the operation is called instead."""
+
+
+def compute_dtype(dtype: np.dtype) -> np.dtype:
+    """What elements of ``dtype`` are computed in; Refused for dtypes that kernels do not know."""
+    if dtype in COMPUTED:
+        return dtype
+    if dtype == np.float16 or dtype.name == "bfloat16":
+        return FLOAT32
+    raise Refused(f"kernels do not know {dtype}")
+
+
+def is_narrow(dtype: np.dtype) -> bool:
+    """Whether results of ``dtype`` are computed in float32 and rounded."""
+    return dtype.itemsize == 2 and dtype.kind not in "iu"
+
+
+def strides_as(shape: Sequence[int], strides: Sequence[int], own: Sequence[int]) -> tuple[int, ...]:
+    """``strides`` over ``own`` for an operand that broadcasts to ``shape``."""
+    lead = len(shape) - len(own)
+    return (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(own, strides))
+
+
+@dataclass(eq=False, slots=True)
+class Lazy:
+    """Elements of an array in a ``shape``; infix arithmetic makes maps."""
+
+    read: Read
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the elements."""
+        return self.read.array.dtype
+
+    @property
+    def size(self) -> int:
+        """The count of elements."""
+        return math.prod(self.shape)
+
+    def reshaped(self, shape: Sequence[int]) -> Lazy:
+        """The same elements, in row-major order, in another shape."""
+        shape = tuple(shape)
+        return self if shape == self.shape else view(dense(self), shape, row_major(shape))
+
+    def __add__(self, other: Lazy | float) -> Lazy:
+        return mapped(lambda a, b: a + b, self, other)
+
+    def __radd__(self, other: float) -> Lazy:
+        return mapped(lambda a, b: b + a, self, other)
+
+    def __sub__(self, other: Lazy | float) -> Lazy:
+        return mapped(lambda a, b: a - b, self, other)
+
+    def __rsub__(self, other: float) -> Lazy:
+        return mapped(lambda a, b: b - a, self, other)
+
+    def __mul__(self, other: Lazy | float) -> Lazy:
+        return mapped(lambda a, b: a * b, self, other)
+
+    def __rmul__(self, other: float) -> Lazy:
+        return mapped(lambda a, b: b * a, self, other)
+
+    def __truediv__(self, other: Lazy | float) -> Lazy:
+        return mapped(lambda a, b: a / b, self, other)
+
+    def __rtruediv__(self, other: float) -> Lazy:
+        return mapped(lambda a, b: b / a, self, other)
+
+    def __neg__(self) -> Lazy:
+        return mapped(lambda a: -a, self)
+
+
+def view(x: Lazy, shape: Sequence[int], strides: Sequence[int], offset: int = 0) -> Lazy:
+    """Elements of ``x``, which is dense, at other places."""
+    return Lazy(Read(x.read.array, tuple(strides), x.read.offset + offset), tuple(shape))
+
+
+def is_dense(x: Lazy) -> bool:
+    """Whether ``x`` is all of its array, in order."""
+    return (
+        x.read.index is None
+        and x.read.offset == 0
+        and x.size == x.read.array.size
+        and all(n == 1 or s == d for n, s, d in zip(x.shape, x.read.strides, row_major(x.shape)))
+    )
+
+
+def dense(x: Lazy) -> Lazy:
+    """``x`` as an array of its own, unless it is one."""
+    if is_dense(x):
+        return Lazy(Read(x.read.array, row_major(x.shape)), x.shape)
+    return mapped(lambda a: a, x)
+
+
+def mapped(
+    function: Callable[..., Scalar],
+    *operands: Lazy | float,
+    dtype: np.dtype | None = None,
+    shape: Sequence[int] | None = None,
+) -> Lazy:
+    """``function`` of the elements of operands that broadcast; numbers are given to it as they are.
+
+    ``dtype`` of the result: the first operand's, or bool where the function says so.
+    """
+    arrays = [a for a in operands if isinstance(a, Lazy)]
+    if shape is None:
+        shape = np.broadcast_shapes(*[a.shape for a in arrays])
+    shape = tuple(shape)
+    reads, inputs = [], []
+    for a in operands:
+        if not isinstance(a, Lazy):
+            inputs.append(a)
+            continue
+        read = a.read
+        index = read.index
+        if index is not None:
+            index = Read(index.array, strides_as(shape, index.strides, a.shape), index.offset)
+        strides = strides_as(shape, read.strides, a.shape)
+        inputs.append(scalar.input(len(reads), compute_dtype(a.dtype)))
+        reads.append(Read(read.array, strides, read.offset, index, read.index_stride))
+    term = function(*inputs)
+    if dtype is None:
+        dtype = arrays[0].dtype if term.dtype == compute_dtype(arrays[0].dtype) else term.dtype
+    if term.dtype != compute_dtype(dtype):
+        term = scalar.convert(term, compute_dtype(dtype))
+    made = Map(shape, dtype, tuple(reads), term)
+    return Lazy(Read(made, row_major(shape)), shape)
+
+
+def converted(x: Lazy, dtype: np.dtype) -> Lazy:
+    """``x`` in another dtype; Refused from floats to integers."""
+    if x.dtype == dtype:
+        return x
+    try:
+        return mapped(lambda a: scalar.convert(a, compute_dtype(dtype)), x, dtype=dtype)
+    except TypeError as error:
+        raise Refused(str(error)) from None
+
+
+def reduced(kind: str, x: Lazy, dims: Sequence[int], keep: bool = True) -> Lazy:
+    """``kind`` of ``x`` over ``dims``, which stay as 1 (``keep``) or go."""
+    dims = tuple(sorted(d % max(len(x.shape), 1) for d in dims))
+    if x.size == 0:
+        raise Refused("nothing to reduce")
+    shape = tuple(1 if d in dims else n for d, n in enumerate(x.shape))
+    left = shape if keep else tuple(n for d, n in enumerate(x.shape) if d not in dims)
+    if all(x.shape[d] == 1 for d in dims):
+        return dense(x).reshaped(left)
+    made = Reduce(left, x.dtype, kind, x.read, x.shape, dims)
+    return Lazy(Read(made, row_major(left)), left)
+
+
+def expanded(x: Lazy, shape: Sequence[int]) -> Lazy:
+    """``x`` broadcast to ``shape``."""
+    index = x.read.index
+    if index is not None:
+        index = Read(index.array, strides_as(shape, index.strides, x.shape), index.offset)
+    read = Read(
+        x.read.array,
+        strides_as(shape, x.read.strides, x.shape),
+        x.read.offset,
+        index,
+        x.read.index_stride,
+    )
+    return Lazy(read, tuple(shape))
+
+
+def permuted(x: Lazy, order: Sequence[int]) -> Lazy:
+    """``x`` with its dimensions in another order."""
+    if x.read.index is not None:
+        x = dense(x)
+    strides = tuple(x.read.strides[d] for d in order)
+    shape = tuple(x.shape[d] for d in order)
+    return Lazy(Read(x.read.array, strides, x.read.offset), shape)
+
+
+def product(a: Lazy, b: Lazy) -> Lazy:
+    """The matrix product of (*batch, m, k) and (*batch, k, n)."""
+    if a.dtype != b.dtype or a.dtype not in (FLOAT32, FLOAT64):
+        raise Refused("BLAS has products of float32 and float64")
+    *batch, m, k = a.shape
+    n = b.shape[-1]
+    if not (math.prod(batch) and m and k and n):
+        raise Refused("an empty product")
+    shape = (*batch, m, n)
+    made = Product(
+        shape, a.dtype, placed_matrix(a).read, placed_matrix(b).read, tuple(batch), m, n, k
+    )
+    return Lazy(Read(made, row_major(shape)), shape)
+
+
+def placed_matrix(x: Lazy) -> Lazy:
+    """``x``, or a copy of it where BLAS cannot read it in place."""
+    return dense(x) if matrix_layout(x.read, x.shape) is None else x
+
+
+@dataclass(slots=True)
+class Lowered:
+    """What a graph has become. ``calls``: nodes that are called, with the leaves that they fill;
+    ``reads``: where each Var's elements are; ``updates``: (input leaf, new value) pairs of writes
+    come from the graph itself. ``checks``: (Var, rows): indices that must be within [-rows, rows).
+    ``reasons``: why a call is a call."""
+
+    graph: Graph
+    reads: dict[Var, Lazy] = field(default_factory=dict)
+    leaves: dict[Var, Leaf] = field(default_factory=dict)
+    calls: list[tuple[Node, tuple[Var, ...]]] = field(default_factory=list)
+    order: list[Array | Node] = field(default_factory=list)
+    checks: list[tuple[Var, int]] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def element_strides(var: Var) -> tuple[int, ...]:
+    """The strides of ``var``'s eager array in elements; Refused where they are none."""
+    size = var.dtype.itemsize
+    if any(s % size for s in var.strides):
+        raise Refused("an array whose elements are not aligned")
+    return tuple(s // size for s in var.strides)
+
+
+class Lowering:
+    """Goes through a graph. ``rules``: operation's name -> rule(lowering, node) -> results."""
+
+    def __init__(self, graph: Graph, rules: dict[str, Callable[..., Any]]) -> None:
+        self.graph = graph
+        self.rules = rules
+        self.out = Lowered(graph)
+        self.constant_of: dict[Var, np.ndarray] = dict(graph.constants)
+        for v in graph.inputs:
+            self._leaf(v, element_strides(v))
+        for v, array in graph.constants.items():
+            self._leaf(v, tuple(s // array.itemsize for s in array.strides))
+
+    def _leaf(self, v: Var, strides: Sequence[int]) -> None:
+        leaf = Leaf(v.shape, v.dtype, tuple(strides), v, note=v.name)
+        self.out.leaves[v] = leaf
+        self.out.reads[v] = Lazy(Read(leaf, row_major(v.shape)), v.shape)
+
+    def of(self, v: Var) -> Lazy:
+        """The elements of ``v``."""
+        return self.out.reads[v]
+
+    def run(self) -> Lowered:
+        """All nodes, in order."""
+        for node in self.graph.nodes:
+            try:
+                self._lower(node)
+            except Refused as reason:
+                self._call(node, str(reason))
+        return self.out
+
+    def _lower(self, node: Node) -> None:
+        if any(v.size == 0 for v in (*node.reads(), *node.made)):
+            raise Refused("no elements")
+        if isinstance(node, View):
+            self.out.reads[node.out] = self._view(node)
+        elif isinstance(node, Copy):
+            x = expanded(self.of(node.source), node.out.shape)
+            self.out.reads[node.out] = converted(x, node.out.dtype)
+        elif isinstance(node, Put):
+            self.out.reads[node.out] = self._put(node)
+        elif isinstance(node, Call):
+            rule = self.rules.get(node.op.name)
+            if rule is None:
+                raise Refused(f"{node.op.name} has no rule")
+            for v in (*node.reads(), *node.outs):
+                compute_dtype(v.dtype)
+            results = rule(self, node)
+            if isinstance(results, Lazy):
+                results = (results,)
+            for v, x in zip(node.outs, results, strict=True):
+                if x is None:
+                    continue
+                if x.dtype != v.dtype:
+                    x = converted(x, v.dtype)
+                if x.shape != v.shape:
+                    x = x.reshaped(v.shape)
+                if not x.read.array.note:
+                    x.read.array.note = node.op.name
+                self.out.reads[v] = x
+        elif isinstance(node, Update):
+            self.rules["update"](self, node)
+        else:
+            raise Refused("")
+
+    def _view(self, node: View) -> Lazy:
+        source, out = node.source, node.out
+        x = self.of(source)
+        if source.dtype != out.dtype:
+            raise Refused("a view as another dtype")
+        size = source.dtype.itemsize
+        strides = element_strides(out)
+        if node.offset % size or any(s < 0 for s in strides):
+            raise Refused("a view that kernels cannot read")
+        own = element_strides(source)
+        moves = _located(out.shape, strides, node.offset // size, source.shape, own)
+        if moves is None:
+            raise Refused("a view whose elements overlap")
+        shape, pieces, start = moves
+        if x.read.index is not None:
+            x = dense(x)
+        steps = [sum(x.read.strides[p] * k for p, k in piece) for piece in pieces]
+        offset = x.read.offset + sum(s * n for s, n in zip(x.read.strides, start))
+        # Dimensions that had to be split come together again, if they can.
+        result, place = [], 0
+        for n in out.shape:
+            stride, m = 0, 1
+            parts: list[tuple[int, int]] = []
+            while m < n:
+                parts.append((shape[place], steps[place]))
+                m *= shape[place]
+                place += 1
+            for (_, outer), (count, inner) in zip(parts, parts[1:]):
+                if outer != inner * count:
+                    return self._view_of_copy(node, x)
+            if parts:
+                stride = parts[-1][1]
+            result.append(stride)
+        return Lazy(Read(x.read.array, tuple(result), offset), out.shape)
+
+    def _view_of_copy(self, node: View, x: Lazy) -> Lazy:
+        """A reshape that no strides can say, of elements that are not dense in their array."""
+        if out_is_reshape(node):
+            return dense(Lazy(x.read, x.shape)).reshaped(node.out.shape)
+        raise Refused("a view that kernels cannot read")
+
+    def _put(self, node: Put) -> Lazy:
+        base, size = node.base, node.base.dtype.itemsize
+        own = element_strides(base)
+        if any(s % size for s in node.strides) or node.offset % size:
+            raise Refused("a write that kernels cannot do")
+        moves = _located(
+            node.shape, [s // size for s in node.strides], node.offset // size, base.shape, own
+        )
+        if moves is None or len(moves[0]) != len([n for n in node.shape if n > 1]):
+            raise Refused("a write that kernels cannot do")
+        _, pieces, start = moves
+        places = row_major(base.shape)
+        steps = iter([sum(places[p] * k for p, k in piece) for piece in pieces])
+        strides = tuple(next(steps) if n > 1 else 0 for n in node.shape)
+        offset = sum(s * n for s, n in zip(places, start))
+        piece = converted(expanded(self.of(node.source), node.shape), base.dtype)
+        whole = self.of(base)
+        made = Joined(
+            base.shape,
+            base.dtype,
+            (
+                (whole.read, base.shape, places, 0),
+                (piece.read, node.shape, strides, offset),
+            ),
+        )
+        return Lazy(Read(made, places), base.shape)
+
+    def _call(self, node: Node, reason: str) -> None:
+        made = node.made
+        if isinstance(node, Call):
+            self.out.reasons.setdefault(node.op.name, reason)
+        for v in made:
+            self._leaf(v, element_strides(v) if v.size else row_major(v.shape))
+        self.out.calls.append((node, made))
+
+
+def out_is_reshape(node: View) -> bool:
+    """Whether a view keeps all elements in order."""
+    return node.op.name in ("view", "_unsafe_view")
+
+
+def _located(
+    dims: Sequence[int],
+    strides: Sequence[int],
+    offset: int,
+    shape: Sequence[int],
+    own: Sequence[int],
+) -> tuple[list[int], list[list[tuple[int, int]]], list[int]] | None:
+    """How a view moves along its source, whose memory has the strides ``own``: the dimensions of
+    the view that are not 1 (some split in two), their moves, and where it starts. None: it cannot
+    be said."""
+    order = sorted((d for d, n in enumerate(shape) if n > 1), key=lambda d: -own[d])
+    if any(own[d] <= 0 for d in order):
+        return None
+    scale = [own[d] for d in order]
+    sizes = [shape[d] for d in order]
+    for (outer, inner), n in zip(zip(scale, scale[1:]), sizes[1:]):
+        if outer % inner or outer < inner * n:
+            return None
+    # As if the source were dense: its strides without the gaps.
+    compact = row_major(sizes)
+
+    def packed(amount: int) -> int | None:
+        total = 0
+        for s, c in zip(scale, compact):
+            total += amount // s * c
+            amount %= s
+        return total if amount == 0 else None
+
+    kept = [(n, s) for n, s in zip(dims, strides) if n > 1]
+    start = packed(offset)
+    moved = [packed(s) for _, s in kept]
+    if start is None or any(m is None for m in moved):
+        return None
+    sizes_now = [n for n, _ in kept]
+    while True:
+        try:
+            moves, first = located(sizes_now, moved, start, sizes)
+        except Split as split:
+            i, inner = split.place, split.inner
+            sizes_now[i : i + 1] = [sizes_now[i] // inner, inner]
+            gap = _gap(scale, sizes, compact, moved[i], inner)
+            if gap is None:
+                return None
+            moved[i : i + 1] = [gap, moved[i]]
+            continue
+        except Tangled:
+            return None
+        break
+    pieces = [[(order[p], k) for p, k in move] for move in moves]
+    begin = [0] * len(shape)
+    for p, n in zip(order, first):
+        begin[p] = n
+    return sizes_now, pieces, begin
+
+
+def _gap(
+    scale: Sequence[int], sizes: Sequence[int], compact: Sequence[int], step: int, inner: int
+) -> int | None:
+    """The move of the outer part of a dimension that is split: over a whole inner dimension, which
+    only counts as one step of the next where the source has no gap there."""
+    whole = step * inner
+    for p in range(1, len(sizes)):
+        if compact[p] * sizes[p] == whole and scale[p] * sizes[p] != scale[p - 1]:
+            return None
+    return whole

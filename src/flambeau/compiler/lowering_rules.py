@@ -1,0 +1,861 @@
+"""What operations are made of, for the compiler: operation's name -> rule(lowering, node).
+
+A rule gives the results as ``Lazy`` arrays, or raises ``Refused`` for a case that it does not
+cover; the operation is then called as it is. Rules say the same as the NumPy meanings of the
+operations, in maps, reductions and products; the tests hold the two together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import scalar
+from .arrays import Added, Joined, Read, Split, Tangled, composed, row_major
+from .fusion import memory_strides
+from .graph import Call, Update, Var
+from .lowering import (
+    Lazy,
+    Lowering,
+    Refused,
+    compute_dtype,
+    converted,
+    dense,
+    expanded,
+    mapped,
+    permuted,
+    product,
+    reduced,
+)
+from .scalar import BOOL, FLOAT32, FLOAT64, INT64, Scalar
+from .scalar_functions import exp, log
+from .scalar_rules import NARROW, RULES, SINGLE
+from .tracing import Untraceable, power, traced, traced_update
+
+Rule = Callable[[Lowering, Call], Any]
+RULES_OF_ARRAYS: dict[str, Rule] = {}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Register the rule of the operations ``names``."""
+
+    def register(function: Rule) -> Rule:
+        for name in names:
+            RULES_OF_ARRAYS[name] = function
+        return function
+
+    return register
+
+
+def operand(lowering: Lowering, arg: object, dtype: np.dtype | None = None) -> Any:
+    """A tensor operand as Lazy, in ``dtype``; a number as it is."""
+    if isinstance(arg, Var):
+        x = lowering.of(arg)
+        return x if dtype is None else converted(x, dtype)
+    if isinstance(arg, (bool, int, float)):
+        return arg
+    if isinstance(arg, np.generic):
+        return arg.item()
+    raise Refused(f"an operand {type(arg).__name__}")
+
+
+def static(arg: object) -> Any:
+    """An argument that is no tensor; Refused for one that is."""
+    if isinstance(arg, Var) or (isinstance(arg, (tuple, list)) and any(map(_is_var, arg))):
+        raise Refused("a tensor where a number is expected")
+    return arg
+
+
+def _is_var(arg: object) -> bool:
+    return isinstance(arg, Var)
+
+
+# ---- elementwise -----------------------------------------------------------------------------
+
+_COMPARISONS: dict[str, Callable] = {
+    "eq": scalar.equal,
+    "ne": scalar.not_equal,
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
+}
+_LOGIC: dict[str, Callable] = {
+    "logical_and": lambda a, b: a & b,
+    "logical_or": lambda a, b: a | b,
+    "logical_xor": lambda a, b: a ^ b,
+    "logical_not": scalar.logical_not,
+}
+_ELEMENTWISE: dict[str, Callable] = {
+    **NARROW,
+    **RULES,
+    "maximum": scalar.maximum,
+    "minimum": scalar.minimum,
+    "isnan": scalar.is_nan,
+    "relu": lambda x: scalar.select(x < 0, 0.0, x),
+}
+_WHOLE = {"add", "sub", "rsub", "mul", "neg", "maximum", "minimum"}  # also of integers
+
+
+def elementwise(lowering: Lowering, node: Call) -> Lazy:
+    """Unary and binary records, and general ones whose rule is of one element."""
+    op, out = node.op, node.outs[0]
+    name = op.name
+    own = compute_dtype(out.dtype)
+    tensors = [a for a in node.args if _is_var(a)]
+    if name in _COMPARISONS or name in _LOGIC:
+        return _bool_valued(lowering, node, tensors)
+    if name == "isnan":
+        return mapped(scalar.is_nan, lowering.of(tensors[0]), dtype=BOOL)
+    if own.kind != "f" and name not in _WHOLE:
+        raise Refused(f"{name} of {out.dtype}")
+    if own == BOOL:
+        raise Refused(f"{name} of bools")
+    function = _ELEMENTWISE.get(name)
+    if name in SINGLE and own == FLOAT64:
+        function = None
+    operands, rest = [], []
+    for a in node.args:
+        if isinstance(a, (tuple, list)):
+            rest.append(tuple(static(a)))
+        else:
+            operands.append(operand(lowering, a, out.dtype if _is_var(a) else None))
+    if function is None:
+        if op.kind not in ("unary", "binary") or (op.result != "same" and own.kind != "f"):
+            raise Refused(f"{name} has no rule")
+
+        def function(*terms: Any) -> Scalar:
+            try:
+                return traced(op.forward, terms)
+            except Untraceable as why:
+                raise Refused(f"{name}: {why}") from None
+
+        if not all(isinstance(a, Lazy) for a in operands):
+            raise Refused(f"{name} with a number")
+    if own.kind != "f":
+        operands = [int(a) if isinstance(a, (bool, int)) else a for a in operands]
+    return mapped(lambda *terms: function(*terms, *rest), *operands, dtype=out.dtype)
+
+
+def _bool_valued(lowering: Lowering, node: Call, tensors: list[Var]) -> Lazy:
+    name = node.op.name
+    if name in _LOGIC:
+        operands = [converted(operand(lowering, a), BOOL) if _is_var(a) else a for a in node.args]
+        if not all(isinstance(a, Lazy) for a in operands):
+            raise Refused("logic with a number")
+        return mapped(_LOGIC[name], *operands, dtype=BOOL)
+    dtypes = {v.dtype for v in tensors}
+    if len(dtypes) != 1:
+        raise Refused("a comparison of two dtypes")
+    (dtype,) = dtypes
+    operands = [operand(lowering, a) for a in node.args]
+    for a in operands:
+        if isinstance(a, float) and dtype.kind != "f":
+            raise Refused("a comparison of integers with a float")
+        if isinstance(a, int) and dtype == BOOL and a not in (0, 1):
+            raise Refused("a comparison of bools with a number")
+        if isinstance(a, float) and dtype.kind == "f":
+            rounded = float(np.asarray(a).astype(compute_dtype(dtype)))
+            if rounded != a and a == a:
+                raise Refused("a comparison with a number that is none of the dtype")
+    return mapped(_COMPARISONS[name], *operands, dtype=BOOL)
+
+
+@rule("pow", "pow_tensor")
+def _pow(lowering: Lowering, node: Call) -> Lazy:
+    base, exponent = node.args[:2]
+    if not _is_var(base) or _is_var(exponent) or node.outs[0].dtype.kind != "f":
+        raise Refused("a power with a varying exponent")
+    x = operand(lowering, base, node.outs[0].dtype)
+    try:
+        return mapped(lambda a: power(a, float(exponent)), x)
+    except Untraceable as why:
+        raise Refused(str(why)) from None
+
+
+@rule("where")
+def _where(lowering: Lowering, node: Call) -> Lazy:
+    condition, a, b = node.args
+    out = node.outs[0]
+    c = converted(lowering.of(condition), BOOL)
+    a, b = operand(lowering, a, out.dtype), operand(lowering, b, out.dtype)
+    own = compute_dtype(out.dtype)
+
+    def choose(c: Scalar, x: Any, y: Any) -> Scalar:
+        x = x if isinstance(x, Scalar) else scalar.constant(x, own)
+        return scalar.select(c, x, y)
+
+    return mapped(choose, c, a, b, dtype=out.dtype)
+
+
+@rule("masked_fill")
+def _masked_fill(lowering: Lowering, node: Call) -> Lazy:
+    x, mask, value = node.args
+    x, mask = lowering.of(x), converted(lowering.of(mask), BOOL)
+    value = static(value)
+    own = compute_dtype(x.dtype)
+    if own.kind != "f":
+        raise Refused("masked_fill of integers")
+    number = float(np.asarray(value).astype(x.dtype).astype(own))
+    return mapped(lambda a, m: scalar.select(m, number, a), x, mask, dtype=x.dtype)
+
+
+@rule("clamp")
+def _clamp(lowering: Lowering, node: Call) -> Lazy:
+    x, low, high = operand(lowering, node.args[0], node.outs[0].dtype), *map(static, node.args[1:3])
+    if node.outs[0].dtype.kind != "f":
+        raise Refused("clamp of integers")
+
+    def clamped(a: Scalar) -> Scalar:
+        if low is not None:
+            a = scalar.select(a < float(low), float(low), a)
+        if high is not None:
+            a = scalar.select(a > float(high), float(high), a)
+        return a
+
+    return mapped(clamped, x)
+
+
+@rule("addcmul", "addcdiv")
+def _addcmul(lowering: Lowering, node: Call) -> Lazy:
+    d = node.outs[0].dtype
+    if d.kind != "f":
+        raise Refused(f"{node.op.name} of integers")
+    x, a, b = (operand(lowering, v, d) for v in node.args[:3])
+    factor = static(node.args[3]) if len(node.args) > 3 else 1
+    divides = node.op.name == "addcdiv"
+    return mapped(lambda x, a, b: x + factor * ((a / b) if divides else (a * b)), x, a, b, dtype=d)
+
+
+@rule("to_copy")
+def _to_copy(lowering: Lowering, node: Call) -> Lazy:
+    return converted(lowering.of(node.args[0]), node.outs[0].dtype)
+
+
+@rule("clone", "_unsafe_view", "alias", "copy_backwards")
+def _same(lowering: Lowering, node: Call) -> Lazy:
+    x = lowering.of(node.args[0])
+    if node.op.name == "copy_backwards":
+        return converted(expanded(x, node.outs[0].shape), node.outs[0].dtype)
+    return x if x.shape == node.outs[0].shape else reshaped(x, node.outs[0].shape)
+
+
+def reshaped(x: Lazy, shape: Sequence[int]) -> Lazy:
+    """``x`` in another shape: other strides where they can say it, else a copy."""
+    shape = tuple(shape)
+    if x.shape == shape:
+        return x
+    if x.read.index is None:
+        strides = _reshaped_strides(x.shape, x.read.strides, shape)
+        if strides is not None:
+            return Lazy(Read(x.read.array, strides, x.read.offset), shape)
+    return dense(x).reshaped(shape)
+
+
+def _reshaped_strides(
+    old: Sequence[int], strides: Sequence[int], new: Sequence[int]
+) -> tuple[int, ...] | None:
+    """The strides of a reshape that needs no copy, else None."""
+    kept = [(n, s) for n, s in zip(old, strides) if n != 1]
+    result: list[int] = []
+    place = len(kept) - 1
+    size, step = 1, 0
+    for n in reversed(new):
+        if n == 1:
+            result.append(0)
+            continue
+        while size % n:
+            if place < 0:
+                return None
+            m, s = kept[place]
+            if size == 1:
+                step = s
+            elif s != step * size:
+                return None
+            size *= m
+            place -= 1
+        result.append(step)
+        size //= n
+        step *= n
+    return tuple(reversed(result))
+
+
+@rule("zero", "fill")
+def _fill(lowering: Lowering, node: Call) -> Lazy:
+    out = node.outs[0]
+    value = static(node.args[1]) if node.op.name == "fill" else 0
+    own = compute_dtype(out.dtype)
+    number = scalar.constant(np.asarray(value).astype(out.dtype).astype(own).item(), own)
+    return mapped(lambda: number, dtype=out.dtype, shape=out.shape)
+
+
+# ---- shapes ----------------------------------------------------------------------------------
+
+
+@rule("split", "split_with_sizes", "unsafe_split")
+def _split(lowering: Lowering, node: Call) -> list[Lazy]:
+    x = lowering.of(node.args[0])
+    dim = static(node.args[2]) % len(x.shape)
+    results, start = [], 0
+    x = x if x.read.index is None else dense(x)
+    for out in node.outs:
+        read = Read(x.read.array, x.read.strides, x.read.offset + start * x.read.strides[dim])
+        results.append(Lazy(read, out.shape))
+        start += out.shape[dim]
+    return results
+
+
+@rule("unbind")
+def _unbind(lowering: Lowering, node: Call) -> list[Lazy]:
+    x = (
+        dense(lowering.of(node.args[0]))
+        if lowering.of(node.args[0]).read.index
+        else lowering.of(node.args[0])
+    )
+    dim = static(node.args[1]) % len(x.shape)
+    step = x.read.strides[dim]
+    strides = x.read.strides[:dim] + x.read.strides[dim + 1 :]
+    return [
+        Lazy(Read(x.read.array, strides, x.read.offset + k * step), out.shape)
+        for k, out in enumerate(node.outs)
+    ]
+
+
+@rule("cat", "stack")
+def _cat(lowering: Lowering, node: Call) -> Lazy:
+    out = node.outs[0]
+    tensors, dim = node.args[0], static(node.args[1])
+    if any(v.dtype != out.dtype for v in tensors):
+        raise Refused("parts of several dtypes")
+    parts = [lowering.of(v) for v in tensors]
+    if node.op.name == "stack":
+        dim %= len(out.shape)
+        parts = [reshaped(x, (*x.shape[:dim], 1, *x.shape[dim:])) for x in parts]
+    dim %= len(out.shape)
+    if any(len(x.shape) != len(out.shape) for x in parts):
+        raise Refused("vectors without elements among the parts")
+    places = row_major(out.shape)
+    pieces, start = [], 0
+    for x in parts:
+        pieces.append((x.read, x.shape, places, start * places[dim]))
+        start += x.shape[dim]
+    return Lazy(Read(Joined(out.shape, out.dtype, tuple(pieces)), places), out.shape)
+
+
+@rule("slice_backward")
+def _slice_backward(lowering: Lowering, node: Call) -> Lazy:
+    raise Refused("slice_backward has no rule")
+
+
+@rule("expand_reduced")
+def _expand_reduced(lowering: Lowering, node: Call) -> Lazy:
+    x = lowering.of(node.args[0])
+    dims, keep, shape = node.args[1], node.args[2], tuple(node.args[3])
+    if not keep:
+        full = [1 if d in {k % len(shape) for k in dims} else n for d, n in enumerate(shape)]
+        x = reshaped(x, full)
+    return converted(expanded(x, shape), node.outs[0].dtype)
+
+
+@rule("repeat")
+def _repeat(lowering: Lowering, node: Call) -> Lazy:
+    raise Refused("repeat has no rule")
+
+
+# ---- reductions ------------------------------------------------------------------------------
+
+
+def _dims_of(arg: object, ndim: int) -> tuple[int, ...]:
+    dims = static(arg)
+    if dims is None or dims == ():
+        return tuple(range(ndim))
+    return tuple(d % max(ndim, 1) for d in ((dims,) if isinstance(dims, int) else dims))
+
+
+def _summable(x: Lazy, dtype: np.dtype) -> Lazy:
+    if dtype.kind == "f" or (dtype == INT64 and x.dtype.kind in "biu"):
+        own = compute_dtype(dtype)
+        return converted(x, own)
+    raise Refused(f"a sum of {x.dtype} in {dtype}")
+
+
+@rule("sum", "mean")
+def _sum(lowering: Lowering, node: Call) -> Lazy:
+    x, out = lowering.of(node.args[0]), node.outs[0]
+    dims = _dims_of(node.args[1], len(x.shape))
+    total = reduced("sum", _summable(x, out.dtype), dims, bool(node.args[2]))
+    if node.op.name == "mean":
+        if out.dtype.kind != "f":
+            raise Refused("a mean of integers")
+        total = total / float(math.prod(x.shape[d] for d in dims))
+    return converted(total, out.dtype)
+
+
+@rule("sum_to_size")
+def _sum_to_size(lowering: Lowering, node: Call) -> Lazy:
+    x, out = lowering.of(node.args[0]), node.outs[0]
+    lead = len(x.shape) - len(out.shape)
+    dims = [d for d, n in enumerate(x.shape) if d < lead or (out.shape[d - lead] == 1 and n != 1)]
+    total = reduced("sum", _summable(x, out.dtype), dims)
+    return converted(reshaped(total, out.shape), out.dtype)
+
+
+@rule("amax", "amin", "max_all", "min_all")
+def _extremum(lowering: Lowering, node: Call) -> Lazy:
+    x, out = lowering.of(node.args[0]), node.outs[0]
+    if compute_dtype(x.dtype).kind != "f":
+        raise Refused("the extremum of integers")
+    kind = "maximum" if "max" in node.op.name else "minimum"
+    dims = _dims_of(node.args[1] if len(node.args) > 1 else None, len(x.shape))
+    return reshaped(reduced(kind, converted(x, compute_dtype(x.dtype)), dims), out.shape)
+
+
+@rule("logsumexp")
+def _logsumexp(lowering: Lowering, node: Call) -> Lazy:
+    x, out = lowering.of(node.args[0]), node.outs[0]
+    dims = _dims_of(node.args[1], len(x.shape))
+    x = converted(x, compute_dtype(out.dtype))
+    if x.dtype.kind != "f":
+        raise Refused("logsumexp of integers")
+    top = reduced("maximum", x, dims)
+    safe = mapped(lambda m: scalar.select(scalar.absolute(m) < math.inf, m, 0.0), top)
+    total = reduced("sum", mapped(lambda a, m: exp(a - m), x, safe), dims)
+    return reshaped(mapped(lambda s, m: log(s) + m, total, safe), out.shape)
+
+
+@rule("softmax", "log_softmax")
+def _softmax(lowering: Lowering, node: Call) -> Lazy:
+    x, out = lowering.of(node.args[0]), node.outs[0]
+    x = converted(x, compute_dtype(out.dtype))
+    dim = static(node.args[1])
+    shifted = x - reduced("maximum", x, (dim,))
+    if node.op.name == "softmax":
+        e = mapped(exp, shifted)
+        return converted(e / reduced("sum", e, (dim,)), out.dtype)
+    total = reduced("sum", mapped(exp, shifted), (dim,))
+    return converted(mapped(lambda z, s: z - log(s), shifted, total), out.dtype)
+
+
+@rule("softmax_backward_data", "log_softmax_backward_data")
+def _softmax_backward(lowering: Lowering, node: Call) -> Lazy:
+    own = compute_dtype(node.outs[0].dtype)
+    g, y = (converted(lowering.of(v), own) for v in node.args[:2])
+    dim = static(node.args[2])
+    if node.op.name == "softmax_backward_data":
+        product = g * y
+        return mapped(lambda g, y, s: (g - s) * y, g, y, reduced("sum", product, (dim,)))
+    return mapped(lambda g, y, s: g - exp(y) * s, g, y, reduced("sum", g, (dim,)))
+
+
+@rule("var", "var_mean", "std", "std_mean")
+def _var(lowering: Lowering, node: Call) -> Any:
+    raise Refused(f"{node.op.name} has no rule")
+
+
+# ---- products --------------------------------------------------------------------------------
+
+
+def _matrix(lowering: Lowering, v: Var) -> Lazy:
+    return lowering.of(v)
+
+
+def _turned(x: Lazy) -> Lazy:
+    order = [*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2]
+    return permuted(x, order)
+
+
+@rule("mm", "mm_nt", "mm_tn", "bmm", "bmm_nt", "bmm_tn")
+def _mm(lowering: Lowering, node: Call) -> Lazy:
+    a, b = (_matrix(lowering, v) for v in node.args)
+    kind = node.op.name.partition("_")[2]
+    if kind == "nt":
+        b = _turned(b)
+    if kind == "tn":
+        a = _turned(a)
+    return product(a, b)
+
+
+@rule("mv")
+def _mv(lowering: Lowering, node: Call) -> Lazy:
+    a, b = (_matrix(lowering, v) for v in node.args)
+    return reshaped(product(a, reshaped(b, (*b.shape, 1))), node.outs[0].shape)
+
+
+@rule("dot")
+def _dot(lowering: Lowering, node: Call) -> Lazy:
+    a, b = (lowering.of(v) for v in node.args)
+    if a.dtype != b.dtype or a.dtype.kind != "f":
+        raise Refused("a dot product of integers")
+    return reduced("sum", a * b, (0,), False)
+
+
+@rule("linear")
+def _linear(lowering: Lowering, node: Call) -> Lazy:
+    x, weight = lowering.of(node.args[0]), lowering.of(node.args[1])
+    if len(x.shape) < 1 or len(weight.shape) != 2:
+        raise Refused("a linear layer of vectors")
+    rows = math.prod(x.shape[:-1])
+    y = product(reshaped(x, (rows, x.shape[-1])), _turned(weight))
+    if node.args[2] is not None:
+        y = y + lowering.of(node.args[2])
+    return reshaped(y, node.outs[0].shape)
+
+
+@rule("addmm", "baddbmm")
+def _addmm(lowering: Lowering, node: Call) -> Lazy:
+    a, b, c, beta, alpha = node.args
+    y = product(lowering.of(a), lowering.of(b))
+    alpha, beta = static(alpha), static(beta)
+    if alpha != 1:
+        y = y * float(alpha)
+    if beta == 0:
+        return y
+    c = lowering.of(c)
+    return y + (c if beta == 1 else c * float(beta))
+
+
+# ---- tables ----------------------------------------------------------------------------------
+
+
+def _checked_index(lowering: Lowering, v: Var, rows: int) -> Lazy:
+    """The elements of an index tensor that come from outside, so that they can be looked at before
+    anything is done; Refused for indices that the program computes."""
+    x = lowering.of(v)
+    key = x.read.array.key if hasattr(x.read.array, "key") else None
+    if v.dtype != INT64 or not isinstance(key, Var) or x.read.index is not None:
+        raise Refused("indices that are computed")
+    if key in lowering.graph.constants:
+        values = lowering.graph.constants[key]
+        if values.size and (values.min() < 0 or values.max() >= rows):
+            raise Refused("indices from the end")
+    elif key in lowering.graph.inputs:
+        lowering.out.checks.append((key, rows))
+    else:
+        raise Refused("indices that are computed")
+    return x
+
+
+def _taken(lowering: Lowering, table: Lazy, index: Lazy, shape: Sequence[int]) -> Lazy:
+    """``table[index]`` along its first dimension."""
+    table = table if table.read.index is None else dense(table)
+    width = table.shape[1:]
+    read = Read(
+        table.read.array,
+        (0,) * len(index.shape) + table.read.strides[1:],
+        table.read.offset,
+        Read(index.read.array, index.read.strides + (0,) * len(width), index.read.offset),
+        table.read.strides[0],
+    )
+    return Lazy(read, (*index.shape, *width))
+
+
+@rule("embedding")
+def _embedding(lowering: Lowering, node: Call) -> Lazy:
+    table = lowering.of(node.args[0])
+    index = _checked_index(lowering, node.args[1], table.shape[0])
+    return dense(_taken(lowering, table, index, node.outs[0].shape))
+
+
+@rule("index")
+def _index(lowering: Lowering, node: Call) -> Lazy:
+    table, indices = lowering.of(node.args[0]), node.args[1]
+    if isinstance(indices, Var):
+        indices, dims = (indices,), (0,)
+    else:
+        dims = tuple(static(node.args[2]))
+    if len(indices) != 1 or dims != (0,):
+        raise Refused("indices of several dimensions")
+    index = _checked_index(lowering, indices[0], table.shape[0])
+    return dense(_taken(lowering, table, index, node.outs[0].shape))
+
+
+@rule("index_select")
+def _index_select(lowering: Lowering, node: Call) -> Lazy:
+    table, dim, index = node.args
+    if not isinstance(index, Var) or static(dim) != 0:
+        raise Refused("index_select of another dimension")
+    table = lowering.of(table)
+    return dense(
+        _taken(
+            lowering,
+            table,
+            _checked_index(lowering, index, table.shape[0]),
+            node.outs[0].shape,
+        )
+    )
+
+
+def _added(lowering: Lowering, g: Lazy, index: Lazy, shape: Sequence[int], skip: int) -> Lazy:
+    rows, width = shape[0], math.prod(shape[1:])
+    flat = reshaped(g, (index.size, width))
+    index = reshaped(index, (index.size,))
+    if flat.dtype not in (FLOAT32, FLOAT64):
+        raise Refused("rows of other floats")
+    made = Added(tuple(shape), flat.dtype, index.read, _simple(flat).read, index.size, rows, skip)
+    return Lazy(Read(made, row_major(shape)), tuple(shape))
+
+
+def _simple(x: Lazy) -> Lazy:
+    """``x``, or a copy of it where strides cannot say where its elements are."""
+    if x.read.index is not None:
+        return dense(x)
+    try:
+        composed(x.shape, x.read, memory_strides(x.read.array))
+    except (Split, Tangled):
+        return dense(x)
+    return x
+
+
+@rule("embedding_dense_backward")
+def _embedding_backward(lowering: Lowering, node: Call) -> Lazy:
+    g, index, rows, padding, by_frequency = node.args
+    if by_frequency:
+        raise Refused("gradients scaled by frequency")
+    index = _checked_index(lowering, index, rows)
+    return _added(lowering, lowering.of(g), index, node.outs[0].shape, padding)
+
+
+@rule("index_backward")
+def _index_backward(lowering: Lowering, node: Call) -> Lazy:
+    g, indices, dims, shape = node.args
+    if len(indices) != 1 or tuple(dims) != (0,):
+        raise Refused("indices of several dimensions")
+    index = _checked_index(lowering, indices[0], shape[0])
+    return _added(lowering, lowering.of(g), index, shape, -1)
+
+
+# ---- losses ----------------------------------------------------------------------------------
+
+
+def _class_terms(
+    lowering: Lowering, target: Var, ignore: int, classes: int
+) -> tuple[Lazy, Callable[[Scalar], Scalar]]:
+    """The targets as a column, and whether one counts."""
+    key = lowering.of(target).read.array
+    if target.dtype != INT64 or not isinstance(getattr(key, "key", None), Var):
+        raise Refused("targets that are computed")
+    if 0 <= ignore < classes:
+        raise Refused("an ignored class")
+    key = key.key
+    if key in lowering.graph.inputs:
+        lowering.out.checks.append((key, -classes))  # from 0, none from the end
+    elif key not in lowering.graph.constants:
+        raise Refused("targets that are computed")
+    t = lowering.of(target)
+    return reshaped(t, (*t.shape, 1)), lambda _: scalar.constant(True, BOOL)
+
+
+@rule("cross_entropy_loss")
+def _cross_entropy(lowering: Lowering, node: Call) -> list[Lazy]:
+    x, target, weight, ignore, reduction = node.args
+    if weight is not None or len(x.shape) != 2 or len(target.shape) != 1:
+        raise Refused("cross entropy of images, or with weights")
+    out = node.outs[0]
+    own = compute_dtype(x.dtype)
+    t, _ = _class_terms(lowering, target, ignore, x.shape[1])
+    x = converted(lowering.of(x), own)
+    shifted = x - reduced("maximum", x, (1,))
+    total = reduced("sum", mapped(exp, shifted), (1,))
+    logp = mapped(lambda z, s: z - log(s), shifted, total)
+    picked = reduced(
+        "sum",
+        mapped(lambda z, k: scalar.select(scalar.equal(scalar.iota(1), k), z, 0.0), shifted, t),
+        (1,),
+    )
+    losses = mapped(lambda s, p: log(s) - p, total, picked)
+    if reduction == "none":
+        return [converted(reshaped(losses, out.shape), out.dtype), logp]
+    loss = reduced("sum", losses, (0, 1))
+    if reduction == "mean":
+        loss = loss / float(x.shape[0])
+    return [converted(reshaped(loss, out.shape), out.dtype), logp]
+
+
+@rule("cross_entropy_backward")
+def _cross_entropy_backward(lowering: Lowering, node: Call) -> Lazy:
+    g, logp, target, weight, ignore, reduction, _ = node.args
+    if weight is not None or len(logp.shape) != 2 or len(target.shape) != 1:
+        raise Refused("cross entropy of images, or with weights")
+    t, _ = _class_terms(lowering, target, ignore, logp.shape[1])
+    y = lowering.of(logp)
+    g = converted(lowering.of(g), y.dtype)
+    rows = float(y.shape[0])
+    g = reshaped(g, (y.shape[0], 1)) if reduction == "none" else reshaped(g, (1, 1))
+    scale = 1 / rows if reduction == "mean" else 1.0
+
+    def slope(y: Scalar, k: Scalar, g: Scalar) -> Scalar:
+        p = exp(y)
+        return (scalar.select(scalar.equal(scalar.iota(1), k), p - 1.0, p)) * (g * scale)
+
+    return converted(mapped(slope, y, t, g), node.outs[0].dtype)
+
+
+@rule("mse_loss", "l1_loss")
+def _pair_loss(lowering: Lowering, node: Call) -> Lazy:
+    x, target, _, reduction = node.args
+    out = node.outs[0]
+    if out.dtype != x.dtype or x.dtype != target.dtype or x.shape != target.shape:
+        raise Refused("a loss of two dtypes or shapes")
+    own = compute_dtype(x.dtype)
+    d = converted(lowering.of(x), own) - converted(lowering.of(target), own)
+    if node.op.name == "mse_loss":
+        losses = d * d
+    else:
+        losses = mapped(scalar.absolute, d)
+    if reduction != "none":
+        losses = reduced("sum", losses, range(len(losses.shape)), False)
+        if reduction == "mean":
+            losses = losses / float(d.size)
+    return converted(reshaped(losses, out.shape), out.dtype)
+
+
+@rule("mse_loss_backward")
+def _mse_backward(lowering: Lowering, node: Call) -> Lazy:
+    g, x, target, _, reduction = node.args
+    if x.dtype != target.dtype or x.shape != target.shape:
+        raise Refused("a loss of two dtypes or shapes")
+    own = compute_dtype(x.dtype)
+    d = converted(lowering.of(x), own) - converted(lowering.of(target), own)
+    g = converted(lowering.of(g), own)
+    factor = 2 / d.size if reduction == "mean" else 2.0
+    g = expanded(g, d.shape)
+    return converted(mapped(lambda d, g: d * (g * factor), d, g), node.outs[0].dtype)
+
+
+# ---- normalisation ---------------------------------------------------------------------------
+
+
+def _wide(x: Lazy) -> Lazy:
+    return converted(x, compute_dtype(x.dtype))
+
+
+@rule("native_layer_norm")
+def _layer_norm(lowering: Lowering, node: Call) -> list[Lazy]:
+    x, weight, bias, count, eps, centred = node.args
+    x = _wide(lowering.of(x))
+    dims = range(len(x.shape) - count, len(x.shape))
+    n = float(math.prod(x.shape[d] for d in dims))
+    if centred:
+        mean = reduced("sum", x, dims) / n
+        d = x - mean
+    else:
+        d = x
+        zero = scalar.constant(0.0, x.dtype)
+        lead = tuple(1 if k in dims else m for k, m in enumerate(x.shape))
+        mean = mapped(lambda: zero, dtype=x.dtype, shape=lead)
+    rstd = mapped(lambda s: 1 / scalar.sqrt(s / n + eps), reduced("sum", d * d, dims))
+    y = d * rstd
+    if weight is not None:
+        y = y * _wide(lowering.of(weight))
+    if bias is not None:
+        y = y + _wide(lowering.of(bias))
+    return [y, mean, rstd]
+
+
+@rule("native_layer_norm_backward")
+def _layer_norm_backward(lowering: Lowering, node: Call) -> list[Lazy | None]:
+    g, x, mean, rstd, weight, count, centred, needs = node.args
+    g, x, mean, rstd = (_wide(lowering.of(v)) for v in (g, x, mean, rstd))
+    dims = tuple(range(len(x.shape) - count, len(x.shape)))
+    lead = tuple(range(len(x.shape) - count))
+    n = float(math.prod(x.shape[d] for d in dims))
+    xhat = (x - mean) * rstd if centred else x * rstd
+    results: list[Lazy | None] = []
+    if needs[0]:
+        gw = g if weight is None else g * _wide(lowering.of(weight))
+        along = reduced("sum", gw * xhat, dims) / n
+        inner = gw - xhat * along
+        if centred:
+            inner = inner - reduced("sum", gw, dims) / n
+        results.append(inner * rstd)
+    for k, (out, need) in enumerate(zip(node.outs[1:], needs[1:])):
+        if need:
+            total = reduced("sum", g * xhat if k == 0 else g, lead)
+            results.append(converted(reshaped(total, out.shape), out.dtype))
+    while len(results) < len(node.outs):
+        results.append(None)
+    if not all(needs):
+        raise Refused("a layer norm of which not all gradients are wanted")
+    return results
+
+
+def _over_channels(x: Lazy) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The dimensions that batch norm reduces, and the shape of its statistics beside x."""
+    dims = tuple(d for d in range(len(x.shape)) if d != 1)
+    return dims, tuple(n if d == 1 else 1 for d, n in enumerate(x.shape))
+
+
+@rule("native_batch_norm")
+def _batch_norm(lowering: Lowering, node: Call) -> list[Lazy]:
+    x, weight, bias, running_mean, running_var, training, eps = node.args
+    x = _wide(lowering.of(x))
+    if len(x.shape) < 2:
+        raise Refused("batch norm of vectors")
+    dims, side = _over_channels(x)
+    n = float(x.size // x.shape[1])
+
+    def beside(v: Var) -> Lazy:
+        return reshaped(converted(_wide(lowering.of(v)), x.dtype), side)
+
+    if training:
+        mean = reduced("sum", x, dims) / n
+        d = x - mean
+        var = reduced("sum", d * d, dims) / n
+    else:
+        mean, var = beside(running_mean), beside(running_var)
+        d = x - mean
+    rstd = mapped(lambda v: 1 / scalar.sqrt(v + eps), var)
+    y = d * (rstd if weight is None else rstd * beside(weight))
+    if bias is not None:
+        y = y + beside(bias)
+    flat = (x.shape[1],)
+    return [y, reshaped(mean, flat), reshaped(rstd, flat), reshaped(var, flat)]
+
+
+@rule("native_batch_norm_backward")
+def _batch_norm_backward(lowering: Lowering, node: Call) -> list[Lazy]:
+    g, x, mean, rstd, weight, training, needs_x = node.args
+    if not needs_x:
+        raise Refused("a batch norm whose input needs no gradient")
+    g, x = _wide(lowering.of(g)), _wide(lowering.of(x))
+    dims, side = _over_channels(x)
+    n = float(x.size // x.shape[1])
+    mean, rstd = (reshaped(_wide(lowering.of(v)), side) for v in (mean, rstd))
+    scale = rstd if weight is None else rstd * reshaped(_wide(lowering.of(weight)), side)
+    d = x - mean
+    total = reduced("sum", g, dims)
+    along = reduced("sum", g * d, dims) * rstd
+    if training:
+        dx = (g - (d * (along * rstd / n) + total / n)) * scale
+    else:
+        dx = g * scale
+    return [dx, reshaped(along, (x.shape[1],)), reshaped(total, (x.shape[1],))]
+
+
+# ---- optimizers ------------------------------------------------------------------------------
+
+
+@rule("update")
+def _update(lowering: Lowering, node: Update) -> None:
+    first = node.ins[0]
+    own = compute_dtype(first.dtype)
+    if any(v.dtype != first.dtype or v.shape != first.shape for v in node.ins):
+        raise Refused("a step over arrays of several dtypes")
+    inputs = [scalar.input(k, own) for k in range(len(node.ins))]
+    try:
+        terms = traced_update(node.change, inputs, node.scalars, node.first, node.place)
+    except Untraceable as why:
+        raise Refused(f"{node.change.__qualname__}: {why}") from None
+    arrays = [lowering.of(v) for v in node.ins]
+    for v, out, term in zip(node.ins, node.outs, terms, strict=True):
+        if out is not v:
+            made = mapped(lambda *_, term=term: term, *arrays, dtype=v.dtype)
+            made.read.array.note = node.change.__qualname__.split(".")[0]
+            lowering.out.reads[out] = made
+
+
+for _name in [*_ELEMENTWISE, *_COMPARISONS, *_LOGIC]:
+    RULES_OF_ARRAYS.setdefault(_name, elementwise)

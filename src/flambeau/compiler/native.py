@@ -1,0 +1,611 @@
+"""A captured graph as machine code: ``build(graph)`` returns the function that runs it.
+
+All units of a plan (``schedule``) that lie between two calls of Python become one function,
+
+    void segment(ptr table, ptr numbers, i64 thread, i64 threads, ptr barrier)
+
+which every thread of a run goes through from top to bottom: each does its share of a unit, and
+where the next unit touches what others may still be working on, all wait for each other. Products
+are calls of the OpenBLAS that NumPy brings, on one thread each. ``table`` holds the addresses of
+all memory: inputs, outputs, constants, the arena.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import _system
+from ..core import threads
+from ..core.modes import no_grad
+from ..core.value import Value, wrap
+from . import machine_code, vector_code
+from .arrays import Added, Array, Joined, Leaf, Product, Read, row_major
+from .fusion import Cluster, memory_dtype, memory_strides
+from .graph import Copy, Draw, Graph, Node, Put, Update, Var, View
+from .kernel import Kernel, verify
+from .lowering import Lazy, Lowered, Lowering, element_strides
+from .lowering_rules import RULES_OF_ARRAYS
+from .products_code import added_text, product_text
+from .schedule import ALIGNMENT, Plan, Unit, np_view, scheduled
+
+#: Nanoseconds of work from which a program is spread over threads, and a unit of it.
+SPREAD, SPREAD_UNIT = 150_000.0, 8_000.0
+check_everything = False  # the tests verify every kernel
+
+
+class OutOfBounds(Exception):
+    """An index that the program would take elements at is no place of its table."""
+
+
+@dataclass(slots=True)
+class Segment:
+    """Units that run without Python in between, or one call of it."""
+
+    units: list[Unit]
+    call: Unit | None = None
+    function: Callable[..., None] | None = None
+
+
+def cost(unit: Unit) -> float:
+    """A rough guess of the nanoseconds that one thread needs."""
+    work = unit.work
+    if isinstance(work, Product):
+        return 2 * math.prod(work.batch) * work.m * work.n * work.k / 60 + 300
+    if isinstance(work, Added):
+        return work.read.array.size * 0.5
+    if unit.kernel is None:
+        return 0.0
+    kernel = unit.kernel
+    size = kernel.row_count * kernel.col_count
+    operations = sum(1 for t in kernel.terms() for _ in t.operands)
+    return size * (0.15 + 0.05 * operations) * max(1, len(kernel.passes)) + kernel.row_count * 3
+
+
+class Program:
+    """One graph, compiled. Call it with the arrays of the inputs and the numbers of this run."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.lowered: Lowered = Lowering(graph, RULES_OF_ARRAYS).run()
+        self.plan: Plan = scheduled(self.lowered)
+        self.segments: list[Segment] = []
+        self.lock = threading.Lock()
+        self._lay_out()
+        self.text = self._text()
+        self._load()
+
+    # ---- memory ------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        plan, graph = self.plan, self.graph
+        total = sum(cost(u) for u in plan.units)
+        self.threads = threads.get_num_threads() if total > SPREAD else 1
+        self.slot: dict[int, int] = {}  # id(leaf) -> place in the table
+        self.kept: list[object] = []
+        for v in graph.inputs:
+            self._slot(self.lowered.leaves[v])
+        self.first_constant = len(self.slot)
+        for v in graph.constants:
+            self._slot(self.lowered.leaves[v])
+        self.first_output = len(self.slot)
+        for leaf in plan.outputs:
+            self._slot(leaf)
+        self.first_call = len(self.slot)
+        self.call_leaves: list[Leaf] = []
+        for _, made in self.lowered.calls:
+            for v in made:
+                self.call_leaves.append(self.lowered.leaves[v])
+                self._slot(self.lowered.leaves[v])
+        self.arena_slot = len(self.slot)
+        partial = self._partials()
+        size = plan.arena + partial
+        self.arena = np.zeros(size + ALIGNMENT, np.uint8)
+        shift = -self.arena.ctypes.data % ALIGNMENT
+        self.arena = self.arena[shift : shift + size]
+        self.table = (ctypes.c_void_p * (self.arena_slot + 1))()
+        self.table[self.arena_slot] = self.arena.ctypes.data
+        for k, array in enumerate(graph.constants.values()):
+            self.table[self.first_constant + k] = array.__array_interface__["data"][0]
+            self.kept.append(array)
+        self.last_inputs: list[np.ndarray | None] = [None] * len(graph.inputs)
+        self.pools: list[list[tuple[np.ndarray, int]]] = [[] for _ in plan.outputs]
+        self.numbers = (ctypes.c_double * max(1, graph.scalars))()
+        self.barrier = (ctypes.c_int64 * 32)()
+
+    def _slot(self, leaf: Leaf) -> int:
+        return self.slot.setdefault(id(leaf), len(self.slot))
+
+    def _partials(self) -> int:
+        """Room for what each thread adds up for itself: {(unit, buffer): offset}."""
+        self.partial: dict[tuple[int, int], tuple[int, int]] = {}
+        top = self.plan.arena
+        for unit in self.plan.units:
+            if unit.kernel is None:
+                continue
+            for p in unit.kernel.passes:
+                for s in p.stores:
+                    key = unit.number, s.buffer
+                    if s.add and key not in self.partial:
+                        array = unit.buffers[s.buffer]
+                        step = -(-array.size * s.term.dtype.itemsize // ALIGNMENT) * ALIGNMENT
+                        self.partial[key] = top, step
+                        top += step * self.threads
+        return top - self.plan.arena
+
+    # ---- text --------------------------------------------------------------------------------
+
+    def _text(self) -> str:
+        """All functions of the program in LLVM's language."""
+        self.functions: dict[str, str] = {}  # body -> name
+        parts: list[str] = []
+        groups: list[list[Unit]] = [[]]
+        for unit in self.plan.units:
+            if isinstance(unit.work, Node):
+                groups += [[unit], []]
+            else:
+                groups[-1].append(unit)
+        for group in groups:
+            if len(group) == 1 and isinstance(group[0].work, Node):
+                self.segments.append(Segment([], group[0]))
+            elif group:
+                number = sum(1 for s in self.segments if s.call is None)
+                self.segments.append(Segment(group))
+                parts.append(self._segment_text(f"segment{number}", group))
+        return "\n".join([_DECLARATIONS, *self.functions, *parts])
+
+    def _segment_text(self, name: str, units: list[Unit]) -> str:
+        writer = _SegmentWriter(self)
+        for unit in units:
+            writer.unit(unit)
+        return writer.finished(name)
+
+    def kernel_name(self, kernel: Kernel) -> str:
+        """The function of ``kernel``; kernels that are alike share one."""
+        if check_everything:
+            verify(kernel)
+        return self.shared(vector_code.text(kernel, "$self"))
+
+    def shared(self, text: str) -> str:
+        """The name of the function with the body ``text``, in which $self stands for the name."""
+        for body, name in ((b, n) for b, n in self._names.items()):
+            if body == text:
+                return name
+        name = f"kernel{len(self._names)}"
+        self._names[text] = name
+        self.functions[text.replace("$self", name)] = name
+        return name
+
+    @property
+    def _names(self) -> dict[str, str]:
+        if not hasattr(self, "_name_of"):
+            self._name_of: dict[str, str] = {}
+        return self._name_of
+
+    def _load(self) -> None:
+        code = machine_code.Code(self.text)
+        kinds = [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
+        number = 0
+        for segment in self.segments:
+            if segment.call is None:
+                segment.function = code.function(f"segment{number}", kinds)
+                number += 1
+        self.code = code
+
+    def address(self, array: Array) -> tuple[int, int]:
+        """(place in the table, byte offset) of the memory of ``array``."""
+        home = self.plan.places.get(id(array), array)
+        if isinstance(home, int):
+            return self.arena_slot, home
+        if id(home) in self.slot:
+            return self.slot[id(home)], 0
+        return self.arena_slot, self.plan.places[id(home)]
+
+    # ---- running -----------------------------------------------------------------------------
+
+    def __call__(
+        self, inputs: Sequence[np.ndarray], numbers: Sequence[float] = ()
+    ) -> list[np.ndarray]:
+        """Run once. Inputs that the graph writes to are changed in place.
+
+        OutOfBounds, and nothing changed, for an index that is no place of its table.
+        """
+        with self.lock:
+            table, last = self.table, self.last_inputs
+            for k, array in enumerate(inputs):
+                if array is not last[k]:
+                    table[k] = array.__array_interface__["data"][0]
+                    last[k] = array
+            for v, rows in self.lowered.checks:
+                _check(last[self.place_of_input[v]], rows)
+            if numbers:
+                self.numbers[: len(numbers)] = numbers
+            outputs = self._outputs()
+            filled: dict[int, np.ndarray] = {}
+            for segment in self.segments:
+                if segment.call is not None:
+                    self._call(segment.call, filled)
+                else:
+                    self._run(segment.function)
+            return outputs
+
+    @property
+    def place_of_input(self) -> dict[Var, int]:
+        """The place of each input."""
+        if not hasattr(self, "_place_of_input"):
+            self._place_of_input = {v: k for k, v in enumerate(self.graph.inputs)}
+        return self._place_of_input
+
+    def _outputs(self) -> list[np.ndarray]:
+        """Arrays for the results: those of earlier runs that nobody holds any more, or new ones."""
+        results = []
+        for k, (leaf, pool) in enumerate(zip(self.plan.outputs, self.pools)):
+            for array, address in pool:
+                if sys.getrefcount(array) <= 3:
+                    break
+            else:
+                memory = np.empty(max(1, leaf.size) * leaf.dtype.itemsize, np.uint8)
+                array = np_view(memory, leaf)
+                address = array.__array_interface__["data"][0]
+                pool.append((array, address))
+                del pool[:-4]
+            self.table[self.first_output + k] = address
+            results.append(array)
+        return results
+
+    def _run(self, function: Callable[..., None]) -> None:
+        table, numbers = ctypes.addressof(self.table), ctypes.addressof(self.numbers)
+        if self.threads == 1:
+            function(table, numbers, 0, 1, 0)
+            return
+        barrier = ctypes.addressof(self.barrier)
+        count = self.threads
+        ctypes.memset(barrier, 0, 8)
+
+        def part(start: int, stop: int) -> None:
+            function(table, numbers, start, count, barrier)
+
+        blas = _system.blas()
+        before = blas.get_num_threads() if blas else 1
+        try:
+            if before != 1:
+                blas.set_num_threads(1)
+            threads.run_together(part, count)
+        finally:
+            if before != 1:
+                blas.set_num_threads(before)
+
+    def _call(self, unit: Unit, filled: dict[int, np.ndarray]) -> None:
+        """Run a node by its NumPy meaning."""
+        node = unit.work
+        arrays: dict[Var, np.ndarray] = {}
+        for k, v in enumerate(dict.fromkeys(node.reads())):
+            leaf = self.plan.arguments.get((unit.number, k)) or self.lowered.leaves[v]
+            arrays[v] = self._array(leaf, filled)
+        results = meaning(node, arrays, self.numbers)
+        for v, array in zip(node.made, results, strict=True):
+            leaf = self.lowered.leaves[v]
+            if array.strides != tuple(s * array.itemsize for s in leaf.strides):
+                fresh = np_view(np.empty(max(1, array.size) * array.itemsize, np.uint8), leaf)
+                fresh[...] = array
+                array = fresh
+            filled[id(leaf)] = array
+            self.table[self.slot[id(leaf)]] = array.__array_interface__["data"][0]
+
+    def _array(self, leaf: Leaf, filled: dict[int, np.ndarray]) -> np.ndarray:
+        """The memory of a leaf as an array."""
+        if id(leaf) in filled:
+            return filled[id(leaf)]
+        v = leaf.key
+        if isinstance(v, Var):
+            if v in self.graph.constants:
+                return self.graph.constants[v]
+            return self.last_inputs[self.place_of_input[v]]
+        offset = self.plan.places[id(leaf)]
+        return np_view(self.arena[offset:], leaf)
+
+
+def _check(array: np.ndarray, rows: int) -> None:
+    """OutOfBounds for indices outside of [-rows, rows); of [0, -rows) where rows is negative."""
+    limit = abs(rows)
+    # As unsigned numbers, negative ones are huge: one comparison.
+    if array.size and int(array.view(np.uint64).max()) >= limit:
+        raise OutOfBounds
+
+
+def meaning(
+    node: Node, arrays: dict[Var, np.ndarray], numbers: Sequence[float]
+) -> list[np.ndarray]:
+    """The results of one node, by NumPy."""
+    if isinstance(node, Draw):
+        return [node.again()]
+    if isinstance(node, Copy):
+        out = np.empty(node.out.shape, node.out.dtype)
+        np.copyto(out, arrays[node.source], casting="unsafe")
+        return [out]
+    if isinstance(node, View):
+        source = arrays[node.source]
+        owner = np.ascontiguousarray(source) if not source.flags.c_contiguous else source
+        if source.strides != node.source.strides:
+            owner = np.empty_like(source)
+        as_bytes = np.lib.stride_tricks.as_strided
+        return [
+            np.array(
+                as_bytes(
+                    source.view(np.uint8).reshape(-1)[node.offset :].view(node.out.dtype)
+                    if owner is source
+                    else source,
+                    node.out.shape,
+                    node.out.strides,
+                )
+            )
+        ]
+    if isinstance(node, Put):
+        out = arrays[node.base].copy()
+        piece = np.lib.stride_tricks.as_strided(
+            out.reshape(-1).view(np.uint8)[node.offset :].view(out.dtype), node.shape, node.strides
+        )
+        piece[...] = arrays[node.source]
+        return [out]
+    if isinstance(node, Update):
+        copies = [
+            arrays[i] if i is o else arrays[i].copy()
+            for i, o in zip(node.ins, node.outs, strict=True)
+        ]
+        node.change(*copies)
+        return [c for c, i, o in zip(copies, node.ins, node.outs, strict=True) if i is not o]
+
+    def as_tensor(arg: object) -> object:
+        if isinstance(arg, Var):
+            return wrap(arrays[arg])
+        if type(arg) in (tuple, list):
+            return type(arg)(as_tensor(a) for a in arg)
+        return arg
+
+    with no_grad():
+        result = node.plain(*[as_tensor(a) for a in node.args])
+    return [r._array for r in ((result,) if isinstance(result, Value) else result)]
+
+
+_DECLARATIONS = """
+declare void @flambeau_sgemm(i32, i32, i32, INT, INT, INT, float, ptr, INT, ptr, INT, float, ptr, INT)
+declare void @flambeau_dgemm(i32, i32, i32, INT, INT, INT, double, ptr, INT, ptr, INT, double, ptr, INT)
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+
+define void @wait(ptr %barrier, i64 %threads) {
+entry:
+  %generation = getelementptr i64, ptr %barrier, i64 16
+  %mine = load atomic i64, ptr %generation acquire, align 8
+  %before = atomicrmw add ptr %barrier, i64 1 acq_rel
+  %arrived = add i64 %before, 1
+  %last = icmp eq i64 %arrived, %threads
+  br i1 %last, label %release, label %spin
+release:
+  store atomic i64 0, ptr %barrier release, align 8
+  %next = add i64 %mine, 1
+  store atomic i64 %next, ptr %generation release, align 8
+  ret void
+spin:
+  %now = load atomic i64, ptr %generation acquire, align 8
+  %same = icmp eq i64 %now, %mine
+  br i1 %same, label %spin, label %done
+done:
+  ret void
+}
+"""
+
+
+class _SegmentWriter:
+    """Writes the function of one segment."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.lines: list[str] = []
+        self.count = 0
+        self.pending: list[tuple[int, int, int, bool]] = []  # slot, start, stop, whether written
+        self.pointers: dict[tuple[int, int], str] = {}
+        self.head: list[str] = []
+
+    def name(self) -> str:
+        self.count += 1
+        return f"%v{self.count}"
+
+    def pointer(self, array: Array, extra: int = 0) -> str:
+        slot, offset = self.program.address(array)
+        return self.pointer_to(slot, offset + extra)
+
+    def pointer_to(self, slot: int, offset: int) -> str:
+        key = slot, offset
+        if key not in self.pointers:
+            at, base = self.name(), self.name()
+            self.head.append(f"{at} = getelementptr ptr, ptr %table, i64 {slot}")
+            self.head.append(f"{base} = load ptr, ptr {at}")
+            if offset:
+                moved = self.name()
+                self.head.append(f"{moved} = getelementptr i8, ptr {base}, i64 {offset}")
+                base = moved
+            self.pointers[key] = base
+        return self.pointers[key]
+
+    # ---- waiting -----------------------------------------------------------------------------
+
+    def _extent(self, array: Array) -> tuple[int, int, int]:
+        slot, offset = self.program.address(array)
+        if slot != self.program.arena_slot:
+            return slot, 0, 1 << 62
+        return slot, offset, offset + max(array.size * array.dtype.itemsize, 1)
+
+    def ready(self, reads: Sequence[Array], writes: Sequence[Array]) -> None:
+        """Wait where what comes now touches what threads may still be busy with."""
+        if self.program.threads == 1:
+            return
+        mine = [(*self._extent(a), False) for a in reads]
+        mine += [(*self._extent(a), True) for a in writes]
+        for slot, start, stop, written in mine:
+            if any(
+                s == slot and a < stop and start < b and (written or w)
+                for s, a, b, w in self.pending
+            ):
+                self.wait()
+                break
+        self.pending += mine
+
+    def wait(self) -> None:
+        self.lines.append("call void @wait(ptr %barrier, i64 %threads)")
+        self.pending = []
+
+    # ---- units -------------------------------------------------------------------------------
+
+    def share(self, total: int, step: int, small: bool) -> tuple[str, str]:
+        """This thread's part of range(total), cut at multiples of ``step``."""
+        if self.program.threads == 1:
+            return "0", str(total)
+        if small or total < 2 * step:
+            zero = self.name()
+            stop = self.name()
+            self.lines.append(f"{zero} = icmp eq i64 %thread, 0")
+            self.lines.append(f"{stop} = select i1 {zero}, i64 {total}, i64 0")
+            return "0", stop
+        blocks = -(-total // step)
+        ends = []
+        for who in ("%thread", "%following"):
+            part, cut, place, over, end = (self.name() for _ in range(5))
+            self.lines.append(f"{part} = mul i64 {blocks}, {who}")
+            self.lines.append(f"{cut} = udiv i64 {part}, %threads")
+            self.lines.append(f"{place} = mul i64 {cut}, {step}")
+            self.lines.append(f"{over} = icmp ult i64 {place}, {total}")
+            self.lines.append(f"{end} = select i1 {over}, i64 {place}, i64 {total}")
+            ends.append(end)
+        return ends[0], ends[1]
+
+    def unit(self, unit: Unit) -> None:
+        """The calls that do one unit."""
+        work = unit.work
+        if isinstance(work, Cluster):
+            self.kernel(unit)
+        elif isinstance(work, Product):
+            self.ready([work.a.array, work.b.array], [work])
+            product_text(self, work, cost(unit) < SPREAD_UNIT)
+        else:
+            self.ready([work.index.array, work.read.array], [work])
+            added_text(self, work)
+
+    def kernel(self, unit: Unit) -> None:
+        """The call of a kernel, and the sum of what the threads have added up."""
+        kernel, program = unit.kernel, self.program
+        stores = [s for p in kernel.passes for s in p.stores]
+        written = {s.buffer for s in stores}
+        added = {s.buffer: s for s in stores if s.add}
+        loaded = {load.buffer for load in kernel.loads}
+        self.ready(
+            [unit.buffers[b] for b in sorted(loaded)], [unit.buffers[b] for b in sorted(written)]
+        )
+        flat = vector_code.is_flat(kernel)
+        total = kernel.col_count if flat else kernel.row_count
+        small = cost(unit) < SPREAD_UNIT
+        start, stop = self.share(total, 64 if flat else 1, small)
+        pointers = []
+        for k, array in enumerate(unit.buffers):
+            if k not in added:
+                pointers.append(self.pointer(array))
+                continue
+            offset, step = program.partial[unit.number, k]
+            base = self.pointer_to(program.arena_slot, offset)
+            if program.threads > 1:
+                moved, by = self.name(), self.name()
+                self.lines.append(f"{by} = mul i64 %thread, {step}")
+                self.lines.append(f"{moved} = getelementptr i8, ptr {base}, i64 {by}")
+                base = moved
+            self.lines.append(
+                f"call void @llvm.memset.p0.i64(ptr {base}, i8 0, i64 {step}, i1 false)"
+            )
+            pointers.append(base)
+        name = program.kernel_name(kernel)
+        given = ", ".join(f"ptr {p}" for p in pointers)
+        self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
+        if added:
+            if program.threads > 1:
+                self.wait()
+            for k, s in added.items():
+                array = unit.buffers[k]
+                offset, step = program.partial[unit.number, k]
+                target = self.pointer(array)
+                source = self.pointer_to(program.arena_slot, offset)
+                joiner = self._joiner(array.size, step, s.term.dtype, array.dtype)
+                first, last = self.share(array.size, 64, array.size < 4096)
+                self.lines.append(
+                    f"call void @{joiner}(ptr {target}, ptr {source}, i64 {first}, i64 {last})"
+                )
+            self.pending += [(*self._extent(unit.buffers[k]), True) for k in added]
+
+    def _joiner(self, size: int, step: int, own: np.dtype, dtype: np.dtype) -> str:
+        """The function that adds up what the threads have added up, and stores it."""
+        from_type = {"f": {4: "float", 8: "double"}}.get(own.kind, {8: "i64"})[own.itemsize]
+        memory = memory_dtype(dtype)
+        to_type = {
+            np.dtype(np.float32): "float",
+            np.dtype(np.float64): "double",
+            np.dtype(np.int64): "i64",
+        }[memory]
+        add = "fadd" if own.kind == "f" else "add"
+        zero = "-0.0" if own.kind == "f" else "0"
+        cast = f"%total_{to_type}"
+        convert = ""
+        result = "%total"
+        if from_type != to_type:
+            result = cast
+            verb = "fptrunc" if own.itemsize > memory.itemsize else "fpext"
+            convert = f"{cast} = {verb} {from_type} %total to {to_type}"
+        return self.program.shared(f"""define void @$self(ptr %out, ptr %parts, i64 %start, i64 %stop) {{
+entry:
+  br label %test
+test:
+  %i = phi i64 [ %start, %entry ], [ %next, %store ]
+  %more = icmp slt i64 %i, %stop
+  br i1 %more, label %sum, label %done
+sum:
+  br label %body
+body:
+  %t = phi i64 [ 0, %sum ], [ %t_next, %body ]
+  %total_before = phi {from_type} [ {zero}, %sum ], [ %total, %body ]
+  %skip = mul i64 %t, {step}
+  %part = getelementptr i8, ptr %parts, i64 %skip
+  %at = getelementptr {from_type}, ptr %part, i64 %i
+  %value = load {from_type}, ptr %at
+  %total = {add} {from_type} %total_before, %value
+  %t_next = add i64 %t, 1
+  %again = icmp slt i64 %t_next, {self.program.threads}
+  br i1 %again, label %body, label %store
+store:
+  {convert}
+  %to = getelementptr {to_type}, ptr %out, i64 %i
+  store {to_type} {result}, ptr %to
+  %next = add i64 %i, 1
+  br label %test
+done:
+  ret void
+}}
+""")
+
+    def finished(self, name: str) -> str:
+        """The whole function."""
+        if self.program.threads > 1:
+            self.lines.append("call void @wait(ptr %barrier, i64 %threads)")
+        body = "\n  ".join([*self.head, "%following = add i64 %thread, 1", *self.lines])
+        parameters = "ptr %table, ptr %numbers, i64 %thread, i64 %threads, ptr %barrier"
+        return f"define void @{name}({parameters}) {{\nentry:\n  {body}\n  ret void\n}}\n"
+
+
+def build(graph: Graph) -> Program:
+    """The program of ``graph``."""
+    return Program(graph)
+
+
+__all__ = ["OutOfBounds", "Program", "build", "meaning"]
+_ = (Joined, Lazy, Read, element_strides, memory_strides, row_major)

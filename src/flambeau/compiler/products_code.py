@@ -1,0 +1,231 @@
+"""Matrix products, and sums of rows at places, as parts of a segment (``native``)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import _system
+from .arrays import Added, Product, Read, Split, Tangled, composed, located, row_major
+from .fusion import memory_strides
+from .scalar import FLOAT32
+
+_ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112  # CBLAS's names for these
+
+
+def matrix_layout(read: Read, dims: tuple[int, ...]) -> tuple[list[int], int] | None:
+    """The memory strides of a matrix operand for its dimensions (*batch, rows, columns), and where
+    it starts; None where BLAS cannot read it in place."""
+    if read.index is not None:
+        return None
+    try:
+        strides, offset = composed(dims, read, memory_strides(read.array))
+    except (Split, Tangled):
+        return None
+    rows, cols = strides[-2:]
+    m, n = dims[-2:]
+    if (cols == 1 or n == 1) and (rows >= max(n, 1) or m == 1):
+        return strides, offset
+    if (rows == 1 or m == 1) and (cols >= max(m, 1) or n == 1):
+        return strides, offset
+    return None
+
+
+def _operand(strides: list[int], m: int, n: int) -> tuple[int, int]:
+    """How CBLAS names a matrix of m rows and n columns: (transposed or not, leading dimension)."""
+    rows, cols = strides[-2:]
+    if (cols == 1 or n == 1) and (rows >= n or m == 1):
+        return _PLAIN, max(rows, n, 1) if m > 1 else max(n, 1)
+    return _TRANSPOSED, max(cols, m, 1) if n > 1 else max(m, 1)
+
+
+def product_text(writer: Any, work: Product, small: bool) -> None:
+    """The calls of BLAS for ``work``, shared out among threads: by batch, by rows or by columns."""
+    a, a_start = matrix_layout(work.a, (*work.batch, work.m, work.k))
+    b, b_start = matrix_layout(work.b, (*work.batch, work.k, work.n))
+    out = row_major((*work.batch, work.m, work.n))
+    count = math.prod(work.batch)
+    threads = writer.program.threads
+    one = "float" if work.dtype == FLOAT32 else "double"
+    size = work.dtype.itemsize
+    name = "flambeau_sgemm" if work.dtype == FLOAT32 else "flambeau_dgemm"
+    pointers = [
+        writer.pointer(x, start * size)
+        for x, start in ((work.a.array, a_start), (work.b.array, b_start), (work, 0))
+    ]
+    trans_a, lead_a = _operand(a, work.m, work.k)
+    trans_b, lead_b = _operand(b, work.k, work.n)
+    by_batch = count >= threads and count > 1
+    along_rows = work.m >= work.n
+    n_batch = len(work.batch)
+    integer = "i64" if _system.blas().suffix else "i32"
+    parts = []
+    if by_batch:
+        first, last = writer.share(count, 1, small)
+        parts.append((first, last))
+    else:
+        first, last = "0", str(count)
+    length = work.m if along_rows else work.n
+    if by_batch:
+        start, stop = "0", str(length)
+    else:
+        start, stop = writer.share(length, 16 if length >= 32 * threads else 4, small)
+    text = """define void @$self(ptr %a, ptr %b, ptr %c, i64 %first, i64 %last, i64 %start, i64 %stop) {
+entry:
+  %length = sub i64 %stop, %start
+  %some = icmp sgt i64 %length, 0
+  br i1 %some, label %test, label %done
+test:
+  %i = phi i64 [ %first, %entry ], [ %next, %body ]
+  %more = icmp slt i64 %i, %last
+  br i1 %more, label %body, label %done
+body:
+"""
+    lines: list[str] = []
+    count_names = [0]
+
+    def name_() -> str:
+        count_names[0] += 1
+        return f"%n{count_names[0]}"
+
+    rest = "%i"
+    indices: list[str] = []
+    for d in reversed(range(n_batch)):
+        if d == 0:
+            indices.append(rest)
+        else:
+            index, less = name_(), name_()
+            lines.append(f"{index} = urem i64 {rest}, {work.batch[d]}")
+            lines.append(f"{less} = udiv i64 {rest}, {work.batch[d]}")
+            indices.append(index)
+            rest = less
+    indices.reverse()
+
+    def moved(pointer: str, strides: Any, step: int | None) -> str:
+        total = "0"
+        terms = [(i, strides[d]) for d, i in enumerate(indices)]
+        if step is not None:
+            terms.append(("%start", step))
+        for index, stride in terms:
+            if stride == 0:
+                continue
+            part, new = name_(), name_()
+            lines.append(f"{part} = mul i64 {index}, {stride}")
+            lines.append(f"{new} = add i64 {total}, {part}")
+            total = new
+        at = name_()
+        lines.append(f"{at} = getelementptr {one}, ptr {pointer}, i64 {total}")
+        return at
+
+    if along_rows:
+        pa = moved("%a", a, a[-2] if work.m > 1 else 0)
+        pb = moved("%b", b, None)
+        pc = moved("%c", out, out[-2])
+        m, n = "%length", str(work.n)
+    else:
+        pa = moved("%a", a, None)
+        pb = moved("%b", b, b[-1] if work.n > 1 else 0)
+        pc = moved("%c", out, out[-1])
+        m, n = str(work.m), "%length"
+    if integer == "i32":
+        lines.append("%short = trunc i64 %length to i32")
+        m, n = (x.replace("%length", "%short") for x in (m, n))
+    lines.append(
+        f"call void @{name}(i32 {_ROW_MAJOR}, i32 {trans_a}, i32 {trans_b}, {integer} {m}, "
+        f"{integer} {n}, {integer} {work.k}, {one} 1.0, ptr {pa}, {integer} {lead_a}, ptr {pb}, "
+        f"{integer} {lead_b}, {one} 0.0, ptr {pc}, {integer} {work.n})"
+    )
+    text += "  " + "\n  ".join(lines)
+    text += """
+  %next = add i64 %i, 1
+  br label %test
+done:
+  ret void
+}
+"""
+    function = writer.program.shared(text)
+    given = ", ".join(f"ptr {p}" for p in pointers)
+    writer.lines.append(
+        f"call void @{function}({given}, i64 {first}, i64 {last}, i64 {start}, i64 {stop})"
+    )
+
+
+def added_text(writer: Any, work: Added) -> None:
+    """Zeros, and every row added at its place; threads share out the columns."""
+    width = work.size // work.rows
+    count = work.read.array.size if False else None
+    dims = _rows_of(work)
+    index_strides, index_start = composed((dims,), work.index, memory_strides(work.index.array))
+    strides, start = composed((dims, width), work.read, memory_strides(work.read.array))
+    kind = "float" if work.dtype == FLOAT32 else "double"
+    size = work.dtype.itemsize
+    first, last = writer.share(width, 16, width < 32)
+    skip = (
+        f"%keep = icmp ne i64 %place, {work.skip}" if work.skip >= 0 else "%keep = icmp eq i1 0, 0"
+    )
+    function = writer.program.shared(f"""define void @$self(ptr %out, ptr %index, ptr %rows, i64 %start, i64 %stop) {{
+entry:
+  %length = sub i64 %stop, %start
+  %some = icmp sgt i64 %length, 0
+  br i1 %some, label %clear, label %done
+clear:
+  %r = phi i64 [ 0, %entry ], [ %r_next, %clear ]
+  %r_at = mul i64 %r, {width}
+  %r_first = add i64 %r_at, %start
+  %r_pointer = getelementptr {kind}, ptr %out, i64 %r_first
+  %bytes = mul i64 %length, {size}
+  call void @llvm.memset.p0.i64(ptr %r_pointer, i8 0, i64 %bytes, i1 false)
+  %r_next = add i64 %r, 1
+  %r_more = icmp slt i64 %r_next, {work.rows}
+  br i1 %r_more, label %clear, label %test
+test:
+  %i = phi i64 [ 0, %clear ], [ %i_next, %next ]
+  %more = icmp slt i64 %i, {dims}
+  br i1 %more, label %row, label %done
+row:
+  %i_step = mul i64 %i, {index_strides[0]}
+  %place_at = getelementptr i64, ptr %index, i64 %i_step
+  %place_given = load i64, ptr %place_at
+  %negative = icmp slt i64 %place_given, 0
+  %wrapped = add i64 %place_given, {work.rows}
+  %place = select i1 %negative, i64 %wrapped, i64 %place_given
+  {skip}
+  %out_row = mul i64 %place, {width}
+  %in_row = mul i64 %i, {strides[0]}
+  br i1 %keep, label %column, label %next
+column:
+  %j = phi i64 [ %start, %row ], [ %j_next, %column ]
+  %out_at = add i64 %out_row, %j
+  %in_step = mul i64 %j, {strides[1]}
+  %in_at = add i64 %in_row, %in_step
+  %to = getelementptr {kind}, ptr %out, i64 %out_at
+  %from = getelementptr {kind}, ptr %rows, i64 %in_at
+  %old = load {kind}, ptr %to
+  %more_value = load {kind}, ptr %from
+  %new = fadd {kind} %old, %more_value
+  store {kind} %new, ptr %to
+  %j_next = add i64 %j, 1
+  %j_more = icmp slt i64 %j_next, %stop
+  br i1 %j_more, label %column, label %next
+next:
+  %i_next = add i64 %i, 1
+  br label %test
+done:
+  ret void
+}}
+""")
+    pointers = [
+        writer.pointer(work),
+        writer.pointer(work.index.array, index_start * 8),
+        writer.pointer(work.read.array, start * size),
+    ]
+    given = ", ".join(f"ptr {p}" for p in pointers)
+    writer.lines.append(f"call void @{function}({given}, i64 {first}, i64 {last})")
+
+
+def _rows_of(work: Added) -> int:
+    """How many rows are added."""
+    return work.count
+
+
+_ = (located,)

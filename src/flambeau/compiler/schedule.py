@@ -1,0 +1,483 @@
+"""What is computed together, in which order, and in which memory.
+
+``scheduled`` takes the arrays that a graph was lowered to and makes *units*: kernels (clusters of
+maps and reductions), products, row sums at places, and calls. It orders them so that everything is
+there before it is read, and gives every array that is not a value in a register its memory: an
+output's, that of an input that is written to, or a place in the arena, which arrays share whose
+lives do not overlap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .arrays import Added, Array, Joined, Leaf, Map, Product, Read, Reduce, row_major
+from .fusion import Builder, Cluster, Target
+from .graph import Node, Var
+from .kernel import Kernel
+from .lowering import Lazy, Lowered, element_strides, is_dense
+
+ALIGNMENT = 64
+
+
+@dataclass(eq=False, slots=True)
+class Unit:
+    """One thing to do. ``work``: a Cluster, Product, Added, or the Node of a call."""
+
+    work: Cluster | Product | Added | Node
+    number: int
+    after: set[int] = field(default_factory=set)  # numbers of units that come first
+    kernel: Kernel | None = None
+    buffers: list[Array] = field(
+        default_factory=list
+    )  # what it touches, for kernels in their order
+
+
+@dataclass(eq=False, slots=True)
+class Demand:
+    """A value that must be in memory at the end, or for a call: ``read`` of ``shape`` in
+    ``place``."""
+
+    read: Read
+    shape: tuple[int, ...]
+    place: Leaf
+
+
+@dataclass(slots=True)
+class Plan:
+    """Units in order, and where each array is: ``places``: array -> Leaf (an input's, output's or
+    call's memory) or byte offset in the arena of ``arena`` bytes."""
+
+    units: list[Unit]
+    places: dict[int, Leaf | int]
+    arena: int
+    outputs: list[Leaf]
+    arguments: dict[
+        tuple[int, int], Leaf
+    ]  # (number of the call's unit, place of the Var) -> memory
+    first_use: dict[int, int] = field(default_factory=dict)
+
+
+class _Planner:
+    def __init__(self, lowered: Lowered) -> None:
+        self.lowered = lowered
+        self.units: list[Unit] = []
+        self.maker: dict[int, list[Unit]] = {}  # id(array) -> the units that fill it
+        self.cluster_of: dict[int, Unit] = {}  # id(array) -> the kernel that computes it
+        self.known: dict[int, Array] = {}  # keeps arrays alive, by id
+        self.ancestors: dict[int, int] = {}  # unit -> bits of all units before it
+        self.readers: dict[int, set[int]] = {}  # id(array) -> units that read it from memory
+        self.copies: dict[int, Array] = {}
+        self.placed: dict[int, Leaf] = {}
+        self.became: dict[int, Unit] = {}  # units whose kernel is now another unit's
+
+    # ---- units -------------------------------------------------------------------------------
+
+    def unit(self, work: Cluster | Product | Added | Node, needs: Iterable[Unit]) -> Unit:
+        """A new unit that comes after ``needs``."""
+        made = Unit(work, len(self.units))
+        self.units.append(made)
+        self.ancestors[made.number] = 0
+        self.join_after(made, needs)
+        return made
+
+    def alive(self) -> list[Unit]:
+        """The units that are not part of others."""
+        return [u for u in self.units if u.work is not None]
+
+    def join_after(self, unit: Unit, needs: Iterable[Unit]) -> None:
+        """Let ``unit`` come after ``needs``, and everything that follows it too."""
+        bits = 0
+        for n in needs:
+            if n is not unit:
+                unit.after.add(n.number)
+                bits |= self.ancestors[n.number] | 1 << n.number
+        mine = 1 << unit.number
+        self.ancestors[unit.number] |= bits
+        for number, before in self.ancestors.items():
+            if before & mine:
+                self.ancestors[number] = before | bits | self.ancestors[unit.number]
+
+    def makers(self, array: Array) -> list[Unit]:
+        """The units that must have run before ``array`` can be read; makes them."""
+        self.known[id(array)] = array
+        if id(array) not in self.maker:
+            self._make(array)
+        return self.maker[id(array)]
+
+    def _make(self, root: Array) -> None:
+        stack = [root]
+        while stack:
+            array = stack[-1]
+            if id(array) in self.maker:
+                stack.pop()
+                continue
+            missing = [a for a in array.sources() if id(a) not in self.maker]
+            if missing:
+                stack.extend(reversed(missing))
+                continue
+            stack.pop()
+            self.known[id(array)] = array
+            self.maker[id(array)] = self._made(array)
+
+    def _made(self, array: Array) -> list[Unit]:
+        if isinstance(array, Leaf):
+            return []
+        needs = [self.current(u) for a in array.sources() for u in self.maker[id(a)]]
+        if isinstance(array, (Map, Reduce)):
+            return [self._clustered(array, needs)]
+        if isinstance(array, Joined):
+            units = []
+            for read, shape, strides, offset in array.pieces:
+                target = Target(array, read, shape, strides, offset)
+                units.append(self._clustered(target, self.maker[id(read.array)]))
+                if len(units) > 1 and array.pieces[0][1] == array.shape:
+                    self.join_after(units[-1], units[:1])  # a piece over the whole comes later
+            return units
+        for source in array.sources():
+            self._from_memory(source)
+        return [self.unit(array, needs)]
+
+    def _clustered(self, array: Map | Reduce | Target, needs: list[Unit]) -> Unit:
+        """Put ``array`` into the kernel of one of its operands, or into a new one."""
+        sources = [array.read.array] if isinstance(array, Target) else array.sources()
+        candidates = {id(u): u for a in sources if (u := self.cluster_of.get(id(a)))}
+        chosen: Unit | None = None
+        for unit in sorted(candidates.values(), key=lambda u: -u.number):
+            if chosen is not None:
+                self._merge(chosen, unit)
+                continue
+            if any(self.ancestors[n.number] >> unit.number & 1 for n in needs if n is not unit):
+                # Another operand waits for this kernel; unless its kernel can be one with it.
+                others = [n for n in needs if self.ancestors[n.number] >> unit.number & 1]
+                if not all(isinstance(n.work, Cluster) for n in others):
+                    continue
+                if not all(self._merge(n, unit) for n in others if n is not unit):
+                    continue
+                unit = others[0]
+                needs = [self.current(n) for n in needs]
+                if any(self.ancestors[n.number] >> unit.number & 1 for n in needs if n is not unit):
+                    continue
+            joined = unit.work.joined(array)
+            if joined is None:
+                continue
+            unit.work = joined
+            self.join_after(unit, needs)
+            chosen = unit
+        unit = chosen
+        if unit is None:
+            size = math.prod(array.shape if isinstance(array, (Map, Target)) else array.full)
+            cluster = Cluster(size).joined(array)
+            if cluster is None:
+                raise AssertionError(f"{array!r} is no kernel")
+            unit = self.unit(cluster, needs)
+            if not isinstance(array, Target):
+                for other in sorted(candidates.values(), key=lambda u: -u.number):
+                    self._merge(unit, self.current(other))
+        if not isinstance(array, Target):
+            self.cluster_of[id(array)] = unit
+        for source in sources:
+            if self.cluster_of.get(id(source)) is not unit:
+                self._from_memory(source)
+        return unit
+
+    def current(self, unit: Unit) -> Unit:
+        """The unit that ``unit`` has become part of, or itself."""
+        while unit.number in self.became:
+            unit = self.became[unit.number]
+        return unit
+
+    def _merge(self, unit: Unit, other: Unit) -> bool:
+        """Make the kernels of two units one, in ``unit``; False where that cannot be."""
+        if unit is other:
+            return True
+        if unit.work.size != other.work.size:
+            return False
+        one, two = 1 << unit.number, 1 << other.number
+        for number, before in self.ancestors.items():
+            if number not in (unit.number, other.number) and not self.is_gone(number):
+                mine = 1 << number
+                if before & two and self.ancestors[unit.number] & mine:
+                    return False
+                if before & one and self.ancestors[other.number] & mine:
+                    return False
+        later = self.ancestors[unit.number] & two
+        first, second = (other, unit) if later else (unit, other)
+        merged = first.work.merged(second.work)
+        if merged is None:
+            return False
+        unit.work = merged
+        self.became[other.number] = unit
+        for key, maker in self.cluster_of.items():
+            if maker is other:
+                self.cluster_of[key] = unit
+        for makers in self.maker.values():
+            makers[:] = list(dict.fromkeys(self.current(u) for u in makers))
+        bits = (self.ancestors[unit.number] | self.ancestors[other.number]) & ~(one | two)
+        self.ancestors[unit.number] = bits
+        for number, before in self.ancestors.items():
+            if before & (one | two) and number not in (unit.number, other.number):
+                self.ancestors[number] = (before & ~two) | one | bits
+        unit.after |= other.after
+        for u in self.units:
+            u.after = {self.current(self.units[n]).number for n in u.after} - {u.number}
+        self.units[other.number].work = None
+        return True
+
+    def is_gone(self, number: int) -> bool:
+        """Whether a unit has become part of another."""
+        return number in self.became
+
+    def _from_memory(self, array: Array) -> None:
+        """``array`` is read by another unit than its own: it must be stored."""
+        self.copies.setdefault(id(array), array)
+
+    # ---- values that must be somewhere -------------------------------------------------------
+
+    def demanded(self, x: Lazy, place: Leaf) -> list[Unit]:
+        """The units after which ``place`` holds ``x``."""
+        array = x.read.array
+        units = self.makers(array)
+        free = id(array) not in self.placed and not isinstance(array, Leaf)
+        if free and is_dense(x) and place.strides == row_major(place.shape):
+            self.placed[id(array)] = place
+            self._from_memory(array)
+            return units
+        target = Target(place, x.read, x.shape, place.strides, 0)
+        if math.prod(x.shape) == 0:
+            return units
+        unit = self._clustered(target, units)
+        self.known[id(place)] = place
+        return [unit]
+
+
+def scheduled(lowered: Lowered) -> Plan:
+    """The plan of a lowered graph."""
+    graph = lowered.graph
+    planner = _Planner(lowered)
+    arguments: dict[tuple[int, int], Leaf] = {}
+    for node, made in lowered.calls:
+        needs: list[Unit] = []
+        places = []
+        for v in dict.fromkeys(node.reads()):
+            x = lowered.reads[v]
+            leaf = Leaf(v.shape, v.dtype, _plain_strides(v), ("argument", v))
+            own = lowered.leaves.get(v)
+            if own is not None and x.read.array is own:
+                needs += planner.makers(own)
+                places.append((v, own))
+                continue
+            needs += planner.demanded(x, leaf)
+            places.append((v, leaf))
+        unit = planner.unit(node, needs)
+        for k, (_, leaf) in enumerate(places):
+            arguments[unit.number, k] = leaf
+        for v in made:
+            planner.maker[id(lowered.leaves[v])] = [unit]
+            planner.known[id(lowered.leaves[v])] = lowered.leaves[v]
+    outputs = []
+    for k, v in enumerate(graph.outputs):
+        place = Leaf(v.shape, v.dtype, _plain_strides(v), ("output", k))
+        planner.demanded(lowered.reads[v], place)
+        outputs.append(place)
+    _writes(planner)
+    return _finished(planner, arguments, outputs)
+
+
+def _plain_strides(v: Var) -> tuple[int, ...]:
+    """The strides of memory for a result: eager's, where they are dense; else row-major."""
+    strides = element_strides(v)
+    order = sorted((d for d, n in enumerate(v.shape) if n > 1), key=lambda d: -strides[d])
+    n = 1
+    for d in reversed(order):
+        if strides[d] != n:
+            return row_major(v.shape)
+        n *= v.shape[d]
+    return tuple(strides[d] if m > 1 else 1 for d, m in enumerate(v.shape))
+
+
+def _writes(planner: _Planner) -> None:
+    """Let new values of inputs be computed in the inputs' own memory where nothing that still reads
+    the old value comes later; else in memory of their own, and copied at the end."""
+    lowered = planner.lowered
+    late: list[tuple[Leaf, Lazy]] = []
+    for target, v in lowered.graph.writes:
+        leaf = lowered.leaves[target]
+        x = lowered.reads[v]
+        array = x.read.array
+        if array is leaf and is_dense(x):
+            continue
+        makers = planner.makers(array)
+        fits = (
+            isinstance(array, Map)
+            and id(array) not in planner.placed
+            and is_dense(x)
+            and x.shape == leaf.shape
+        )
+        if fits:
+            (unit,) = makers
+            readers = [u for u in planner.alive() if u is not unit and _reads(u, leaf, lowered)]
+            before = planner.ancestors
+            cyclic = any(before[r.number] >> unit.number & 1 for r in readers)
+            if not cyclic and _reads_in_place(unit.work, leaf, array):
+                planner.placed[id(array)] = leaf
+                planner._from_memory(array)
+                planner.join_after(unit, readers)
+                continue
+        late.append((leaf, x))
+    for leaf, x in late:
+        readers = [u for u in planner.alive() if _reads(u, leaf, lowered)]
+        target = Target(leaf, x.read, x.shape, leaf.strides, 0)
+        needs = [*planner.makers(x.read.array), *readers]
+        planner._from_memory(x.read.array)
+        cluster = Cluster(math.prod(x.shape)).joined(target)
+        if cluster is None:
+            raise AssertionError("a copy is no kernel")
+        planner.unit(cluster, needs)
+
+
+def _reads(unit: Unit, leaf: Leaf, lowered: Lowered) -> bool:
+    """Whether ``unit`` reads the memory ``leaf``."""
+    work = unit.work
+    if isinstance(work, Cluster):
+        return any(leaf in m.sources() for m in work.members) or any(
+            t.read.array is leaf for t in work.targets
+        )
+    if isinstance(work, Array):
+        return leaf in work.sources()
+    return any(lowered.leaves.get(v) is leaf for v in work.reads())
+
+
+def _reads_in_place(cluster: Cluster, leaf: Leaf, array: Map) -> bool:
+    """Whether ``cluster`` reads ``leaf`` only where it writes ``array``: element by element."""
+    for m in cluster.members:
+        if leaf not in m.sources():
+            continue
+        if not isinstance(m, Map) or m.size != array.size:
+            return False
+        for r in m.reads:
+            if r.index is not None and r.index.array is leaf:
+                return False
+            if r.array is leaf and not (
+                r.offset == 0
+                and r.index is None
+                and m.shape == leaf.shape
+                and all(
+                    n == 1 or s == d for n, s, d in zip(m.shape, r.strides, row_major(leaf.shape))
+                )
+            ):
+                return False
+    return not any(t.read.array is leaf for t in cluster.targets) and all(
+        not isinstance(m, Reduce) for m in cluster.members
+    )
+
+
+# ---- order and memory ------------------------------------------------------------------------
+
+
+def _finished(
+    planner: _Planner, arguments: dict[tuple[int, int], Leaf], outputs: list[Leaf]
+) -> Plan:
+    stored = set(planner.copies) | set(planner.placed)
+    for unit in planner.alive():
+        cluster = unit.work
+        if not isinstance(cluster, Cluster):
+            continue
+        for m in cluster.members:
+            if id(m) in stored:
+                cluster.targets.append(
+                    Target(m, Read(m, row_major(m.shape)), m.shape, _memory(planner, m), 0)
+                )
+    order = _ordered(planner.alive())
+    places: dict[int, Leaf | int] = {}
+    for unit in order:
+        if isinstance(unit.work, Cluster):
+            unit.kernel, unit.buffers = Builder(unit.work).build()
+        elif isinstance(unit.work, Array):
+            unit.buffers = [unit.work, *unit.work.sources()]
+    for key, leaf in planner.placed.items():
+        places[key] = leaf
+    lives: dict[int, list[int]] = {}
+    for place, unit in enumerate(order):
+        touched = list(unit.buffers)
+        if not isinstance(unit.work, (Cluster, Array)):
+            touched += [leaf for (n, _), leaf in arguments.items() if n == unit.number]
+        for array in touched:
+            planner.known[id(array)] = array
+            home = places.get(id(array))
+            if isinstance(home, Leaf):
+                array = home
+                planner.known[id(home)] = home
+            if isinstance(array, Leaf) and not _is_argument(array):
+                continue
+            lives.setdefault(id(array), [place, place])[1] = place
+    arena = _packed(lives, planner.known, places)
+    return Plan(order, places, arena, outputs, arguments)
+
+
+def _memory(planner: _Planner, array: Array) -> tuple[int, ...]:
+    home = planner.placed.get(id(array))
+    return home.strides if home is not None else row_major(array.shape)
+
+
+def _is_argument(leaf: Leaf) -> bool:
+    return isinstance(leaf.key, tuple) and leaf.key[0] == "argument"
+
+
+def _ordered(units: list[Unit]) -> list[Unit]:
+    """The units so that each comes after those it needs; otherwise in the order they were made."""
+    done: set[int] = set()
+    result: list[Unit] = []
+    waiting = list(units)
+    while waiting:
+        left = []
+        for unit in waiting:
+            if unit.after <= done:
+                done.add(unit.number)
+                result.append(unit)
+            else:
+                left.append(unit)
+        if len(left) == len(waiting):
+            raise AssertionError("units wait for each other")
+        waiting = left
+    return result
+
+
+def _packed(
+    lives: dict[int, list[int]], known: dict[int, Array], places: dict[int, Leaf | int]
+) -> int:
+    """Give every array that lives from unit to unit a byte offset; returns how many are used."""
+    taken: list[tuple[int, int, int, int]] = []  # first unit, last unit, start, stop
+    top = 0
+
+    def size(key: int) -> int:
+        array = known[key]
+        return (
+            -(
+                -max(array.size * max(array.dtype.itemsize, 8 if array.size == 1 else 1), 1)
+                // ALIGNMENT
+            )
+            * ALIGNMENT
+        )
+
+    for key in sorted(lives, key=lambda k: (-size(k), lives[k][0])):
+        first, last = lives[key]
+        bytes_ = size(key)
+        start = 0
+        for f, l, a, b in sorted(taken, key=lambda t: t[2]):
+            if f <= last and first <= l and a < start + bytes_ and start < b:
+                start = b
+        taken.append((first, last, start, start + bytes_))
+        places[key] = start
+        top = max(top, start + bytes_)
+    return top
+
+
+def np_view(memory: np.ndarray, leaf: Leaf) -> np.ndarray:
+    """The part of ``memory`` (bytes) that starts at 0, as the array of ``leaf``."""
+    step = leaf.dtype.itemsize
+    return np.ndarray(leaf.shape, leaf.dtype, memory, 0, [s * step for s in leaf.strides])
