@@ -11,7 +11,7 @@ its operands is made, unless that would make the kernel wait for its own result.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -443,7 +443,7 @@ class _Attempt:
                 dtypes[s.buffer] = s.term.dtype
         names = dict.fromkeys(m.note for m in self.cluster.members if m.note)
         kernel = Kernel(rows, cols, dtypes, self.loads, passes, self.slots, " ".join(names))
-        return collapsed(kernel), self.buffers
+        return collapsed(_keeping(kernel)), self.buffers
 
     def _store(self, t: Target) -> Store:
         array = t.read.array
@@ -556,6 +556,75 @@ def _passes(attempt: _Attempt, stores: list[Store]) -> list[Pass]:
         k = needs(s.term)
         at(k).stores.append(s)
     return [passes[k] for k in sorted(passes)]
+
+
+def _keeping(kernel: Kernel) -> Kernel:
+    """The kernel with costly values that several passes need computed once, and kept in a row of
+    scratch memory."""
+    computed: dict[int, int] = {}  # id of a term -> the first pass that computes it
+    keep: dict[int, int] = {}  # id of a term -> the load that brings it back
+    cost: dict[int, int] = {}
+    kept_terms: list[tuple[int, Scalar, int]] = []
+    cols = max(kernel.col_count, 1)
+    wanted: list[tuple[int, Scalar]] = []
+    for number, p in enumerate(kernel.passes):
+        terms = [r.term for r in p.reductions] + [s.term for s in p.stores if not s.row]
+        for t in terms:
+            for node in ordered(t):
+                cost[id(node)] = 1 + sum(cost[id(a)] for a in node.operands)
+        for t in terms:
+            stack = [t]
+            while stack:
+                node = stack.pop()
+                first = computed.get(id(node))
+                if first is not None and first < number:
+                    if (
+                        cost[id(node)] >= _COSTLY
+                        and node.dtype.kind == "f"
+                        and cols * node.dtype.itemsize <= _SCRATCH
+                        and kernel.varies(node)
+                    ):
+                        wanted.append((first, node))
+                        continue
+                stack.extend(node.operands)
+        for t in terms:
+            for node in ordered(t):
+                computed.setdefault(id(node), number)
+    if not wanted:
+        return kernel
+    strides = (0,) * len(kernel.rows) + row_major(kernel.cols)
+    for first, node in wanted:
+        if id(node) in keep:
+            continue
+        kernel.buffers.append(node.dtype)
+        kernel.scratch.append(len(kernel.buffers) - 1)
+        kernel.loads.append(Load(len(kernel.buffers) - 1, node.dtype, strides, 0))
+        keep[id(node)] = len(kernel.loads) - 1
+        kept_terms.append((first, node, len(kernel.buffers) - 1))
+    firsts = {id(node): first for first, node, _ in kept_terms}
+    for number, p in enumerate(kernel.passes):
+
+        def leaf(node: Scalar, number: int = number) -> Scalar | None:
+            if firsts.get(id(node), number) < number:
+                return Scalar("input", node.dtype, (), keep[id(node)])
+            return None
+
+        for r in p.reductions:
+            r.term = _cut_off(r.term, leaf)
+        for s in p.stores:
+            if not s.row:
+                s.term = _cut_off(s.term, leaf)
+    for first, node, buffer in kept_terms:
+        kernel.passes[first].stores.append(Store(buffer, strides, 0, node))
+    return kernel
+
+
+def _cut_off(root: Scalar, leaf: Callable[[Scalar], Scalar | None]) -> Scalar:
+    """``scalar.substituted`` from the top: what is below a replaced node is not looked at."""
+    new = leaf(root)
+    if new is not None:
+        return new
+    return scalar.substituted(root, leaf)
 
 
 def collapsed(kernel: Kernel) -> Kernel:

@@ -80,6 +80,7 @@ class Pass:
 @dataclass(eq=False, slots=True)
 class Kernel:
     """See the head of this file. ``buffers``: the dtype of each; ``slots``: of each row value.
+    ``scratch``: buffers of one row that belong to a thread and hold nothing from row to row.
     ``name`` says for people what it does."""
 
     rows: tuple[int, ...]
@@ -89,6 +90,7 @@ class Kernel:
     passes: list[Pass]
     slots: list[np.dtype]
     name: str = ""
+    scratch: list[int] = field(default_factory=list)
 
     @property
     def row_count(self) -> int:

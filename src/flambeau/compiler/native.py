@@ -137,6 +137,11 @@ class Program:
                         step = -(-array.size * s.term.dtype.itemsize // ALIGNMENT) * ALIGNMENT
                         self.partial[key] = top, step
                         top += step * self.threads
+            for buffer in unit.kernel.scratch:
+                size = unit.kernel.col_count * unit.kernel.buffers[buffer].itemsize
+                step = -(-size // ALIGNMENT) * ALIGNMENT
+                self.partial[unit.number, buffer] = top, step
+                top += step * self.threads
         return top - self.plan.arena
 
     # ---- text --------------------------------------------------------------------------------
@@ -503,17 +508,19 @@ class _SegmentWriter:
         written = {s.buffer for s in stores}
         added = {s.buffer: s for s in stores if s.add}
         loaded = {load.buffer for load in kernel.loads}
+        own = set(kernel.scratch)
         self.ready(
-            [unit.buffers[b] for b in sorted(loaded)], [unit.buffers[b] for b in sorted(written)]
+            [unit.buffers[b] for b in sorted(loaded - own)],
+            [unit.buffers[b] for b in sorted(written - own)],
         )
         flat = vector_code.is_flat(kernel)
         total = kernel.col_count if flat else kernel.row_count
         small = cost(unit) < SPREAD_UNIT
         start, stop = self.share(total, 64 if flat else 1, small)
         pointers = []
-        for k, array in enumerate(unit.buffers):
-            if k not in added:
-                pointers.append(self.pointer(array))
+        for k in range(len(kernel.buffers)):
+            if k not in added and k not in own:
+                pointers.append(self.pointer(unit.buffers[k]))
                 continue
             offset, step = program.partial[unit.number, k]
             base = self.pointer_to(program.arena_slot, offset)
@@ -522,9 +529,10 @@ class _SegmentWriter:
                 self.lines.append(f"{by} = mul i64 %thread, {step}")
                 self.lines.append(f"{moved} = getelementptr i8, ptr {base}, i64 {by}")
                 base = moved
-            self.lines.append(
-                f"call void @llvm.memset.p0.i64(ptr {base}, i8 0, i64 {step}, i1 false)"
-            )
+            if k in added:
+                self.lines.append(
+                    f"call void @llvm.memset.p0.i64(ptr {base}, i8 0, i64 {step}, i1 false)"
+                )
             pointers.append(base)
         name = program.kernel_name(kernel)
         given = ", ".join(f"ptr {p}" for p in pointers)
