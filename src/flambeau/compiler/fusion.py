@@ -26,7 +26,6 @@ LONG = 1 << 14
 _ROW = 1 << 11  # columns of such a row
 _COSTLY = 12  # operations from which a value is kept for the next pass rather than computed again
 _SCRATCH = 1 << 14  # bytes of a row that may be kept
-BFLOAT16 = np.dtype("V2")  # replaced below by ml_dtypes' own
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +38,11 @@ class Target:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     offset: int
+
+
+def same_strides(shape: Sequence[int], a: Sequence[int], b: Sequence[int]) -> bool:
+    """Whether the strides ``a`` and ``b`` lead to the same places: 1s do not count."""
+    return all(n == 1 or x == y for n, x, y in zip(shape, a, b))
 
 
 def memory_strides(array: Array) -> tuple[int, ...]:
@@ -168,7 +172,7 @@ class Builder:
                 cuts = sorted({*cuts, more.position})
 
     def _all_cuts(self) -> list[int]:
-        """Where the flat order of the elements is cut into dimensions: products of the last ones."""
+        """Where the flat order of elements is cut into dimensions: products of the last ones."""
         cluster = self.cluster
         cuts = {1, cluster.size}
         shapes = [m.full if isinstance(m, Reduce) else m.shape for m in cluster.members]
@@ -238,7 +242,15 @@ class _Attempt:
 
     def spread(self, strides: Sequence[int], shape: Sequence[int], rows: bool) -> list[int]:
         """``strides`` over ``shape`` as strides over the kernel's dimensions."""
-        own = [(d, self.dims[d]) for d in (self.row_dims if rows else range(len(self.dims)))]
+        return self.spread_over(
+            self.row_dims if rows else range(len(self.dims)), strides, shape, not rows
+        )
+
+    def spread_over(
+        self, dims: Sequence[int], strides: Sequence[int], shape: Sequence[int], all_: bool = False
+    ) -> list[int]:
+        """The same over some of the kernel's dimensions, which ``shape`` says otherwise."""
+        own = [(d, self.dims[d]) for d in dims]
         result = [0] * len(self.dims)
         place = len(own) - 1
         for n, stride in zip(reversed(shape), reversed(strides)):
@@ -247,7 +259,7 @@ class _Attempt:
             step = stride
             while n > 1:
                 if place < 0 or n % own[place][1]:
-                    if rows or place < 0:
+                    if not all_ or place < 0:
                         raise Tangled
                     raise _Cut(self.places[own[place][0]] * n)
                 d, size = own[place]
@@ -266,18 +278,13 @@ class _Attempt:
         if id(array) in self.members:
             raise Tangled
         memory, offset = self._placed(
-            array, strides, read.offset, [n for n in self.dims], memory_strides(array)
+            array, strides, read.offset, list(self.dims), memory_strides(array)
         )
         index, step = None, 0
         if read.index is not None:
             index = self.value_of_read(read.index, shape, rows)
             if index.dtype != INT64:
                 index = scalar.convert(index, INT64)
-            (step,), _ = (
-                composed((2,), Read(array, (read.index_stride,)), memory_strides(array))
-                if array.size > 1
-                else ([0], 0)
-            )
             step = self._index_step(array, read.index_stride)
         return self.load(array, memory, offset, index, step)
 
@@ -449,13 +456,12 @@ class _Attempt:
         array = t.read.array
         if id(array) in self.summed:
             term, of_rows = self.summed[id(array)]
-            if t.read.offset or t.read.strides != row_major(t.shape):
+            if t.read.offset or not same_strides(t.shape, t.read.strides, row_major(t.shape)):
                 raise Tangled
             strides = [0] * len(self.dims)
             if not of_rows:
-                cols = [n if col else 1 for n, col in zip(self.dims, self.is_col)]
-                strides = [s if n > 1 else 0 for n, s in zip(cols, row_major(cols))]
-                strides = self._column_target(t, strides)
+                columns = [d for d, col in enumerate(self.is_col) if col]
+                strides = self.spread_over(columns, t.strides, t.shape)
             if of_rows and term.dtype == FLOAT32:
                 term = scalar.convert(term, FLOAT64)
             return Store(self.buffer(t.array), strides, t.offset, term, True, of_rows)
@@ -467,11 +473,6 @@ class _Attempt:
             raise Tangled
         value = stored(value, t.array.dtype)
         return Store(self.buffer(t.array), strides, t.offset, value, False, rows)
-
-    def _column_target(self, t: Target, strides: list[int]) -> list[int]:
-        if tuple(t.strides) != row_major(t.shape):
-            raise Tangled
-        return strides
 
 
 def substituted_inputs(m: Map, inputs: list[Scalar], attempt: _Attempt, rows: bool) -> Scalar:

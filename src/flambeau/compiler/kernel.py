@@ -12,12 +12,11 @@
             its reductions have a value now, the same for the whole row
         stores of row values
 
-Terms are scalar expressions (``scalar``) whose leaves are ``input(k)``: load number k at this row and
-column; ``reduced(s)``: the row value in slot s; ``gather(k)``: load k moved on by an integer times a
-stride; ``number(k)``: a number that comes with each run; ``iota(d)``: the index along dimension d.
-A store that adds sums over the rows: its strides along rows are 0, and every thread has a buffer of
-its own, which the program adds up. ``verify`` checks all of this; ``python_source`` shows a kernel
-as a Python function, which can be run and stepped through.
+Terms are scalar expressions (``scalar``) whose leaves are ``input(k)``: load number k at this row
+and column; ``reduced(s)``: the row value in slot s; ``gather(k)``: load k moved on by an integer
+times a stride; ``number(k)``: a number that comes with each run; ``iota(d)``: the index along
+dimension d. A store that adds sums over the rows: its strides along rows are 0, and every thread
+has a buffer of its own, which the program adds up. ``verify`` checks all of this.
 """
 
 from __future__ import annotations

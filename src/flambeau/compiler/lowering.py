@@ -9,7 +9,7 @@ are leaves: memory that the call fills. ``Lazy`` is the notation that rules are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -262,9 +262,15 @@ def element_strides(var: Var) -> tuple[int, ...]:
 class Lowering:
     """Goes through a graph. ``rules``: operation's name -> rule(lowering, node) -> results."""
 
-    def __init__(self, graph: Graph, rules: dict[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        rules: dict[str, Callable[..., Any]],
+        may_be_empty: Container[str] = (),
+    ) -> None:
         self.graph = graph
         self.rules = rules
+        self.may_be_empty = may_be_empty
         self.out = Lowered(graph)
         self.constant_of: dict[Var, np.ndarray] = dict(graph.constants)
         for v in graph.inputs:
@@ -291,7 +297,8 @@ class Lowering:
         return self.out
 
     def _lower(self, node: Node) -> None:
-        if any(v.size == 0 for v in (*node.reads(), *node.made)):
+        empty = isinstance(node, Call) and node.op.name in self.may_be_empty
+        if not empty and any(v.size == 0 for v in (*node.reads(), *node.made)):
             raise Refused("no elements")
         if isinstance(node, View):
             self.out.reads[node.out] = self._view(node)
@@ -311,6 +318,8 @@ class Lowering:
                 results = (results,)
             for v, x in zip(node.outs, results, strict=True):
                 if x is None:
+                    self.graph.constants[v] = np.zeros(v.shape, v.dtype)  # nobody's to read
+                    self._leaf(v, row_major(v.shape))
                     continue
                 if x.dtype != v.dtype:
                     x = converted(x, v.dtype)

@@ -64,18 +64,32 @@ def load(text: str, types: Sequence[type]) -> Callable[..., None]:
     return ctypes.CFUNCTYPE(None, *types)(engine.get_function_address("kernel"))
 
 
+def _add_symbol(name: str, function: object) -> None:
+    """Let code call the C function ``function`` by ``name``."""
+    _llvm().add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+
+
+@functools.cache
+def _yield() -> object:
+    """What a thread calls that has waited long, so that others may run."""
+    try:
+        return ctypes.CDLL(None).sched_yield
+    except (AttributeError, TypeError, OSError):
+        return ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 0)
+
+
 class Code:
     """Several functions of one text, with the stack's variables put into registers first."""
 
     def __init__(self, text: str) -> None:
         llvm = _llvm()
         integer = "i64"
+        _add_symbol("flambeau_yield", _yield())
         blas = _system.blas()
         if blas is not None:
             integer = "i64" if blas.suffix else "i32"
             for name in ("sgemm", "dgemm"):
-                address = ctypes.cast(blas.function(f"cblas_{name}"), ctypes.c_void_p).value
-                llvm.add_symbol(f"flambeau_{name}", address)
+                _add_symbol(f"flambeau_{name}", blas.function(f"cblas_{name}"))
         self.text = text.replace("INT", integer)
         module = _module(self.text)
         builder = llvm.create_pass_builder(_target(), llvm.create_pipeline_tuning_options())
@@ -87,7 +101,7 @@ class Code:
         _engines.append(self.engine)
 
     def function(self, name: str, types: Sequence[type]) -> Callable[..., None]:
-        """The function ``name``, with arguments of the ctypes ``types``; it runs without the GIL."""
+        """The function ``name``, with arguments of ctypes ``types``; it runs without the GIL."""
         return ctypes.CFUNCTYPE(None, *types)(self.engine.get_function_address(name))
 
 

@@ -16,21 +16,22 @@ import ctypes
 import math
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .. import _system
 from ..core import threads
 from ..core.modes import no_grad
 from ..core.value import Value, wrap
 from . import machine_code, vector_code
-from .arrays import Added, Array, Joined, Leaf, Product, Read, row_major
-from .fusion import Cluster, memory_dtype, memory_strides
+from .arrays import Added, Array, Leaf, Product
+from .fusion import Cluster, memory_dtype
 from .graph import Copy, Draw, Graph, Node, Put, Update, Var, View
 from .kernel import Kernel, verify
-from .lowering import Lazy, Lowered, Lowering, element_strides
+from .lowering import Lowered, Lowering
+from .lowering_layers import MAY_BE_EMPTY
 from .lowering_rules import RULES_OF_ARRAYS
 from .products_code import added_text, product_text
 from .schedule import ALIGNMENT, Plan, Unit, np_view, scheduled
@@ -71,11 +72,13 @@ def cost(unit: Unit) -> float:
 class Program:
     """One graph, compiled. Call it with the arrays of the inputs and the numbers of this run."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, apart: bool = False) -> None:
         self.graph = graph
-        self.lowered: Lowered = Lowering(graph, RULES_OF_ARRAYS).run()
+        self.apart = apart  # every unit is a segment, so that it can be timed
+        self.lowered: Lowered = Lowering(graph, RULES_OF_ARRAYS, MAY_BE_EMPTY).run()
         self.plan: Plan = scheduled(self.lowered)
         self.segments: list[Segment] = []
+        self.place_of_input = {v: k for k, v in enumerate(graph.inputs)}
         self.lock = threading.Lock()
         self._lay_out()
         self.text = self._text()
@@ -148,12 +151,15 @@ class Program:
 
     def _text(self) -> str:
         """All functions of the program in LLVM's language."""
-        self.functions: dict[str, str] = {}  # body -> name
+        self.names: dict[str, str] = {}  # a function's text, with $self for its name -> its name
+        self.functions: list[str] = []
         parts: list[str] = []
         groups: list[list[Unit]] = [[]]
         for unit in self.plan.units:
             if isinstance(unit.work, Node):
                 groups += [[unit], []]
+            elif self.apart:
+                groups.append([unit])
             else:
                 groups[-1].append(unit)
         for group in groups:
@@ -179,19 +185,10 @@ class Program:
 
     def shared(self, text: str) -> str:
         """The name of the function with the body ``text``, in which $self stands for the name."""
-        for body, name in ((b, n) for b, n in self._names.items()):
-            if body == text:
-                return name
-        name = f"kernel{len(self._names)}"
-        self._names[text] = name
-        self.functions[text.replace("$self", name)] = name
-        return name
-
-    @property
-    def _names(self) -> dict[str, str]:
-        if not hasattr(self, "_name_of"):
-            self._name_of: dict[str, str] = {}
-        return self._name_of
+        if text not in self.names:
+            name = self.names[text] = f"kernel{len(self.names)}"
+            self.functions.append(text.replace("$self", name))
+        return self.names[text]
 
     def _load(self) -> None:
         code = machine_code.Code(self.text)
@@ -234,24 +231,19 @@ class Program:
             outputs = self._outputs()
             filled: dict[int, np.ndarray] = {}
             for segment in self.segments:
-                if segment.call is not None:
+                if self.apart:
+                    self._timed(segment, filled)
+                elif segment.call is not None:
                     self._call(segment.call, filled)
                 else:
                     self._run(segment.function)
             return outputs
 
-    @property
-    def place_of_input(self) -> dict[Var, int]:
-        """The place of each input."""
-        if not hasattr(self, "_place_of_input"):
-            self._place_of_input = {v: k for k, v in enumerate(self.graph.inputs)}
-        return self._place_of_input
-
     def _outputs(self) -> list[np.ndarray]:
         """Arrays for the results: those of earlier runs that nobody holds any more, or new ones."""
         results = []
         for k, (leaf, pool) in enumerate(zip(self.plan.outputs, self.pools)):
-            for array, address in pool:
+            for array, address in pool:  # noqa: B007
                 if sys.getrefcount(array) <= 3:
                     break
             else:
@@ -266,25 +258,24 @@ class Program:
 
     def _run(self, function: Callable[..., None]) -> None:
         table, numbers = ctypes.addressof(self.table), ctypes.addressof(self.numbers)
-        if self.threads == 1:
-            function(table, numbers, 0, 1, 0)
-            return
         barrier = ctypes.addressof(self.barrier)
-        count = self.threads
+        if self.threads == 1:
+            function(table, numbers, 0, 1, barrier)
+            return
         ctypes.memset(barrier, 0, 8)
+        with threads.together(self.threads) as (count, run):
+            run(lambda k: function(table, numbers, k, count, barrier))
 
-        def part(start: int, stop: int) -> None:
-            function(table, numbers, start, count, barrier)
-
-        blas = _system.blas()
-        before = blas.get_num_threads() if blas else 1
-        try:
-            if before != 1:
-                blas.set_num_threads(1)
-            threads.run_together(part, count)
-        finally:
-            if before != 1:
-                blas.set_num_threads(before)
+    def _timed(self, segment: Segment, filled: dict[int, np.ndarray]) -> None:
+        """Run a segment of one unit, and print what it was and how fast."""
+        start = time.perf_counter()
+        if segment.call is not None:
+            self._call(segment.call, filled)
+        else:
+            self._run(segment.function)
+        seconds = time.perf_counter() - start
+        unit = segment.call or segment.units[0]
+        print(f"{1e6 * seconds:9.1f} us  {described(unit, seconds)}", file=sys.stderr)
 
     def _call(self, unit: Unit, filled: dict[int, np.ndarray]) -> None:
         """Run a node by its NumPy meaning."""
@@ -379,8 +370,11 @@ def meaning(
 
 
 _DECLARATIONS = """
-declare void @flambeau_sgemm(i32, i32, i32, INT, INT, INT, float, ptr, INT, ptr, INT, float, ptr, INT)
-declare void @flambeau_dgemm(i32, i32, i32, INT, INT, INT, double, ptr, INT, ptr, INT, double, ptr, INT)
+declare void @flambeau_sgemm(i32, i32, i32, INT, INT, INT,
+    float, ptr, INT, ptr, INT, float, ptr, INT)
+declare void @flambeau_dgemm(i32, i32, i32, INT, INT, INT,
+    double, ptr, INT, ptr, INT, double, ptr, INT)
+declare i32 @flambeau_yield()
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
 define void @wait(ptr %barrier, i64 %threads) {
@@ -397,9 +391,17 @@ release:
   store atomic i64 %next, ptr %generation release, align 8
   ret void
 spin:
+  %turns = phi i64 [ 0, %entry ], [ %turn, %again ], [ 0, %yield ]
   %now = load atomic i64, ptr %generation acquire, align 8
   %same = icmp eq i64 %now, %mine
-  br i1 %same, label %spin, label %done
+  br i1 %same, label %again, label %done
+again:
+  %turn = add i64 %turns, 1
+  %patient = icmp slt i64 %turn, 20000
+  br i1 %patient, label %spin, label %yield
+yield:
+  call i32 @flambeau_yield()
+  br label %spin
 done:
   ret void
 }
@@ -548,7 +550,8 @@ class _SegmentWriter:
                 joiner = self._joiner(array.size, step, s.term.dtype, array.dtype)
                 first, last = self.share(array.size, 64, array.size < 4096)
                 self.lines.append(
-                    f"call void @{joiner}(ptr {target}, ptr {source}, i64 {first}, i64 {last})"
+                    f"call void @{joiner}(ptr {target}, ptr {source}, i64 {first}, i64 {last}, "
+                    "i64 %threads)"
                 )
             self.pending += [(*self._extent(unit.buffers[k]), True) for k in added]
 
@@ -570,7 +573,9 @@ class _SegmentWriter:
             result = cast
             verb = "fptrunc" if own.itemsize > memory.itemsize else "fpext"
             convert = f"{cast} = {verb} {from_type} %total to {to_type}"
-        return self.program.shared(f"""define void @$self(ptr %out, ptr %parts, i64 %start, i64 %stop) {{
+        return self.program.shared(f"""
+define void @$self(ptr %out, ptr %parts, i64 %start, i64 %stop,
+    i64 %threads) {{
 entry:
   br label %test
 test:
@@ -588,7 +593,7 @@ body:
   %value = load {from_type}, ptr %at
   %total = {add} {from_type} %total_before, %value
   %t_next = add i64 %t, 1
-  %again = icmp slt i64 %t_next, {self.program.threads}
+  %again = icmp slt i64 %t_next, %threads
   br i1 %again, label %body, label %store
 store:
   {convert}
@@ -610,10 +615,26 @@ done:
         return f"define void @{name}({parameters}) {{\nentry:\n  {body}\n  ret void\n}}\n"
 
 
+def described(unit: Unit, seconds: float) -> str:
+    """What a unit does, and its speed where it took ``seconds``."""
+    work = unit.work
+    if isinstance(work, Product):
+        work_done = 2 * math.prod(work.batch) * work.m * work.n * work.k
+        batch = "x".join(map(str, work.batch))
+        sizes = f"{work.m}x{work.k} @ {work.k}x{work.n}"
+        name = f"product {sizes}" + (f" for each of {batch}" if batch else "")
+        return f"{work_done / seconds / 1e9:7.1f} GFLOP/s  {name}"
+    if isinstance(work, Node):
+        name = work.op.name if hasattr(work, "op") else type(work).__name__
+        return f"{'':15}  call {name}"
+    touched = sum(a.size * a.dtype.itemsize for a in unit.buffers)
+    if isinstance(work, Added):
+        return f"{touched / seconds / 1e9:7.1f} GB/s     rows added at places {work.shape}"
+    kernel = unit.kernel
+    shape = f"{kernel.row_count} rows x {kernel.col_count}"
+    return f"{touched / seconds / 1e9:7.1f} GB/s     kernel {shape}: {kernel.name}"
+
+
 def build(graph: Graph) -> Program:
     """The program of ``graph``."""
     return Program(graph)
-
-
-__all__ = ["OutOfBounds", "Program", "build", "meaning"]
-_ = (Joined, Lazy, Read, element_strides, memory_strides, row_major)

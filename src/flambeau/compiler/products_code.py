@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from .. import _system
-from .arrays import Added, Product, Read, Split, Tangled, composed, located, row_major
+from .arrays import Added, Product, Read, Split, Tangled, composed, row_major
 from .fusion import memory_strides
 from .scalar import FLOAT32
 
@@ -70,7 +70,8 @@ def product_text(writer: Any, work: Product, small: bool) -> None:
         start, stop = "0", str(length)
     else:
         start, stop = writer.share(length, 16 if length >= 32 * threads else 4, small)
-    text = """define void @$self(ptr %a, ptr %b, ptr %c, i64 %first, i64 %last, i64 %start, i64 %stop) {
+    text = """define void @$self(ptr %a, ptr %b, ptr %c,
+    i64 %first, i64 %last, i64 %start, i64 %stop) {
 entry:
   %length = sub i64 %stop, %start
   %some = icmp sgt i64 %length, 0
@@ -153,8 +154,7 @@ done:
 def added_text(writer: Any, work: Added) -> None:
     """Zeros, and every row added at its place; threads share out the columns."""
     width = work.size // work.rows
-    count = work.read.array.size if False else None
-    dims = _rows_of(work)
+    dims = work.count
     index_strides, index_start = composed((dims,), work.index, memory_strides(work.index.array))
     strides, start = composed((dims, width), work.read, memory_strides(work.read.array))
     kind = "float" if work.dtype == FLOAT32 else "double"
@@ -163,7 +163,8 @@ def added_text(writer: Any, work: Added) -> None:
     skip = (
         f"%keep = icmp ne i64 %place, {work.skip}" if work.skip >= 0 else "%keep = icmp eq i1 0, 0"
     )
-    function = writer.program.shared(f"""define void @$self(ptr %out, ptr %index, ptr %rows, i64 %start, i64 %stop) {{
+    function = writer.program.shared(f"""
+define void @$self(ptr %out, ptr %index, ptr %rows, i64 %start, i64 %stop) {{
 entry:
   %length = sub i64 %stop, %start
   %some = icmp sgt i64 %length, 0
@@ -221,11 +222,3 @@ done:
     ]
     given = ", ".join(f"ptr {p}" for p in pointers)
     writer.lines.append(f"call void @{function}({given}, i64 {first}, i64 {last})")
-
-
-def _rows_of(work: Added) -> int:
-    """How many rows are added."""
-    return work.count
-
-
-_ = (located,)

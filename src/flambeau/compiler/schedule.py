@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .arrays import Added, Array, Joined, Leaf, Map, Product, Read, Reduce, row_major
-from .fusion import Builder, Cluster, Target
+from .fusion import Builder, Cluster, Target, same_strides
 from .graph import Node, Var
 from .kernel import Kernel
 from .lowering import Lazy, Lowered, element_strides, is_dense
@@ -32,9 +32,7 @@ class Unit:
     number: int
     after: set[int] = field(default_factory=set)  # numbers of units that come first
     kernel: Kernel | None = None
-    buffers: list[Array] = field(
-        default_factory=list
-    )  # what it touches, for kernels in their order
+    buffers: list[Array] = field(default_factory=list)  # what it touches; a kernel's, in order
 
 
 @dataclass(eq=False, slots=True)
@@ -56,10 +54,7 @@ class Plan:
     places: dict[int, Leaf | int]
     arena: int
     outputs: list[Leaf]
-    arguments: dict[
-        tuple[int, int], Leaf
-    ]  # (number of the call's unit, place of the Var) -> memory
-    first_use: dict[int, int] = field(default_factory=dict)
+    arguments: dict[tuple[int, int], Leaf]  # (a call's unit, place of the Var) -> memory
 
 
 class _Planner:
@@ -243,7 +238,11 @@ class _Planner:
         array = x.read.array
         units = self.makers(array)
         free = id(array) not in self.placed and not isinstance(array, Leaf)
-        if free and is_dense(x) and place.strides == row_major(place.shape):
+        if (
+            free
+            and is_dense(x)
+            and same_strides(place.shape, place.strides, row_major(place.shape))
+        ):
             self.placed[id(array)] = place
             self._from_memory(array)
             return units
@@ -316,7 +315,7 @@ def _writes(planner: _Planner) -> None:
             isinstance(array, Map)
             and id(array) not in planner.placed
             and is_dense(x)
-            and x.shape == leaf.shape
+            and same_strides(leaf.shape, leaf.strides, row_major(leaf.shape))
         )
         if fits:
             (unit,) = makers
@@ -390,17 +389,15 @@ def _finished(
         for m in cluster.members:
             if id(m) in stored:
                 cluster.targets.append(
-                    Target(m, Read(m, row_major(m.shape)), m.shape, _memory(planner, m), 0)
+                    Target(m, Read(m, row_major(m.shape)), m.shape, row_major(m.shape), 0)
                 )
     order = _ordered(planner.alive())
-    places: dict[int, Leaf | int] = {}
+    places: dict[int, Leaf | int] = dict(planner.placed)
     for unit in order:
         if isinstance(unit.work, Cluster):
             unit.kernel, unit.buffers = Builder(unit.work).build()
         elif isinstance(unit.work, Array):
             unit.buffers = [unit.work, *unit.work.sources()]
-    for key, leaf in planner.placed.items():
-        places[key] = leaf
     lives: dict[int, list[int]] = {}
     for place, unit in enumerate(order):
         touched = list(unit.buffers)
@@ -417,11 +414,6 @@ def _finished(
             lives.setdefault(id(array), [place, place])[1] = place
     arena = _packed(lives, planner.known, places)
     return Plan(order, places, arena, outputs, arguments)
-
-
-def _memory(planner: _Planner, array: Array) -> tuple[int, ...]:
-    home = planner.placed.get(id(array))
-    return home.strides if home is not None else row_major(array.shape)
 
 
 def _is_argument(leaf: Leaf) -> bool:

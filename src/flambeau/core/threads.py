@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from _queue import SimpleQueue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -116,14 +117,30 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
         raise failed
 
 
-def run_together(part: Callable[[int, int], None], count: int) -> None:
-    """``part(k, k + 1)`` for each k in range(count), each on a thread of its own, all at once: they
-    may wait for each other."""
-    with _together:
-        run_parts(part, count, 1)
-
-
 _together = threading.Lock()
+
+
+@contextmanager
+def together(most: int) -> Iterator[tuple[int, Callable[[Callable[[int], None]], None]]]:
+    """A group of threads that run at the same time, so that they may wait for each other.
+
+    Gives how many there are (``most``, or 1 where no more can be had now) and a function that
+    calls ``part(k)`` for each k below that, each on a thread of its own. BLAS keeps to one thread
+    for each of them.
+    """
+    if most == 1 or get_num_threads() < most or not _config.threads or _place.inside:
+        yield 1, lambda part: part(0)
+        return
+    blas = _system.blas()
+    before = blas.get_num_threads() if blas else 1
+    with _together:
+        if before != 1:
+            blas.set_num_threads(1)
+        try:
+            yield most, lambda part: run_parts(lambda k, _: part(k), most)
+        finally:
+            if before != 1:
+                blas.set_num_threads(before)
 
 
 def spread(

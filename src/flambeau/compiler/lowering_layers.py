@@ -1,0 +1,440 @@
+"""What the larger operations are made of, for the compiler: attention, tables, losses, norms,
+optimizers' steps. As ``lowering_rules``, whose table they are added to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from . import scalar
+from .arrays import Added, Read, Split, Tangled, composed, row_major
+from .fusion import memory_strides
+from .graph import Call, Update, Var
+from .lowering import (
+    Lazy,
+    Lowering,
+    Refused,
+    compute_dtype,
+    converted,
+    dense,
+    expanded,
+    mapped,
+    product,
+    reduced,
+)
+from .lowering_rules import reshaped, rule, static, turned
+from .scalar import BOOL, FLOAT32, FLOAT64, INT64, Scalar
+from .scalar_functions import exp, log
+from .tracing import Untraceable, traced_update
+
+#: Operations of which an operand or result may be without elements.
+MAY_BE_EMPTY = {
+    "scaled_dot_product_flash_attention_for_cpu",
+    "scaled_dot_product_flash_attention_for_cpu_backward",
+}
+
+# ---- attention -------------------------------------------------------------------------------
+
+
+def _probabilities(
+    lowering: Lowering, q: Lazy, k: Lazy, mask: Var | None, causal: bool, scale: float
+) -> Lazy:
+    """softmax(q k^T scale + mask) over the last dimension; a row with nothing to attend to is 0."""
+    scores = product(q, turned(k))
+    shape, own = scores.shape, scores.dtype
+    extra: list[Lazy] = []
+    is_bool = mask is not None and mask.dtype == BOOL
+    if mask is not None:
+        extra.append(lowering.of(mask) if is_bool else converted(lowering.of(mask), own))
+
+    def masked(s: Scalar, *m: Scalar) -> Scalar:
+        s = s * scale
+        if m:
+            s = scalar.select(m[0], s, -math.inf) if is_bool else s + m[0]
+        if causal:
+            row, column = scalar.iota(len(shape) - 2), scalar.iota(len(shape) - 1)
+            s = scalar.select(column <= row, s, -math.inf)
+        return s
+
+    scores = mapped(masked, scores, *extra)
+    top = reduced("maximum", scores, (-1,))
+    if mask is not None:
+        top = mapped(lambda m: scalar.select(m > -math.inf, m, 0.0), top)
+    e = mapped(lambda s, m: exp(s - m), scores, top)
+    total = reduced("sum", e, (-1,))
+    if mask is not None:
+        total = mapped(lambda t: scalar.select(scalar.equal(t, 0.0), 1.0, t), total)
+    return e / total
+
+
+@rule("scaled_dot_product_flash_attention_for_cpu")
+def _attention(lowering: Lowering, node: Call) -> list[Lazy | None]:
+    q, k, v, mask, noise, causal, scale, keep = node.args
+    q, k, v = (lowering.of(x) for x in (q, k, v))
+    p = _probabilities(lowering, q, k, mask, static(causal), static(scale))
+    dropped = p if noise is None else p * converted(lowering.of(noise), p.dtype)
+    return [product(dropped, v), p if keep else None]
+
+
+@rule("scaled_dot_product_flash_attention_for_cpu_backward")
+def _attention_backward(lowering: Lowering, node: Call) -> list[Lazy | None]:
+    g, q, k, v, mask, noise, kept, causal, scale, needs_mask = node.args
+    g, q, k, v = (lowering.of(x) for x in (g, q, k, v))
+    causal, scale = static(causal), static(scale)
+    p = lowering.of(kept) if kept.size else _probabilities(lowering, q, k, mask, causal, scale)
+    dp = product(g, turned(v))
+    dropped = p
+    if noise is not None:
+        factor = converted(lowering.of(noise), p.dtype)
+        dp, dropped = dp * factor, p * factor
+    dv = product(turned(dropped), g)
+    along = reduced("sum", dp * p, (-1,))
+    ds = mapped(lambda d, a, p: (d - a) * p, dp, along, p)
+    scaled = ds * scale
+    return [
+        product(scaled, k),
+        product(turned(scaled), q),
+        dv,
+        ds if static(needs_mask) else None,
+    ]
+
+
+# ---- tables ----------------------------------------------------------------------------------
+
+
+def _checked_index(lowering: Lowering, v: Var, rows: int) -> Lazy:
+    """The elements of an index tensor that come from outside, so that they can be looked at before
+    anything is done; Refused for indices that the program computes."""
+    x = lowering.of(v)
+    key = x.read.array.key if hasattr(x.read.array, "key") else None
+    if v.dtype != INT64 or not isinstance(key, Var) or x.read.index is not None:
+        raise Refused("indices that are computed")
+    if key in lowering.graph.constants:
+        values = lowering.graph.constants[key]
+        if values.size and (values.min() < 0 or values.max() >= rows):
+            raise Refused("indices from the end")
+    elif key in lowering.graph.inputs:
+        lowering.out.checks.append((key, rows))
+    else:
+        raise Refused("indices that are computed")
+    return x
+
+
+def _taken(lowering: Lowering, table: Lazy, index: Lazy, shape: Sequence[int]) -> Lazy:
+    """``table[index]`` along its first dimension."""
+    table = table if table.read.index is None else dense(table)
+    width = table.shape[1:]
+    read = Read(
+        table.read.array,
+        (0,) * len(index.shape) + table.read.strides[1:],
+        table.read.offset,
+        Read(index.read.array, index.read.strides + (0,) * len(width), index.read.offset),
+        table.read.strides[0],
+    )
+    return Lazy(read, (*index.shape, *width))
+
+
+@rule("embedding")
+def _embedding(lowering: Lowering, node: Call) -> Lazy:
+    table = lowering.of(node.args[0])
+    index = _checked_index(lowering, node.args[1], table.shape[0])
+    return dense(_taken(lowering, table, index, node.outs[0].shape))
+
+
+@rule("index")
+def _index(lowering: Lowering, node: Call) -> Lazy:
+    table, indices = lowering.of(node.args[0]), node.args[1]
+    if isinstance(indices, Var):
+        indices, dims = (indices,), (0,)
+    else:
+        dims = tuple(static(node.args[2]))
+    if len(indices) != 1 or dims != (0,):
+        raise Refused("indices of several dimensions")
+    index = _checked_index(lowering, indices[0], table.shape[0])
+    return dense(_taken(lowering, table, index, node.outs[0].shape))
+
+
+@rule("index_select")
+def _index_select(lowering: Lowering, node: Call) -> Lazy:
+    table, dim, index = node.args
+    if not isinstance(index, Var) or static(dim) != 0:
+        raise Refused("index_select of another dimension")
+    table = lowering.of(table)
+    return dense(
+        _taken(
+            lowering,
+            table,
+            _checked_index(lowering, index, table.shape[0]),
+            node.outs[0].shape,
+        )
+    )
+
+
+def _added(lowering: Lowering, g: Lazy, index: Lazy, shape: Sequence[int], skip: int) -> Lazy:
+    rows, width = shape[0], math.prod(shape[1:])
+    flat = reshaped(g, (index.size, width))
+    index = reshaped(index, (index.size,))
+    if flat.dtype not in (FLOAT32, FLOAT64):
+        raise Refused("rows of other floats")
+    made = Added(tuple(shape), flat.dtype, index.read, _simple(flat).read, index.size, rows, skip)
+    return Lazy(Read(made, row_major(shape)), tuple(shape))
+
+
+def _simple(x: Lazy) -> Lazy:
+    """``x``, or a copy of it where strides cannot say where its elements are."""
+    if x.read.index is not None:
+        return dense(x)
+    try:
+        composed(x.shape, x.read, memory_strides(x.read.array))
+    except (Split, Tangled):
+        return dense(x)
+    return x
+
+
+@rule("embedding_dense_backward")
+def _embedding_backward(lowering: Lowering, node: Call) -> Lazy:
+    g, index, rows, padding, by_frequency = node.args
+    if by_frequency:
+        raise Refused("gradients scaled by frequency")
+    index = _checked_index(lowering, index, rows)
+    return _added(lowering, lowering.of(g), index, node.outs[0].shape, padding)
+
+
+@rule("index_backward")
+def _index_backward(lowering: Lowering, node: Call) -> Lazy:
+    g, indices, dims, shape = node.args
+    if len(indices) != 1 or tuple(dims) != (0,):
+        raise Refused("indices of several dimensions")
+    index = _checked_index(lowering, indices[0], shape[0])
+    return _added(lowering, lowering.of(g), index, shape, -1)
+
+
+# ---- losses ----------------------------------------------------------------------------------
+
+
+def _class_terms(
+    lowering: Lowering, target: Var, ignore: int, classes: int
+) -> tuple[Lazy, Callable[[Scalar], Scalar]]:
+    """The targets as a column, and whether one counts."""
+    key = lowering.of(target).read.array
+    if target.dtype != INT64 or not isinstance(getattr(key, "key", None), Var):
+        raise Refused("targets that are computed")
+    if 0 <= ignore < classes:
+        raise Refused("an ignored class")
+    key = key.key
+    if key in lowering.graph.inputs:
+        lowering.out.checks.append((key, -classes))  # from 0, none from the end
+    elif key not in lowering.graph.constants:
+        raise Refused("targets that are computed")
+    t = lowering.of(target)
+    return reshaped(t, (*t.shape, 1)), lambda _: scalar.constant(True, BOOL)
+
+
+@rule("cross_entropy_loss")
+def _cross_entropy(lowering: Lowering, node: Call) -> list[Lazy]:
+    x, target, weight, ignore, reduction = node.args
+    if weight is not None or len(x.shape) != 2 or len(target.shape) != 1:
+        raise Refused("cross entropy of images, or with weights")
+    out = node.outs[0]
+    own = compute_dtype(x.dtype)
+    t, _ = _class_terms(lowering, target, ignore, x.shape[1])
+    x = converted(lowering.of(x), own)
+    shifted = x - reduced("maximum", x, (1,))
+    total = reduced("sum", mapped(exp, shifted), (1,))
+    logp = mapped(lambda z, s: z - log(s), shifted, total)
+    picked = reduced(
+        "sum",
+        mapped(lambda z, k: scalar.select(scalar.equal(scalar.iota(1), k), z, 0.0), shifted, t),
+        (1,),
+    )
+    losses = mapped(lambda s, p: log(s) - p, total, picked)
+    if reduction == "none":
+        return [converted(reshaped(losses, out.shape), out.dtype), logp]
+    loss = reduced("sum", losses, (0, 1))
+    if reduction == "mean":
+        loss = loss / float(x.shape[0])
+    return [converted(reshaped(loss, out.shape), out.dtype), logp]
+
+
+@rule("cross_entropy_backward")
+def _cross_entropy_backward(lowering: Lowering, node: Call) -> Lazy:
+    g, logp, target, weight, ignore, reduction, _ = node.args
+    if weight is not None or len(logp.shape) != 2 or len(target.shape) != 1:
+        raise Refused("cross entropy of images, or with weights")
+    t, _ = _class_terms(lowering, target, ignore, logp.shape[1])
+    y = lowering.of(logp)
+    g = converted(lowering.of(g), y.dtype)
+    rows = float(y.shape[0])
+    g = reshaped(g, (y.shape[0], 1)) if reduction == "none" else reshaped(g, (1, 1))
+    scale = 1 / rows if reduction == "mean" else 1.0
+
+    def slope(y: Scalar, k: Scalar, g: Scalar) -> Scalar:
+        p = exp(y)
+        return (scalar.select(scalar.equal(scalar.iota(1), k), p - 1.0, p)) * (g * scale)
+
+    return converted(mapped(slope, y, t, g), node.outs[0].dtype)
+
+
+@rule("mse_loss", "l1_loss")
+def _pair_loss(lowering: Lowering, node: Call) -> Lazy:
+    x, target, _, reduction = node.args
+    out = node.outs[0]
+    if out.dtype != x.dtype or x.dtype != target.dtype or x.shape != target.shape:
+        raise Refused("a loss of two dtypes or shapes")
+    own = compute_dtype(x.dtype)
+    d = converted(lowering.of(x), own) - converted(lowering.of(target), own)
+    if node.op.name == "mse_loss":
+        losses = d * d
+    else:
+        losses = mapped(scalar.absolute, d)
+    if reduction != "none":
+        losses = reduced("sum", losses, range(len(losses.shape)), False)
+        if reduction == "mean":
+            losses = losses / float(d.size)
+    return converted(reshaped(losses, out.shape), out.dtype)
+
+
+@rule("mse_loss_backward")
+def _mse_backward(lowering: Lowering, node: Call) -> Lazy:
+    g, x, target, _, reduction = node.args
+    if x.dtype != target.dtype or x.shape != target.shape:
+        raise Refused("a loss of two dtypes or shapes")
+    own = compute_dtype(x.dtype)
+    d = converted(lowering.of(x), own) - converted(lowering.of(target), own)
+    g = converted(lowering.of(g), own)
+    factor = 2 / d.size if reduction == "mean" else 2.0
+    g = expanded(g, d.shape)
+    return converted(mapped(lambda d, g: d * (g * factor), d, g), node.outs[0].dtype)
+
+
+# ---- normalisation ---------------------------------------------------------------------------
+
+
+def _wide(x: Lazy) -> Lazy:
+    return converted(x, compute_dtype(x.dtype))
+
+
+@rule("native_layer_norm")
+def _layer_norm(lowering: Lowering, node: Call) -> list[Lazy]:
+    x, weight, bias, count, eps, centred = node.args
+    x = _wide(lowering.of(x))
+    dims = range(len(x.shape) - count, len(x.shape))
+    n = float(math.prod(x.shape[d] for d in dims))
+    if centred:
+        mean = reduced("sum", x, dims) / n
+        d = x - mean
+    else:
+        d = x
+        zero = scalar.constant(0.0, x.dtype)
+        lead = tuple(1 if k in dims else m for k, m in enumerate(x.shape))
+        mean = mapped(lambda: zero, dtype=x.dtype, shape=lead)
+    rstd = mapped(lambda s: 1 / scalar.sqrt(s / n + eps), reduced("sum", d * d, dims))
+    y = d * rstd
+    if weight is not None:
+        y = y * _wide(lowering.of(weight))
+    if bias is not None:
+        y = y + _wide(lowering.of(bias))
+    return [y, mean, rstd]
+
+
+@rule("native_layer_norm_backward")
+def _layer_norm_backward(lowering: Lowering, node: Call) -> list[Lazy | None]:
+    g, x, mean, rstd, weight, count, centred, needs = node.args
+    g, x, mean, rstd = (_wide(lowering.of(v)) for v in (g, x, mean, rstd))
+    dims = tuple(range(len(x.shape) - count, len(x.shape)))
+    lead = tuple(range(len(x.shape) - count))
+    n = float(math.prod(x.shape[d] for d in dims))
+    xhat = (x - mean) * rstd if centred else x * rstd
+    results: list[Lazy | None] = []
+    if needs[0]:
+        gw = g if weight is None else g * _wide(lowering.of(weight))
+        along = reduced("sum", gw * xhat, dims) / n
+        inner = gw - xhat * along
+        if centred:
+            inner = inner - reduced("sum", gw, dims) / n
+        results.append(inner * rstd)
+    for k, (out, need) in enumerate(zip(node.outs[1:], needs[1:])):
+        if need:
+            total = reduced("sum", g * xhat if k == 0 else g, lead)
+            results.append(converted(reshaped(total, out.shape), out.dtype))
+    while len(results) < len(node.outs):
+        results.append(None)
+    if not all(needs):
+        raise Refused("a layer norm of which not all gradients are wanted")
+    return results
+
+
+def _over_channels(x: Lazy) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The dimensions that batch norm reduces, and the shape of its statistics beside x."""
+    dims = tuple(d for d in range(len(x.shape)) if d != 1)
+    return dims, tuple(n if d == 1 else 1 for d, n in enumerate(x.shape))
+
+
+@rule("native_batch_norm")
+def _batch_norm(lowering: Lowering, node: Call) -> list[Lazy]:
+    x, weight, bias, running_mean, running_var, training, eps = node.args
+    x = _wide(lowering.of(x))
+    if len(x.shape) < 2:
+        raise Refused("batch norm of vectors")
+    dims, side = _over_channels(x)
+    n = float(x.size // x.shape[1])
+
+    def beside(v: Var) -> Lazy:
+        return reshaped(converted(_wide(lowering.of(v)), x.dtype), side)
+
+    if training:
+        mean = reduced("sum", x, dims) / n
+        d = x - mean
+        var = reduced("sum", d * d, dims) / n
+    else:
+        mean, var = beside(running_mean), beside(running_var)
+        d = x - mean
+    rstd = mapped(lambda v: 1 / scalar.sqrt(v + eps), var)
+    y = d * (rstd if weight is None else rstd * beside(weight))
+    if bias is not None:
+        y = y + beside(bias)
+    flat = (x.shape[1],)
+    return [y, reshaped(mean, flat), reshaped(rstd, flat), reshaped(var, flat)]
+
+
+@rule("native_batch_norm_backward")
+def _batch_norm_backward(lowering: Lowering, node: Call) -> list[Lazy]:
+    g, x, mean, rstd, weight, training, needs_x = node.args
+    if not needs_x:
+        raise Refused("a batch norm whose input needs no gradient")
+    g, x = _wide(lowering.of(g)), _wide(lowering.of(x))
+    dims, side = _over_channels(x)
+    n = float(x.size // x.shape[1])
+    mean, rstd = (reshaped(_wide(lowering.of(v)), side) for v in (mean, rstd))
+    scale = rstd if weight is None else rstd * reshaped(_wide(lowering.of(weight)), side)
+    d = x - mean
+    total = reduced("sum", g, dims)
+    along = reduced("sum", g * d, dims) * rstd
+    if training:
+        dx = (g - (d * (along * rstd / n) + total / n)) * scale
+    else:
+        dx = g * scale
+    return [dx, reshaped(along, (x.shape[1],)), reshaped(total, (x.shape[1],))]
+
+
+# ---- optimizers ------------------------------------------------------------------------------
+
+
+@rule("update")
+def _update(lowering: Lowering, node: Update) -> None:
+    first = node.ins[0]
+    own = compute_dtype(first.dtype)
+    if any(v.dtype != first.dtype or v.shape != first.shape for v in node.ins):
+        raise Refused("a step over arrays of several dtypes")
+    inputs = [scalar.input(k, own) for k in range(len(node.ins))]
+    try:
+        terms = traced_update(node.change, inputs, node.scalars, node.first, node.place)
+    except Untraceable as why:
+        raise Refused(f"{node.change.__qualname__}: {why}") from None
+    arrays = [lowering.of(v) for v in node.ins]
+    for v, out, term in zip(node.ins, node.outs, terms, strict=True):
+        if out is not v:
+            made = mapped(lambda *_, term=term: term, *arrays, dtype=v.dtype)
+            made.read.array.note = node.change.__qualname__.split(".")[0]
+            lowering.out.reads[out] = made
