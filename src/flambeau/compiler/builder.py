@@ -18,6 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from . import loops
+from .scalar import Scalar, input, ordered
+
 I64, I1, PTR = "i64", "i1", "ptr"
 FLOATS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 BYTES = {"float": 4, "double": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "half": 2}
@@ -214,6 +217,28 @@ class Code:
         given = ", ".join(map(str, arguments))
         return self.new(kind, f"call {kind} @{function}({given})")
 
+    def run(self, function: str, *arguments: Value | int) -> None:
+        """Call a function of the same text that returns nothing; numbers are i64."""
+        given = ", ".join(str(self.lift(a, I64) if isinstance(a, int) else a) for a in arguments)
+        self._lines.append(f"  call void @{function}({given})")
+
+    def apply(self, rule: Callable[..., Scalar], *values: Value) -> Value:
+        """A rule of the scalar language (``exp``) for values of one type, floats or vectors."""
+        element, lanes = split_type(values[0].kind)
+        dtype = next(d for d, name in FLOATS.items() if name == element)
+        root = rule(*[input(place, dtype) for place in range(len(values))])
+        found: dict[int, Value] = {}
+        for node in ordered(root):
+            kind = loops.llvm_type(node.dtype, lanes)
+            if node.operation == "input":
+                found[id(node)] = values[node.value]
+            elif node.operation == "constant":
+                found[id(node)] = Value(self, kind, loops.literal(node, lanes))
+            else:
+                names = [found[id(a)].name for a in node.operands]
+                found[id(node)] = self.new(kind, loops.instruction(node, names, lanes))
+        return found[id(root)]
+
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """``a * b + c``, rounded once."""
         return self.call(f"llvm.fma.{suffix(a.kind)}", a.kind, a, b, c)
@@ -245,6 +270,13 @@ class Code:
             f"call reassoc {element} @llvm.vector.reduce.fadd.{suffix(vector.kind)}"
             f"({zero}, {vector})",
         )
+
+    def highest(self, vector: Value, kind: str) -> Value:
+        """The largest of the lanes; nan is passed over."""
+        element, lanes = split_type(kind)
+        if lanes == 1:
+            return vector
+        return self.call(f"llvm.vector.reduce.fmax.{suffix(kind)}", element, vector)
 
     # ---- memory
 

@@ -11,7 +11,6 @@ import ctypes
 import functools
 import itertools
 import math
-import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,6 +19,8 @@ from ..core.threads import get_num_threads, run_parts
 from . import conv_text, machine_code
 from .builder import FLOATS
 from .conv_plan import Axis, Geometry, Plan, plan
+from .rows_kernels import address
+from .scratch import scratch
 from .tiles import Tile, tile
 
 ndarray = np.ndarray
@@ -61,25 +62,6 @@ def gradient_kernel(shape: Tile) -> Callable[..., None]:
 def packing_kernel(element: str, rows: int) -> Callable[..., None]:
     """``conv_text.pack_weights``, compiled."""
     return machine_code.load(conv_text.pack_weights(element, rows), [_POINTER] * 4 + [_INDEX] * 2)
-
-
-def _address(array: ndarray) -> int:
-    return array.__array_interface__["data"][0]
-
-
-class _Scratch(threading.local):
-    """Memory of a thread that is used again by its next kernel."""
-
-    array = np.empty(0, np.uint8)
-
-    def address(self, elements: int, itemsize: int) -> int:
-        size = elements * itemsize
-        if self.array.size < size + 64:
-            self.array = np.empty(size + 64, np.uint8)
-        return -(-_address(self.array) // 64) * 64
-
-
-_scratch = _Scratch()
 
 
 # ---- geometries ----------------------------------------------------------------------------
@@ -199,7 +181,7 @@ def _run_forward(
     packed = np.empty(g.groups * p.outputs_padded * p.terms, x.dtype)
     table = np.array([tiles, g.outputs, p.terms, group_step, output_step], np.int64)
     pack = packing_kernel(element, shape.rows)
-    given = [_address(a) for a in (packed, weight, offsets, table)]
+    given = [address(a) for a in (packed, weight, offsets, table)]
     if packed.size < 1 << 16:
         pack(*given, 0, g.groups * tiles)
     else:
@@ -208,11 +190,11 @@ def _run_forward(
     if bias is not None:
         biases[:, : g.outputs] = bias.reshape(g.groups, g.outputs)
     kernel = forward_kernel(shape)
-    pointers = [_address(out) + start * x.dtype.itemsize]
-    pointers += [_address(a) for a in (x, packed, biases, p.table, p.offsets, p.taps)]
+    pointers = [address(out) + start * x.dtype.itemsize]
+    pointers += [address(a) for a in (x, packed, biases, p.table, p.offsets, p.taps)]
 
     def part(first: int, last: int) -> None:
-        kernel(*pointers, _scratch.address(p.scratch, x.dtype.itemsize), first, last)
+        kernel(*pointers, scratch.address(p.scratch, x.dtype.itemsize), first, last)
 
     _spread(part, p, x.size + out.size)
 
@@ -304,13 +286,13 @@ def convolve_weight_gradient(
     few = shape.vectors == 1
     layout = (groups, g.outputs, padded) if few else (groups, panels, padded, shape.columns)
     code = gradient_kernel(shape)
-    pointers = [_address(a) for a in (grad, x, p.table, p.offsets, p.taps)]
+    pointers = [address(a) for a in (grad, x, p.table, p.offsets, p.taps)]
     sums: list[ndarray] = []
 
     def part(first: int, last: int) -> None:
         own = np.zeros(layout, x.dtype)
-        scratch = _scratch.address(p.scratch, x.dtype.itemsize)
-        code(_address(own), *pointers, scratch, first, last)
+        place = scratch.address(p.scratch, x.dtype.itemsize)
+        code(address(own), *pointers, place, first, last)
         sums.append(own)
 
     _spread(part, p, x.size + grad.size)

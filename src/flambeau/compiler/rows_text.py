@@ -25,19 +25,21 @@ def row_sums(
     stop: Value,
     terms: Terms,
     count: int = 1,
+    unroll: int = UNROLL,
 ) -> list[Value]:
     """Sums in float64 of what ``terms(lanes, i)`` gives for the elements from ``start`` to
-    ``stop``, vectors or single ones; it may also store something."""
+    ``stop``, vectors or single ones; it may also store something. ``unroll``: vectors of each
+    turn, 1 or 4."""
     zero, nothing = code.constant(vector_of(element, lanes), 0), code.constant(element, 0)
 
     def block(i: Value, *totals: Value) -> list[Value]:
         end = code.smaller(i + BLOCK, stop)
-        unrolled = i + ((end - i) & -(lanes * UNROLL))
+        unrolled = i + ((end - i) & -(lanes * unroll))
         whole = unrolled + ((end - unrolled) & -lanes)
 
         def many(j: Value, *sums: Value) -> list[Value]:
             following = []
-            for u in range(UNROLL):
+            for u in range(unroll):
                 given = terms(lanes, j + u * lanes if u else j)
                 following += [s + t for s, t in zip(sums[u * count :], given, strict=False)]
             return following
@@ -48,12 +50,12 @@ def row_sums(
         def vector(j: Value, *sums: Value) -> list[Value]:
             return [s + t for s, t in zip(sums, terms(lanes, j), strict=True)]
 
-        sums = code.loop(i, unrolled, many, [zero] * (count * UNROLL), step=lanes * UNROLL)
-        joined = []
-        for n in range(count):
-            parts = sums[n::count]
-            joined.append((parts[0] + parts[1]) + (parts[2] + parts[3]))
-        joined = code.loop(unrolled, whole, vector, joined, step=lanes)
+        sums = code.loop(i, unrolled, many, [zero] * (count * unroll), step=lanes * unroll)
+        joined = sums
+        if unroll > 1:
+            parts = [sums[n::count] for n in range(count)]
+            joined = [(p[0] + p[1]) + (p[2] + p[3]) for p in parts]
+            joined = code.loop(unrolled, whole, vector, joined, step=lanes)
         singles = code.loop(whole, end, single, [nothing] * count)
         return [
             t + code.wide(code.total(v)) + code.wide(s)

@@ -29,6 +29,7 @@ from ..core.value import Value, wrap
 
 ndarray = np.ndarray
 _SCORES = 1 << 16  # scores that one block holds
+_KERNEL = 1 << 12  # scores from which a compiled kernel is asked for
 _KEPT = 1 << 22  # scores that are kept for the gradient; more are computed again
 
 
@@ -86,6 +87,14 @@ def _wide(a: ndarray) -> ndarray:
     return a.astype(np.float32) if a.dtype.itemsize == 2 else a
 
 
+def _compiled(name: str, q: ndarray, k: ndarray, *args: object) -> tuple | None:
+    """What the compiler's routine ``name`` makes of ``args``; None where NumPy does the work."""
+    if math.prod(q.shape[:3]) * k.shape[2] < _KERNEL:
+        return None
+    routine = threads.routine(name)
+    return None if routine is None else routine(*args)
+
+
 def _attention_forward(
     q: ndarray,
     k: ndarray,
@@ -99,6 +108,10 @@ def _attention_forward(
     """(result, probabilities or nothing); operands (batch, heads, rows, width)."""
     dt = q.dtype
     q, k, v = _wide(q), _wide(k), _wide(v)
+    if mask is None and noise is None:
+        compiled = _compiled("attention", q, k, q, k, v, causal, scale, keep)
+        if compiled is not None:
+            return compiled[0].astype(dt, copy=False), compiled[1]
     batch, heads, rows, _ = q.shape
     columns, width = k.shape[2], v.shape[3]
     shape = (batch, heads, rows, columns)
@@ -149,6 +162,10 @@ def _attention_backward(
 ) -> tuple[ndarray, ndarray, ndarray, ndarray]:
     dt = q.dtype
     grad, q, k, v = _wide(grad), _wide(q), _wide(k), _wide(v)
+    if mask is None and noise is None:
+        compiled = _compiled("attention_backward", q, k, grad, q, k, v, kept, causal, scale)
+        if compiled is not None:
+            return (*[a.astype(dt, copy=False) for a in compiled], np.empty(0, dt))
     batch, heads, rows, _ = q.shape
     columns = k.shape[2]
     shape = (batch, heads, rows, columns)
