@@ -30,6 +30,10 @@ threads: bool = _flag("threads", True)
 # Their results differ from NumPy's in the last digit or two.
 compiled_kernels: bool = _flag("compiled_kernels", True)
 
+# Give each sample of a DataLoader a stream of random numbers of its own, the same for any number of
+# workers. 0: as in PyTorch, where samples draw from the generators of whoever reads them.
+sample_seeds: bool = _flag("sample_seeds", True)
+
 # "short": a traceback ends in the user's own line; "full": with flambeau's frames as well.
 traceback: str = os.environ.get("FLAMBEAU_TRACEBACK", "short")
 

@@ -1,4 +1,4 @@
-"""The DataLoader: batches of a dataset.
+"""The DataLoader: batches of a dataset, made by the one who asks, by threads, or by processes.
 
 Source: https://docs.pytorch.org/docs/stable/data.html
 """
@@ -6,18 +6,37 @@ Source: https://docs.pytorch.org/docs/stable/data.html
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import random
 import warnings
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.context import BaseContext
 from typing import Generic, TypeVar
 
+import numpy as np
+
+from ... import _config, _system
+from ...core import generator as generators
 from ...core.generator import Generator
-from ._utils import fetch
+from ...core.value import Value
 from ._utils.collate import default_collate, default_convert
-from ._utils.worker import get_worker_info
-from .dataset import Dataset, IterableDataset
+from ._utils.pool import Pool, ProcessPool, ThreadPool, failure_of
+from ._utils.streams import BorrowedStreams, inside
+from ._utils.worker import Setup, get_worker_info, make_fetcher
+from .dataset import (
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+)
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
 
 T_co = TypeVar("T_co", covariant=True)
+_MANY = 1_000_000  # Python objects from which a dataset is better shared by threads than forked
 
 
 class _DatasetKind:
@@ -35,16 +54,32 @@ class _InfiniteConstantSampler(Sampler[None]):
 
 
 class DataLoader(Generic[T_co]):
-    """Batches of ``dataset``, in an order of ``sampler``, or shuffled, or as they come.
+    """Batches of ``dataset``, in the order of ``sampler``, or shuffled, or as they come.
 
     ``collate_fn`` makes a batch of a list of samples; ``batch_size=None`` gives samples one by one.
+    The other arguments are PyTorch's; what is different here:
+
+    - Workers are processes, or threads where those serve better, and ``multiprocessing_context``
+      says which: "thread", or "fork", "spawn", "forkserver" or a context for processes. Without
+      it they are threads if the dataset says ``thread_safe = True``; if it is a TensorDataset, a
+      list, an array, or a Subset, ConcatDataset or StackDataset of such, and ``collate_fn`` is the
+      default one; or if it holds over a million Python objects, which every process would come to
+      copy. With a ``worker_init_fn`` they are processes unless "thread" is asked for. Each thread
+      has a copy of the dataset that shares arrays over 64 KB and long containers.
+    - Each sample has a stream of random numbers of its own, made of the loader's seed, which is
+      drawn anew in each epoch, and the sample's position: the same for any number of workers of
+      any kind, and for 0. It is that of ``flambeau``, ``random``, ``numpy.random``, unseeded
+      ``numpy.random.default_rng()``, and of generators that are attributes of the dataset. What
+      ``worker_init_fn`` seeds is not touched. ``FLAMBEAU_SAMPLE_SEEDS=0``: PyTorch's way.
+    - ``state_dict()`` and ``load_state_dict()``: stop after any batch and go on with the next.
+    - Batches of processes come in shared memory, which is used again when they are dropped.
+    - Errors name the sample, the field, the worker, and how a process died.
     """
 
     dataset: Dataset[T_co]
     batch_size: int | None
     num_workers: int
     sampler: Sampler | Iterable
-    _iterator: _BaseDataLoaderIter | None = None
     _ready = False
 
     def __init__(
@@ -85,8 +120,6 @@ class DataLoader(Generic[T_co]):
             raise ValueError("prefetch_factor option should be non-negative")
         if persistent_workers and num_workers == 0:
             raise ValueError("persistent_workers option needs num_workers > 0")
-        if num_workers:
-            raise NotImplementedError("DataLoader: num_workers > 0 is not there yet")
         self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = 2 if num_workers and prefetch_factor is None else prefetch_factor
@@ -94,6 +127,7 @@ class DataLoader(Generic[T_co]):
         self.pin_memory_device = pin_memory_device
         self.timeout = timeout
         self.worker_init_fn = worker_init_fn
+        self.multiprocessing_context = multiprocessing_context
         self.in_order = in_order
         self._dataset_kind = _DatasetKind.Map
         if isinstance(dataset, IterableDataset):
@@ -142,7 +176,11 @@ class DataLoader(Generic[T_co]):
         self.collate_fn = collate_fn
         self.persistent_workers = persistent_workers
         self._length: int | None = None  # what len() told of an iterable dataset
+        self._pool: Pool | None = None  # of persistent workers
+        self._latest: weakref.ref | None = None  # the iterator that was made last
+        self._resume: dict | None = None  # where the next one is to go on
         self._ready = True
+        self._check_worker_count()
 
     def __setattr__(self, name: str, value: object) -> None:
         fixed = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset",
@@ -161,8 +199,131 @@ class DataLoader(Generic[T_co]):
     def _index_sampler(self) -> Sampler | Iterable:
         return self.batch_sampler if self._auto_collation else self.sampler
 
+    @property
+    def multiprocessing_context(self) -> BaseContext | str | None:
+        """How workers are started: a context, "thread", or None for what serves best."""
+        return self._context
+
+    @multiprocessing_context.setter
+    def multiprocessing_context(self, context: BaseContext | str | None) -> None:
+        if context is not None:
+            if self.num_workers == 0:
+                raise ValueError(
+                    "multiprocessing_context can only be used with multi-process loading "
+                    f"(num_workers > 0), but got num_workers={self.num_workers}"
+                )
+            methods = multiprocessing.get_all_start_methods()
+            if isinstance(context, str) and context != "thread":
+                if context not in methods:
+                    raise ValueError(
+                        "multiprocessing_context option should specify a valid start method in "
+                        f"{methods!r}, but got multiprocessing_context={context!r}\n"
+                        "  'thread' gives workers that are threads"
+                    )
+                context = multiprocessing.get_context(context)
+            elif context != "thread" and not isinstance(context, BaseContext):
+                raise TypeError(
+                    "multiprocessing_context option should be a valid context object or a string "
+                    f"specifying the start method, but got multiprocessing_context={context}"
+                )
+        self._context = context
+
+    def _check_worker_count(self) -> None:
+        usable = _system.usable_cpus()
+        if self.num_workers > usable:
+            warnings.warn(
+                f"This DataLoader will create {self.num_workers} worker processes in total. Our "
+                f"suggested max number of worker in current system is {usable}, which is smaller "
+                "than what this DataLoader is going to create. Please be aware that excessive "
+                "worker creation might get DataLoader running slow or even freeze, lower the "
+                "worker number to avoid potential slowness/freeze if necessary.",
+                stacklevel=3,
+            )
+
+    def check_worker_number_rationality(self) -> None:
+        """Warn if there are more workers than processors to run them."""
+        self._check_worker_count()
+
+    def _uses_threads(self) -> bool:
+        """Whether workers are threads: see the class."""
+        if self._context is not None:
+            return self._context == "thread"
+        if self.worker_init_fn is not None:
+            return False
+        declared = getattr(self.dataset, "thread_safe", None)
+        if declared is not None:
+            return bool(declared)
+        if self._plain_collate and _is_plain(self.dataset):
+            return True
+        return _objects_in(self.dataset) > _MANY
+
+    @property
+    def _plain_collate(self) -> bool:
+        return self.collate_fn in (default_collate, default_convert)
+
+    def _setup(self) -> Setup:
+        return Setup(
+            dataset=self.dataset,
+            iterable=self._dataset_kind == _DatasetKind.Iterable,
+            auto_collation=self._auto_collation,
+            collate_fn=self.collate_fn,
+            drop_last=self.drop_last,
+            init=self.worker_init_fn,
+            num_workers=self.num_workers,
+            draws=not (self._plain_collate and _is_plain(self.dataset)),
+        )
+
+    def _make_pool(self) -> Pool:
+        if self._uses_threads():
+            return ThreadPool(self._setup())
+        return ProcessPool(self._setup(), self._context)
+
     def __iter__(self) -> _BaseDataLoaderIter:
-        return _SingleProcessDataLoaderIter(self)
+        kind = _WorkersDataLoaderIter if self.num_workers else _SingleProcessDataLoaderIter
+        iterator = kind(self)
+        self._latest = weakref.ref(iterator)
+        return iterator
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_pool": None, "_latest": None}
+
+    # ---- stopping and going on ---------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, object]:
+        """Where the loader stands: the batches handed out in this epoch, its seed, the sampler.
+
+        A loader made with the same arguments that ``load_state_dict`` is given this goes on with
+        the next batch, bit for bit; between epochs, with the next epoch. The default generators
+        of the training process are not part of it: save ``get_rng_state()`` beside it.
+        """
+        iterator = self._latest() if self._latest is not None else None
+        if self._resume is not None:
+            return self._resume
+        if iterator is None or iterator.ended:
+            state: dict[str, object] = {"batches": 0, "base_seed": None, "sampler": None}
+        else:
+            state = iterator.state_dict()
+        if self.generator is not None:
+            state["generator"] = self.generator.get_state()
+        state["dataset"] = len(self.dataset) if hasattr(self.dataset, "__len__") else None
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        """Let the next iteration go on where ``state_dict`` was taken.
+
+        Map-style datasets go on at once. Datasets that are iterated over, and workers with a
+        ``worker_init_fn``, are run from the start of the epoch without handing out what comes
+        before. ValueError if the dataset has another length than it had.
+        """
+        known, now = state_dict["dataset"], getattr(self.dataset, "__len__", lambda: None)()
+        if known != now:
+            raise ValueError(
+                f"load_state_dict: the state is of a dataset of length {known}, this one has {now}"
+            )
+        if state_dict["base_seed"] is not None:
+            self._resume = dict(state_dict)
+        elif self.generator is not None and "generator" in state_dict:
+            self.generator.set_state(state_dict["generator"])
 
     def __len__(self) -> int:
         """The number of batches; for an iterable dataset by its own len()."""
@@ -178,17 +339,73 @@ class _BaseDataLoaderIter:
     """One pass over a loader."""
 
     def __init__(self, loader: DataLoader) -> None:
+        resume, loader._resume = loader._resume, None
         self._loader = loader
-        self._sampler_iter = iter(loader._index_sampler)
-        self._base_seed = draw_seed(loader.generator)
-        self._num_yielded = 0
         self._told_length = loader._length
+        self._num_yielded = 0
+        self._position = 0  # of the next sample that is asked for
+        self._ahead: deque = deque()  # keys that the sampler has given, not yet asked for
+        self.ended = False
         if loader.pin_memory:
             warnings.warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device "
                 "pinned memory won't be used.",
                 stacklevel=3,
             )
+        sampler = self._sampler = _stateful(loader._index_sampler)
+        if resume is None:
+            self._sampler_iter = iter(loader._index_sampler)
+            self._base_seed = draw_seed(loader.generator)
+            self._globals = None if sampler is not None else _global_states()
+            self._skip = 0
+        else:
+            self._base_seed = resume["base_seed"]
+            self._skip = resume["batches"]
+            if sampler is not None:
+                self._globals = None
+                if resume["sampler"]:
+                    sampler.load_state_dict(resume["sampler"])
+                self._sampler_iter = iter(loader._index_sampler)
+            else:
+                self._globals = resume["sampler"]
+                now = _global_states()
+                _set_global_states(self._globals)
+                self._sampler_iter = iter(loader._index_sampler)
+                self._ahead.extend(itertools.islice(self._sampler_iter, self._skip + 1))
+                _set_global_states(now)
+
+    def _go_on(self) -> None:
+        """Get to where the state that was loaded had been taken."""
+        skip, self._skip = self._skip, 0
+        if not skip:
+            return
+        loader = self._loader
+        if loader._dataset_kind == _DatasetKind.Iterable or loader.worker_init_fn is not None:
+            for _ in range(skip):
+                self._next_data()
+        else:
+            for _ in range(skip):
+                self._next_keys()
+            self._skipped(skip)
+        self._num_yielded = skip
+
+    def _skipped(self, count: int) -> None:
+        """Batches that are not made, since they were handed out before."""
+
+    def _next_keys(self) -> tuple[int, object]:
+        """The position and the keys of the next batch. StopIteration when there is none."""
+        keys = self._ahead.popleft() if self._ahead else next(self._sampler_iter)
+        position = self._position
+        self._position += len(keys) if self._loader._auto_collation else 1
+        return position, keys
+
+    def state_dict(self) -> dict[str, object]:
+        """Where this pass stands: see ``DataLoader.state_dict``."""
+        if self._position == 0 and not self._ahead:
+            self._ahead.extend(itertools.islice(self._sampler_iter, 1))  # the pass begins to draw
+        state = self._globals if self._sampler is None else self._sampler.state_dict()
+        batches = max(self._num_yielded, self._skip)
+        return {"batches": batches, "base_seed": self._base_seed, "sampler": state}
 
     def __iter__(self) -> _BaseDataLoaderIter:
         return self
@@ -197,20 +414,35 @@ class _BaseDataLoaderIter:
         raise NotImplementedError
 
     def __next__(self) -> object:
-        data = self._next_data()
+        try:
+            data = self._next_data()
+        except StopIteration:
+            self.ended = True
+            raise
         self._num_yielded += 1
         if (
             self._told_length is not None
             and self._loader._dataset_kind == _DatasetKind.Iterable
             and self._num_yielded > self._told_length
         ):
+            several = self._loader.num_workers > 1
             warnings.warn(
                 f"Length of IterableDataset {self._loader.dataset} was reported to be "
                 f"{self._told_length}(when accessing len(dataloader)), but {self._num_yielded} "
-                "samples have been fetched. ",
+                "samples have been fetched. "
+                + (
+                    "For multiprocessing data-loading, this could be caused by not properly "
+                    "configuring the IterableDataset replica at each worker. Please see "
+                    "https://pytorch.org/docs/stable/data.html#torch.utils.data.IterableDataset "
+                    "for examples."
+                    if several
+                    else ""
+                ),
                 stacklevel=2,
             )
         return data
+
+    next = __next__
 
     def __len__(self) -> int:
         return len(self._loader._index_sampler)
@@ -221,13 +453,176 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
 
     def __init__(self, loader: DataLoader) -> None:
         super().__init__(loader)
-        iterable = loader._dataset_kind == _DatasetKind.Iterable
-        self._fetcher = (fetch.IterableFetcher if iterable else fetch.MapFetcher)(
-            loader.dataset, loader._auto_collation, loader.collate_fn, loader.drop_last
-        )
+        setup = loader._setup()
+        streams = None
+        if setup.draws and _config.sample_seeds:
+            streams = BorrowedStreams(loader.dataset, loader.collate_fn)
+            streams.begin(self._base_seed)
+        self._fetcher = make_fetcher(setup, loader.dataset, streams, [-1, 0])
+        self._go_on()
 
     def _next_data(self) -> object:
-        return self._fetcher.fetch(next(self._sampler_iter))
+        position, keys = self._next_keys()
+        return self._fetcher.fetch(keys, position)
+
+
+class _WorkersDataLoaderIter(_BaseDataLoaderIter):
+    """Batches made by workers, a few of them ahead of the one that is asked for."""
+
+    def __init__(self, loader: DataLoader) -> None:
+        super().__init__(loader)
+        pool = loader._pool
+        if pool is None or pool.closed:
+            pool = loader._make_pool()
+            if loader.persistent_workers:
+                loader._pool = pool
+                weakref.finalize(loader, pool.close)
+            else:
+                weakref.finalize(self, pool.close)
+        self._pool = pool
+        self._epoch = pool.begin(self._base_seed)
+        self._turn = itertools.cycle(range(loader.num_workers))
+        self._active = [True] * loader.num_workers  # False: its iterable dataset has ended
+        self._task = 0  # the next one's number
+        self._out = 0  # the next one to hand out
+        self._answers: dict[int, tuple[int, str, object]] = {}
+        self._go_on()
+        for _ in range(loader.prefetch_factor * loader.num_workers):
+            self._submit()
+
+    def _skipped(self, count: int) -> None:
+        self._task = self._out = count
+        for _ in range(count % self._loader.num_workers):
+            next(self._turn)
+
+    def _submit(self) -> bool:
+        """Give the next task to the next worker; False if there is neither."""
+        if not any(self._active):
+            return False
+        try:
+            position, keys = self._next_keys()
+        except StopIteration:
+            return False
+        worker = next(w for w in self._turn if self._active[w])
+        self._pool.submit(worker, self._task, position, keys)
+        self._task += 1
+        return True
+
+    def _next_data(self) -> object:
+        pool, loader = self._pool, self._loader
+        if pool.epoch != self._epoch and not self.ended:
+            raise RuntimeError(
+                "this iteration is over: its persistent workers have begun another one"
+            )
+        while True:
+            if self._out == self._task and not self._submit():
+                if not loader.persistent_workers:
+                    pool.close()
+                raise StopIteration
+            if loader.in_order:
+                answer = self._answers.pop(self._out, None)
+            else:
+                answer = self._answers.popitem()[1] if self._answers else None
+            if answer is None:
+                self._wait()
+                continue
+            self._out += 1
+            worker, status, result = answer
+            if status == "end":
+                continue
+            self._submit()
+            if status == "error":
+                raise failure_of(pool, worker, self._out - 1, result)
+            return result
+
+    def _wait(self) -> None:
+        """Until an answer has come."""
+        timeout = self._loader.timeout or None
+        got = self._pool.receive(timeout)
+        if got is None:
+            late = self._out if self._loader.in_order else min(self._pool.given)
+            worker = self._pool.given[late][0]
+            raise RuntimeError(
+                f"DataLoader timed out after {timeout} seconds\n"
+                f"  worker {worker}: {self._pool.doing(worker)}"
+            )
+        task, worker, status, result = got
+        if status == "end":
+            self._active[worker] = False
+            self._submit()
+        self._answers[task] = (worker, status, result)
+
+
+_MultiProcessingDataLoaderIter = _WorkersDataLoaderIter
+
+
+# ---- what a dataset and a sampler are like --------------------------------------------------
+
+
+def _is_plain(dataset: object) -> bool:
+    """Whether reading ``dataset`` runs nothing but flambeau's and Python's own code."""
+    kind = type(dataset)
+    if kind in (TensorDataset, list, tuple, range, np.ndarray) or isinstance(dataset, Value):
+        return True
+    if kind is Subset:
+        return _is_plain(dataset.dataset)
+    if kind is ConcatDataset:
+        return all(map(_is_plain, dataset.datasets))
+    if kind is StackDataset:
+        parts = dataset.datasets
+        return all(map(_is_plain, parts.values() if isinstance(parts, dict) else parts))
+    return False
+
+
+def _objects_in(dataset: object) -> int:
+    """About how many Python objects the containers of ``dataset`` hold."""
+    count, seen = 0, set()
+    for value in inside(dataset):
+        parts = value.values() if isinstance(value, dict) else value
+        if not isinstance(value, (dict, list, tuple)):
+            parts = getattr(value, "__dict__", {}).values()
+        for part in parts:
+            if isinstance(part, (list, tuple, set, dict)) and id(part) not in seen:
+                seen.add(id(part))
+                count += len(part)
+    return count
+
+
+def _stateful(sampler: object) -> object:
+    """What has the state of ``sampler``; None where it may draw from the global generators."""
+    while type(sampler) is BatchSampler:
+        sampler = sampler.sampler
+    if hasattr(sampler, "state_dict") and hasattr(sampler, "load_state_dict"):
+        return sampler
+    fixed = (SequentialSampler, _InfiniteConstantSampler, list, tuple, range)
+    return _Fixed if type(sampler) in fixed else None
+
+
+class _Fixed:
+    """The state of a sampler that has none."""
+
+    @staticmethod
+    def state_dict() -> dict[str, object]:
+        """Nothing."""
+        return {}
+
+
+def _global_states() -> dict[str, object]:
+    kind, words, *rest = np.random.get_state()
+    version, numbers, gauss = random.getstate()
+    return {
+        "flambeau": generators.current().get_state(),
+        "random": [version, list(numbers), gauss],
+        "numpy": [kind, words.tolist(), *rest],
+    }
+
+
+def _set_global_states(states: dict[str, object]) -> None:
+    generators.current().set_state(states["flambeau"])
+    version, numbers, gauss = states["random"]
+    random.setstate((version, tuple(numbers), gauss))
+    kind, words, *rest = states["numpy"]
+    np.random.set_state((kind, np.array(words, np.uint32), *rest))
 
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Generic, TypeVar
 
 from ..._dtypes import float64, int64
-from ...core.generator import Generator
+from ...core.generator import Generator, current
 from ...core.value import Value
 from ...tensor._creation import as_tensor, empty
 from ...tensor._random import randint, randperm
@@ -66,8 +66,7 @@ class _Drawing(Sampler[int]):
             generator = generator or Generator()
             generator.set_state(self._resume)
             self._resume = None
-        if generator is not None:
-            self._before = generator.get_state()
+        self._before = (generator or current()).get_state()
         return generator
 
 

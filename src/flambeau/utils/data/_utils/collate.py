@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import collections.abc
 import copy
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from ...._dtypes import float64
-from ....core.value import Value
+from ....core.value import Value, wrap
 from ....ops.joining import stack
 from ....tensor._creation import as_tensor, tensor
 from ....tensor._tensor import Tensor
 
 Collate = Callable[..., object]
+
+
+class _Place:
+    """Where stacked arrays are made: worker processes put shared memory here."""
+
+    empty: Callable[[tuple[int, ...], np.dtype], np.ndarray] | None = None
+
+
+place = _Place()
 
 
 class FieldError(Exception):
@@ -84,7 +94,8 @@ def collate(
     try:
         return _collate(batch, collate_fn_map, "sample")
     except FieldError as error:
-        raise explained(error.cause, error.path, batch) from error.cause
+        told = explained(error.cause, error.path, batch)
+        raise told.with_traceback(error.cause.__traceback__) from None
 
 
 def explained(cause: Exception, path: str, batch: Sequence) -> Exception:
@@ -168,12 +179,57 @@ _MESSAGE = (
 )
 
 
+def unsendable(batch: object) -> str:
+    """Which field of ``batch`` cannot be pickled."""
+
+    def find(value: object, path: str) -> str | None:
+        if isinstance(value, Value):
+            sendable = value.is_leaf
+        else:
+            parts: list[tuple[object, str]] = []
+            if isinstance(value, dict):
+                parts = [(part, f"{path}[{key!r}]") for key, part in value.items()]
+            elif isinstance(value, (list, tuple)):
+                parts = [(part, f"{path}[{i}]") for i, part in enumerate(value)]
+            for part, name in parts:
+                found = find(part, name)
+                if found:
+                    return found
+            try:
+                pickle.dumps(value)
+                sendable = True
+            except Exception:
+                sendable = False
+        return None if sendable else f"{path} is a {type(value).__name__}, which cannot be sent"
+
+    return find(batch, "batch") or "it cannot be pickled"
+
+
 # ---- elements ------------------------------------------------------------------------------
 
 
 def collate_tensor_fn(batch: Sequence[Value], *, collate_fn_map: dict | None = None) -> Value:
     """Tensors of one shape along a new first dimension."""
-    return stack(list(batch), 0)
+    if any(tensor._edge is not None or type(tensor) is not Tensor for tensor in batch):
+        return stack(list(batch), 0)
+    made = _stacked([tensor._array for tensor in batch])
+    return stack(list(batch), 0) if made is None else made
+
+
+def _stacked(arrays: list[np.ndarray]) -> Value | None:
+    """Arrays of one shape and dtype along a new dimension; None if they are not."""
+    shape, dtype = arrays[0].shape, arrays[0].dtype
+    for array in arrays:
+        if array.shape != shape or array.dtype != dtype:
+            return None
+    made = (place.empty or np.empty)((len(arrays), *shape), dtype)
+    if not made.size:
+        return wrap(made)
+    if shape:
+        np.concatenate(arrays, out=made.reshape(-1, *shape[1:]))
+    else:
+        made[:] = [array.item() for array in arrays]
+    return wrap(made)
 
 
 def collate_numpy_array_fn(
@@ -183,6 +239,11 @@ def collate_numpy_array_fn(
     first = batch[0]
     if first.dtype.kind not in "biufc" and first.dtype.kind in "SaUO":
         raise TypeError(_MESSAGE.format("object" if first.dtype.kind == "O" else first.dtype))
+    if type(first) is np.ndarray and first.dtype.isnative and collate_fn_map is not None:
+        if collate_fn_map.get(Tensor) is collate_tensor_fn:
+            made = _stacked(list(batch))
+            if made is not None:
+                return made
     return _collate([as_tensor(array) for array in batch], collate_fn_map, "sample")
 
 
@@ -190,7 +251,7 @@ def collate_numpy_scalar_fn(
     batch: Sequence[np.generic], *, collate_fn_map: dict | None = None
 ) -> Value:
     """NumPy numbers as a tensor of one dimension."""
-    return as_tensor(batch)
+    return as_tensor(list(batch))
 
 
 def collate_float_fn(batch: Sequence[float], *, collate_fn_map: dict | None = None) -> Value:
@@ -200,6 +261,9 @@ def collate_float_fn(batch: Sequence[float], *, collate_fn_map: dict | None = No
 
 def collate_int_fn(batch: Sequence[int], *, collate_fn_map: dict | None = None) -> Value:
     """Integers as int64, truth values as bool."""
+    array = np.array(batch) if type(batch[0]) in (int, bool) else None
+    if array is not None and array.dtype in (np.int64, np.bool_) and array.ndim == 1:
+        return wrap(array)
     return tensor(batch)
 
 
