@@ -194,7 +194,7 @@ _FUNCTIONS_ON_DEMAND = {
             set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype
         """,
         "functions.differences": "cumulative_trapezoid diff gradient trapezoid trapz",
-        "functions.distances": "cdist cosine_similarity pairwise_distance pdist",
+        "functions.distances": "cdist cosine_similarity norm_except_dim pairwise_distance pdist",
         "functions.dropout": "alpha_dropout dropout feature_alpha_dropout",
         "functions.einsum": "einsum",
         "functions.linear_algebra": "lu matrix_power pca_lowrank pinverse svd_lowrank",

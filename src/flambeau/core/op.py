@@ -713,8 +713,10 @@ def define(
             if single:
                 return wrap(r if r.__class__ is ndarray else np.asarray(r))
             return tuple([wrap(o if o.__class__ is ndarray else np.asarray(o)) for o in r])
+        if single and not view and r.dtype.kind in "biu":  # integers have no gradient
+            return wrap(r if r.__class__ is ndarray else np.asarray(r))
         if vjp is None:
-            if single and (r.dtype.kind in "biu" or view):
+            if single and view:
                 return wrap(r)
             raise NotImplementedError(
                 f"the derivative for '{name}' is not implemented; "

@@ -26,6 +26,14 @@ def normalize(
     return input / vector_norm(input, p, dim, True).clamp(min=eps).expand(input.shape)
 
 
+def norm_except_dim(v: Value, pow: int = 2, dim: int = 0) -> Value:
+    """The norms of the slices of ``v`` along ``dim``, which keeps its place; -1: of all of it."""
+    if dim == -1:
+        return vector_norm(v, pow)
+    others = tuple(d for d in range(v.dim()) if d != dim)
+    return vector_norm(v, pow, others, True) if others else v.abs()
+
+
 def _bounded_norm(x: Value, dim: int, eps: float) -> Value:
     """The norm along ``dim``, at least ``eps``; its gradient is that of the norm."""
     norm = vector_norm(x, 2, dim, True)

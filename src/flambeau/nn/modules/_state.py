@@ -97,11 +97,11 @@ class StateMethods:
 
     def register_state_dict_pre_hook(self, hook: Callable) -> Handle:
         """Call ``hook(module, prefix, keep_vars)`` before ``state_dict`` collects."""
-        return add_hook(self.__dict__.setdefault("_state_dict_pre_hooks", {}), hook)
+        return add_hook(self._state_dict_pre_hooks, hook)
 
     def register_state_dict_post_hook(self, hook: Callable) -> Handle:
         """Call ``hook(module, state_dict, prefix, local_metadata)`` after it; changes in place."""
-        return add_hook(self.__dict__.setdefault("_state_dict_hooks", {}), hook)
+        return add_hook(self._state_dict_hooks, hook)
 
     _register_state_dict_hook = register_state_dict_post_hook
 
@@ -110,7 +110,7 @@ class StateMethods:
     def register_load_state_dict_pre_hook(self, hook: Callable) -> Handle:
         """Call ``hook(module, state_dict, prefix, metadata, strict, missing, unexpected, errors)``
         before this module loads."""
-        table = self.__dict__.setdefault("_load_state_dict_pre_hooks", {})
+        table = self._load_state_dict_pre_hooks
         return add_hook(table, lambda *args: hook(self, *args))
 
     def _register_load_state_dict_pre_hook(
@@ -118,11 +118,11 @@ class StateMethods:
     ) -> Handle:
         if with_module:
             return self.register_load_state_dict_pre_hook(hook)
-        return add_hook(self.__dict__.setdefault("_load_state_dict_pre_hooks", {}), hook)
+        return add_hook(self._load_state_dict_pre_hooks, hook)
 
     def register_load_state_dict_post_hook(self, hook: Callable) -> Handle:
         """Call ``hook(module, incompatible_keys)`` after this module has loaded."""
-        return add_hook(self.__dict__.setdefault("_load_state_dict_post_hooks", {}), hook)
+        return add_hook(self._load_state_dict_post_hooks, hook)
 
     def _load_from_state_dict(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -12,31 +13,39 @@ from ...core.value import Value
 from ...tensor._device import device
 from ...tensor._tensor import Tensor
 from ..parameter import Buffer, Parameter
+from . import _global_hooks as _every
+from ._global_hooks import (
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from ._hooks import BackwardHooks
 from ._place import note_module
 from ._state import StateMethods
 
 T = TypeVar("T", bound="Module")
 
-_HOOK_TABLES = (
-    "_forward_pre_hooks",
-    "_forward_hooks",
-    "_backward_pre_hooks",
-    "_backward_hooks",
+#: Tables of hooks, by the key of the handle; each is made when it is first asked for.
+_CALL_TABLES = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_TABLES = frozenset(
+    (
+        *_CALL_TABLES,
+        "_forward_pre_hooks_with_kwargs",
+        "_forward_hooks_with_kwargs",
+        "_forward_hooks_always_called",
+        "_state_dict_hooks",
+        "_state_dict_pre_hooks",
+        "_load_state_dict_pre_hooks",
+        "_load_state_dict_post_hooks",
+    )
 )
 _EMPTY: dict = {}
-_global_pre_hooks: dict = {}
-_global_hooks: dict = {}
-
-
-def register_module_forward_pre_hook(hook: Callable) -> Handle:
-    """Call ``hook(module, args)`` before the forward of every module."""
-    return add_hook(_global_pre_hooks, hook)
-
-
-def register_module_forward_hook(hook: Callable, *, always_call: bool = False) -> Handle:
-    """Call ``hook(module, args, output)`` after the forward of every module."""
-    return add_hook(_global_hooks, hook)
+T_destination = TypeVar("T_destination", bound=dict[str, Any])
 
 
 class Module(StateMethods):
@@ -72,73 +81,86 @@ class Module(StateMethods):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            if self._hooked or _global_hooks or _global_pre_hooks:
+            if self._hooked or _every.any_of_calls():
                 return self._call_hooked(args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
             note_module(error, self)
             raise
 
-    # ---- hooks -----------------------------------------------------------------------------
+    _call_impl = _wrapped_call_impl = __call__
 
-    def _hooks(self, table: str) -> dict:
-        """One of the hook tables, made when it is first asked for."""
-        self.__dict__["_hooked"] = True
-        return self.__dict__.setdefault(table, {})
+    # ---- hooks -----------------------------------------------------------------------------
 
     def _call_hooked(self, args: tuple, kwargs: dict) -> Any:
         d = self.__dict__
-        hooks = [(h, {}) for h in _global_pre_hooks.values()]
-        hooks += list(d.get("_forward_pre_hooks", _EMPTY).values())
-        for hook, options in hooks:
-            if options.get("with_kwargs"):
-                changed = hook(self, args, kwargs)
-                if changed is not None:
-                    if not (isinstance(changed, tuple) and len(changed) == 2):
-                        raise RuntimeError(
-                            "forward pre-hook must return None or a tuple of (new_args, new_kwargs)"
-                            f", but got {changed}."
-                        )
-                    args, kwargs = changed
-            else:
+        with_kwargs = d.get("_forward_pre_hooks_with_kwargs", _EMPTY)
+        hooks = d.get("_forward_pre_hooks", _EMPTY)
+        for key, hook in (*_every.forward_pre.items(), *hooks.items()):
+            if key not in with_kwargs:
                 changed = hook(self, args)
                 if changed is not None:
                     args = changed if isinstance(changed, tuple) else (changed,)
-        backward = None
-        if d.get("_backward_hooks") or d.get("_backward_pre_hooks"):
-            backward = BackwardHooks(
-                self, d.get("_backward_hooks", _EMPTY), d.get("_backward_pre_hooks", _EMPTY)
-            )
-            args = backward.watch_inputs(args)
-        hooks = [(h, {}) for h in _global_hooks.values()]
-        hooks += list(d.get("_forward_hooks", _EMPTY).values())
+                continue
+            changed = hook(self, args, kwargs)
+            if changed is None:
+                continue
+            if not (isinstance(changed, tuple) and len(changed) == 2):
+                raise RuntimeError(
+                    "forward pre-hook must return None or a tuple of (new_args, new_kwargs)"
+                    f", but got {changed}."
+                )
+            args, kwargs = changed
+        backward = {**_every.backward, **d.get("_backward_hooks", _EMPTY)}
+        backward_pre = {**_every.backward_pre, **d.get("_backward_pre_hooks", _EMPTY)}
+        watch = BackwardHooks(self, backward, backward_pre) if backward or backward_pre else None
+        if watch is not None:
+            args = watch.watch_inputs(args)
+        hooks = {**_every.forward, **d.get("_forward_hooks", _EMPTY)}
+        with_kwargs = {
+            **_every.forward_with_kwargs,
+            **d.get("_forward_hooks_with_kwargs", _EMPTY),
+        }
+        due = dict(hooks)
+        result = None
         try:
             result = self.forward(*args, **kwargs)
+            for key, hook in hooks.items():
+                del due[key]
+                more = (kwargs,) if key in with_kwargs else ()
+                changed = hook(self, args, *more, result)
+                if changed is not None:
+                    result = changed
         except Exception:
-            for hook, options in hooks:
-                if options.get("always_call"):
-                    self._run_forward_hook(hook, options, args, kwargs, None)
+            always = {**_every.forward_always, **d.get("_forward_hooks_always_called", _EMPTY)}
+            for key, hook in due.items():
+                if key in always:
+                    self._run_anyway(hook, args, (kwargs,) if key in with_kwargs else (), result)
             raise
-        for hook, options in hooks:
-            result = self._run_forward_hook(hook, options, args, kwargs, result)
-        return result if backward is None else backward.watch_outputs(result)
+        return result if watch is None else watch.watch_outputs(result)
 
-    def _run_forward_hook(
-        self, hook: Callable, options: dict, args: tuple, kwargs: dict, result: Any
-    ) -> Any:
-        if options.get("with_kwargs"):
-            changed = hook(self, args, kwargs, result)
-        else:
-            changed = hook(self, args, result)
-        return result if changed is None else changed
+    def _run_anyway(self, hook: Callable, args: tuple, more: tuple, result: Any) -> None:
+        """A hook that is always called, after an error; errors of its own are warnings."""
+        try:
+            hook(self, args, *more, result)
+        except Exception as error:
+            warnings.warn(
+                "module forward hook with ``always_call=True`` raised an exception that was "
+                f"silenced as another error was raised in forward: {error}",
+                stacklevel=3,
+            )
 
     def register_forward_pre_hook(
         self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
     ) -> Handle:
-        """Call ``hook(module, args)`` before forward; what it returns replaces the arguments."""
-        return _add(
-            self._hooks("_forward_pre_hooks"), (hook, {"with_kwargs": with_kwargs}), prepend
-        )
+        """Call ``hook(module, args)`` before forward; what it returns replaces the arguments.
+
+        ``with_kwargs``: ``hook(module, args, kwargs)``, which returns both.
+        """
+        handle = _add(self._forward_pre_hooks, hook, prepend)
+        if with_kwargs:
+            self._forward_pre_hooks_with_kwargs[handle.key] = True
+        return handle
 
     def register_forward_hook(
         self,
@@ -148,17 +170,25 @@ class Module(StateMethods):
         with_kwargs: bool = False,
         always_call: bool = False,
     ) -> Handle:
-        """Call ``hook(module, args, output)`` after forward; it may return another output."""
-        options = {"with_kwargs": with_kwargs, "always_call": always_call}
-        return _add(self._hooks("_forward_hooks"), (hook, options), prepend)
+        """Call ``hook(module, args, output)`` after forward; it may return another output.
+
+        ``with_kwargs``: ``hook(module, args, kwargs, output)``. ``always_call``: after an error,
+        too.
+        """
+        handle = _add(self._forward_hooks, hook, prepend)
+        if with_kwargs:
+            self._forward_hooks_with_kwargs[handle.key] = True
+        if always_call:
+            self._forward_hooks_always_called[handle.key] = True
+        return handle
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> Handle:
         """Call ``hook(module, grad_input, grad_output)`` when the inputs' gradients are known."""
-        return _add(self._hooks("_backward_hooks"), hook, prepend)
+        return _add(self._backward_hooks, hook, prepend)
 
     def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> Handle:
         """Call ``hook(module, grad_output)`` when the output's gradients are known."""
-        return _add(self._hooks("_backward_pre_hooks"), hook, prepend)
+        return _add(self._backward_pre_hooks, hook, prepend)
 
     register_backward_hook = register_full_backward_hook
 
@@ -190,7 +220,7 @@ class Module(StateMethods):
                 f"created explicitly. To express '{name}' as a function of another Tensor, compute "
                 "the value in the forward() method."
             )
-        self._parameters[name] = param
+        self._parameters[name] = _every.replaced(_every.parameters, self, name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is state but not learned; ``persistent``: part of the state_dict."""
@@ -204,7 +234,7 @@ class Module(StateMethods):
                 f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' "
                 "(torch Tensor or None required)"
             )
-        self._buffers[name] = tensor
+        self._buffers[name] = _every.replaced(_every.buffers, self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -222,7 +252,7 @@ class Module(StateMethods):
             raise KeyError(f'module name can\'t contain ".", got: {name}')
         if name == "":
             raise KeyError('module name can\'t be empty string ""')
-        self._modules[name] = module
+        self._modules[name] = _every.replaced(_every.modules, self, name, module)
 
     register_module = add_module
 
@@ -238,7 +268,7 @@ class Module(StateMethods):
             if "_modules" not in d:
                 raise AttributeError("cannot assign module before Module.__init__() call")
             self._forget(name, d, d["_parameters"], d["_buffers"])
-            d["_modules"][name] = value
+            d["_modules"][name] = _every.replaced(_every.modules, self, name, value)
             return
         if isinstance(value, Buffer):
             if "_buffers" not in d:
@@ -274,6 +304,10 @@ class Module(StateMethods):
             found = d.get(table)
             if found is not None and name in found:
                 return found[name]
+        if name in _TABLES and "_parameters" in d:
+            d["_hooked"] = True  # who asks for a table may put hooks into it
+            table = d[name] = OrderedDict()
+            return table
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __delattr__(self, name: str) -> None:
@@ -287,7 +321,7 @@ class Module(StateMethods):
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self.__dict__.setdefault("_non_persistent_buffers_set", set())
-        self.__dict__.setdefault("_hooked", any(self.__dict__.get(table) for table in _HOOK_TABLES))
+        self.__dict__.setdefault("_hooked", any(self.__dict__.get(table) for table in _CALL_TABLES))
 
     def __dir__(self) -> list[str]:
         names = set(dir(type(self))) | set(self.__dict__)
@@ -482,6 +516,18 @@ class Module(StateMethods):
         """Refused: there is no CUDA device. RuntimeError."""
         return self._apply(lambda t: t.cuda(device))
 
+    def xpu(self: T, device: int | device | None = None) -> T:
+        """Refused: there is no such device. RuntimeError."""
+        return self.to("xpu")
+
+    def ipu(self: T, device: int | device | None = None) -> T:
+        """Refused: there is no such device. RuntimeError."""
+        return self.to("ipu")
+
+    def mtia(self: T, device: int | device | None = None) -> T:
+        """Refused: there is no such device. RuntimeError."""
+        return self.to("mtia")
+
     def to_empty(self: T, *, device: object, recurse: bool = True) -> T:
         """Give every tensor new memory that is not filled."""
         return self._apply(lambda t: t.new_empty(t.shape), recurse)
@@ -557,3 +603,16 @@ def _add(table: dict, entry: object, prepend: bool) -> Handle:
         table.clear()
         table.update([items[-1], *items[:-1]])
     return handle
+
+
+__all__ = [
+    "Module",
+    "register_module_backward_hook",
+    "register_module_buffer_registration_hook",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
+]
