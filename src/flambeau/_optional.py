@@ -20,6 +20,7 @@ OPTIONAL: dict[str, tuple[str, str]] = {
     "scipy": ("scientific", "scipy"),
     "matplotlib": ("viz", "matplotlib"),
     "onnx": ("export", "onnx"),
+    "tensorboardX": ("tensorboard", "tensorboardX"),
     "names": ("names", "names"),
 }
 

@@ -55,3 +55,4 @@ cuda: str | None = None
 hip: str | None = None
 xpu: str | None = None
 debug: bool = False
+git_version: str = "unknown"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..core.modes import no_grad, state
+from ..core.modes import hook, no_grad, state
 from ..core.mutation import rebase
 from ..core.op import intact, intact_array
 from ..core.tape import FREED, Anomaly, Node, Output, note_line
@@ -212,6 +212,8 @@ class Function:
         node.tick = ticks()  # writes done inside forward come before what was saved
         placed = _place(node, outputs, args)
         node.saved = _saved(node, placed)
+        if hook.active is not None:
+            hook.active.recorded(node)
         if Anomaly.enabled:
             note_line(node)
         return tuple(placed) if isinstance(result, tuple) else placed[0]

@@ -7,6 +7,13 @@ from typing import NamedTuple
 
 from ..core.tape import Node, Output
 from ..core.value import Value
+from ._saved import (
+    allow_mutation_on_saved_tensors,
+    disable_saved_tensors_hooks,
+    register_multi_grad_hook,
+    save_on_cpu,
+    saved_tensors_hooks,
+)
 
 
 class GradientEdge(NamedTuple):
@@ -33,4 +40,8 @@ def increment_version(tensor: Value | Sequence[Value]) -> None:
         t.counter().bump("increment_version")
 
 
-__all__ = ["GradientEdge", "Node", "get_gradient_edge", "increment_version"]
+__all__ = [
+    "GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks",
+    "get_gradient_edge", "increment_version", "register_multi_grad_hook", "save_on_cpu",
+    "saved_tensors_hooks",
+]  # fmt: skip

@@ -20,6 +20,7 @@ class _State(threading.local):
 
     grad = True
     inference = False
+    targeted = False  # a walk back is on its way to given tensors, not to the leaves
 
 
 state = _State()
@@ -170,6 +171,7 @@ def is_inference_mode_enabled() -> bool:
 # ``viewed``   every view that is taken of a tensor, by records or by shortcuts,
 # ``wrote``    every write into a tensor that exists, with the tensor that holds the new values,
 # ``drew``     an array made from random numbers, with the function that draws it again,
+# ``recorded`` a node that an ``autograd.Function`` put on the tape,
 # ``made``     a tensor whose elements follow from no tensor (zeros, arange, a list of numbers),
 # ``read``     a tensor whose elements Python reads (``item``, ``if x:``, ``numpy()``).
 #
@@ -264,6 +266,9 @@ class Interpreter:
 
     def drew(self, array: Any, again: Callable[[], Any]) -> None:
         """``array`` holds random numbers; ``again()`` draws the next ones in an array alike."""
+
+    def recorded(self, node: Any) -> None:
+        """``node`` is that of an operation recorded without ``run``: an ``autograd.Function``."""
 
     def made(self, tensor: Value) -> None:
         """``tensor`` is new, and its elements depend on no tensor."""

@@ -226,8 +226,8 @@ def backward(
     order = _order(roots)
     wanted = None if targets is None else set(targets)
     useful = None if wanted is None else _useful(order, wanted)
-    before = state.grad
-    state.grad = create
+    before, targeted = state.grad, state.targeted
+    state.grad, state.targeted = create, targets is not None
     try:
         for root, grad in zip(roots, grads, strict=True):
             _collect(pending, owned, root, grad, create)
@@ -276,7 +276,7 @@ def backward(
             if not keep and node.saved is not None:
                 node.release()
     finally:
-        state.grad = before
+        state.grad, state.targeted = before, targeted
     return found
 
 

@@ -10,7 +10,10 @@ import importlib as _importlib
 
 from .._missing import missing as _missing
 
-_ON_DEMAND = ("data",)
+_ON_DEMAND = (
+    "_pytree", "benchmark", "checkpoint", "cpp_extension", "data", "dlpack", "hooks",
+    "tensorboard",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,260 @@
+"""Nested containers as a flat list and what it takes to nest it again.
+
+Lists, tuples, named tuples, dicts, OrderedDicts, defaultdicts and deques are containers, and
+whatever else ``register_pytree_node`` says; everything else is a leaf.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+PyTree = Any
+Context = Any
+# type -> (flatten: value -> (children, context), unflatten: (children, context) -> value)
+_NODES: dict[type, tuple[Callable, Callable]] = {
+    list: (lambda v: (list(v), None), lambda children, _: list(children)),
+    tuple: (lambda v: (list(v), None), lambda children, _: tuple(children)),
+    dict: (
+        lambda v: (list(v.values()), list(v)),
+        lambda children, keys: dict(zip(keys, children, strict=True)),
+    ),
+    OrderedDict: (
+        lambda v: (list(v.values()), list(v)),
+        lambda children, keys: OrderedDict(zip(keys, children, strict=True)),
+    ),
+    defaultdict: (
+        lambda v: (list(v.values()), [v.default_factory, list(v)]),
+        lambda children, c: defaultdict(c[0], zip(c[1], children, strict=True)),
+    ),
+    deque: (lambda v: (list(v), v.maxlen), lambda children, n: deque(children, n)),
+}
+
+
+def register_pytree_node(
+    cls: type, flatten_fn: Callable, unflatten_fn: Callable, **names: Any
+) -> None:
+    """Make ``cls`` a container. ``flatten_fn(value)`` gives its children and a context,
+    ``unflatten_fn(children, context)`` makes it again. ValueError if it is one already."""
+    if cls in _NODES:
+        raise ValueError(f"{cls} is already registered as pytree node.")
+    _NODES[cls] = (flatten_fn, unflatten_fn)
+
+
+def is_namedtuple(value: Any) -> bool:
+    """Whether ``value`` is a named tuple."""
+    return is_namedtuple_class(type(value))
+
+
+def is_namedtuple_class(cls: type) -> bool:
+    """Whether ``cls`` makes named tuples."""
+    return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
+
+
+is_namedtuple_instance = is_namedtuple
+
+
+def _node(value: Any) -> tuple[Callable, Callable] | None:
+    found = _NODES.get(type(value))
+    if found is None and is_namedtuple(value):
+        cls = type(value)
+        return (lambda v: (list(v), cls)), (lambda children, c: c(*children))
+    return found
+
+
+class TreeSpec:
+    """How a flat list of leaves is nested: ``type`` and ``context`` of the container, and the
+    specs of its children. A leaf has ``type`` None."""
+
+    __slots__ = ("_children", "context", "num_leaves", "type")
+
+    def __init__(self, type: type | None, context: Context, children: list[TreeSpec]) -> None:
+        self.type = type
+        self.context = context
+        self._children = children
+        self.num_leaves = sum(c.num_leaves for c in children) if type is not None else 1
+
+    @property
+    def children_specs(self) -> list[TreeSpec]:
+        """The specs of the children."""
+        return self._children
+
+    @property
+    def num_children(self) -> int:
+        """How many children there are."""
+        return len(self._children)
+
+    def is_leaf(self) -> bool:
+        """Whether this is no container."""
+        return self.type is None
+
+    def flatten_up_to(self, tree: PyTree) -> list:
+        """The parts of ``tree`` that stand where this spec has leaves."""
+        if self.type is None:
+            return [tree]
+        if type(tree) is not self.type:
+            raise ValueError(f"Type mismatch; expected {self.type!r}, but got {type(tree)!r}.")
+        children, _ = _node(tree)[0](tree)
+        if len(children) != len(self._children):
+            raise ValueError(
+                f"Node arity mismatch; expected {len(self._children)}, but got {len(children)}."
+            )
+        return [x for s, c in zip(self._children, children) for x in s.flatten_up_to(c)]
+
+    def unflatten(self, leaves: Iterable[Any]) -> PyTree:
+        """``tree_unflatten(leaves, self)``."""
+        return tree_unflatten(leaves, self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TreeSpec) and (self.type, self.context, self._children) == (
+            other.type,
+            other.context,
+            other._children,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.type, tuple(self._children)))
+
+    def __repr__(self) -> str:
+        if self.type is None:
+            return "*"
+        return f"TreeSpec({self.type.__name__}, {self.context}, {self._children})"
+
+
+def LeafSpec() -> TreeSpec:
+    """The spec of a leaf."""
+    return TreeSpec(None, None, [])
+
+
+def _flatten_into(tree: PyTree, leaves: list, is_leaf: Callable[[Any], bool] | None) -> TreeSpec:
+    node = _node(tree)
+    if node is None or (is_leaf is not None and is_leaf(tree)):
+        leaves.append(tree)
+        return LeafSpec()
+    children, context = node[0](tree)
+    return TreeSpec(type(tree), context, [_flatten_into(c, leaves, is_leaf) for c in children])
+
+
+def tree_flatten(
+    tree: PyTree, is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[Any], TreeSpec]:
+    """The leaves of ``tree`` in order, and its spec. ``is_leaf``: what else is not entered."""
+    leaves: list = []
+    return leaves, _flatten_into(tree, leaves, is_leaf)
+
+
+def _unflatten(leaves: Iterable[Any], spec: TreeSpec) -> PyTree:
+    if spec.type is None:
+        return next(leaves)
+    children = [_unflatten(leaves, c) for c in spec._children]
+    if is_namedtuple_class(spec.type):
+        return spec.type(*children)
+    return _NODES[spec.type][1](children, spec.context)
+
+
+def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> PyTree:
+    """The tree of ``treespec`` with these leaves. ValueError for another number of them."""
+    leaves = list(leaves)
+    if len(leaves) != treespec.num_leaves:
+        raise ValueError(
+            f"tree_unflatten(leaves, treespec): `leaves` has length {len(leaves)} but the spec "
+            f"refers to a pytree that holds {treespec.num_leaves} items ({treespec})."
+        )
+    return _unflatten(iter(leaves), treespec)
+
+
+def tree_leaves(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """The leaves of ``tree`` in order."""
+    return tree_flatten(tree, is_leaf)[0]
+
+
+tree_iter = tree_leaves
+
+
+def tree_structure(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> TreeSpec:
+    """The spec of ``tree``."""
+    return tree_flatten(tree, is_leaf)[1]
+
+
+def tree_map(
+    func: Callable, tree: PyTree, *rests: PyTree, is_leaf: Callable[[Any], bool] | None = None
+) -> PyTree:
+    """``tree`` with ``func(leaf, ...)`` for every leaf, and for the parts of ``rests`` there."""
+    leaves, spec = tree_flatten(tree, is_leaf)
+    others = [spec.flatten_up_to(r) for r in rests]
+    return tree_unflatten([func(*parts) for parts in zip(leaves, *others, strict=True)], spec)
+
+
+def tree_map_(
+    func: Callable, tree: PyTree, *rests: PyTree, is_leaf: Callable[[Any], bool] | None = None
+) -> PyTree:
+    """``func`` called for every leaf; returns ``tree``."""
+    tree_map(func, tree, *rests, is_leaf=is_leaf)
+    return tree
+
+
+def _of(kind: Any) -> Callable[[Any], bool]:
+    if isinstance(kind, (type, tuple)) or not callable(kind):
+        return lambda x: isinstance(x, kind)
+    return kind
+
+
+def tree_map_only(
+    kind: Any,
+    func: Callable,
+    tree: PyTree | None = None,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> PyTree:
+    """``tree`` with ``func(leaf)`` for the leaves of type ``kind``."""
+    wanted = _of(kind)
+    return tree_map(lambda x: func(x) if wanted(x) else x, tree, is_leaf=is_leaf)
+
+
+def tree_map_only_(
+    kind: Any, func: Callable, tree: PyTree, is_leaf: Callable[[Any], bool] | None = None
+) -> PyTree:
+    """``func`` called for the leaves of type ``kind``; returns ``tree``."""
+    tree_map_only(kind, func, tree, is_leaf)
+    return tree
+
+
+def tree_all(pred: Callable[[Any], bool], tree: PyTree) -> bool:
+    """Whether ``pred`` holds for every leaf."""
+    return all(map(pred, tree_leaves(tree)))
+
+
+def tree_any(pred: Callable[[Any], bool], tree: PyTree) -> bool:
+    """Whether ``pred`` holds for a leaf."""
+    return any(map(pred, tree_leaves(tree)))
+
+
+def tree_all_only(kind: Any, pred: Callable[[Any], bool], tree: PyTree) -> bool:
+    """Whether ``pred`` holds for every leaf of type ``kind``."""
+    wanted = _of(kind)
+    return all(pred(x) for x in tree_leaves(tree) if wanted(x))
+
+
+def tree_any_only(kind: Any, pred: Callable[[Any], bool], tree: PyTree) -> bool:
+    """Whether ``pred`` holds for a leaf of type ``kind``."""
+    wanted = _of(kind)
+    return any(pred(x) for x in tree_leaves(tree) if wanted(x))
+
+
+def broadcast_to(prefix: PyTree, spec: TreeSpec) -> list[Any] | None:
+    """A leaf of ``prefix`` for every leaf of ``spec``: where ``prefix`` ends early, its leaf counts
+    for all below. None where the two do not fit."""
+    if spec.type is None or _node(prefix) is None:
+        return None if _node(prefix) is not None else [prefix] * spec.num_leaves
+    if type(prefix) is not spec.type:
+        return None
+    children, context = _node(prefix)[0](prefix)
+    if len(children) != len(spec._children) or context != spec.context:
+        return None
+    result: list = []
+    for child, part in zip(children, spec._children):
+        below = broadcast_to(child, part)
+        if below is None:
+            return None
+        result += below
+    return result
