@@ -159,7 +159,7 @@ class Update(Node):
 
     ``scalars`` are the names of the closure variables of ``change`` that hold numbers; their values
     are inputs of every run (``first``: those at capture), in order, starting at ``place`` in the
-    program's list of numbers.
+    program's list of numbers. ``whole``: the formula is not elementwise, but takes whole arrays.
     """
 
     change: Callable[..., None]
@@ -168,6 +168,7 @@ class Update(Node):
     scalars: tuple[str, ...]
     first: tuple[float, ...]
     place: int
+    whole: bool = False
 
     def reads(self) -> Iterator[Var]:
         """See Node."""

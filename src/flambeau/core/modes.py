@@ -174,6 +174,9 @@ def is_inference_mode_enabled() -> bool:
 # ``recorded`` a node that an ``autograd.Function`` put on the tape,
 # ``made``     a tensor whose elements follow from no tensor (zeros, arange, a list of numbers),
 # ``read``     a tensor whose elements Python reads (``item``, ``if x:``, ``numpy()``).
+# ``bumped``   every step of a version counter; ``wrote`` or ``updated`` says what was written,
+# ``updated``  an optimizer's formula that was carried out,
+# ``opaque``   something that no event describes (a generator is seeded, memory is exchanged).
 #
 # Shortcuts that go around the records (arithmetic on arrays, for speed) ask ``hook.active`` too,
 # and take the recorded way while somebody is there.
@@ -275,3 +278,28 @@ class Interpreter:
 
     def read(self, tensor: Value, what: str) -> None:
         """Python is about to read the elements of ``tensor`` (``what``: item, bool, numpy ...)."""
+
+    def bumped(self, writer: str) -> None:
+        """A version counter moved: the operation ``writer`` has written, or is about to."""
+
+    def updated(
+        self,
+        optimizer: Any,
+        p: Value,
+        group: dict,
+        state: dict,
+        change: Callable[..., None],
+        operands: list,
+    ) -> None:
+        """``change`` has written one step of ``optimizer`` into ``operands`` (parameter, gradient
+        and the state tensors it takes), by the formula of ``p``, ``group`` and ``state``."""
+
+    def opaque(self, what: str, again: bool = False) -> None:
+        """Something was done that no other event describes: ``what``, for people to read.
+        ``again``: it is done the first time only, and a later run may be without."""
+
+
+class Edits:
+    """Counts what was set on Modules, so that compiled code sees at a glance that nothing was."""
+
+    count = 0

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import _dtypes
-from .modes import state
+from .modes import hook, state
 
 ticks = itertools.count(1).__next__  # one clock for nodes and for writes: who came first
 new = object.__new__
@@ -29,6 +29,8 @@ class Version:
         """Note one write by the operation ``writer``."""
         self.count += 1
         self.writes = (*self.writes[-7:], (ticks(), writer))
+        if hook.active is not None:
+            hook.active.bumped(writer)
 
     def writes_after(self, tick: int) -> list[str]:
         """Names of the operations that wrote later than ``tick``, the last eight at most."""
@@ -91,6 +93,14 @@ def wrap(array: np.ndarray, edge: object = None) -> Value:
     out._edge = edge
     if state.inference:
         out._inference = True
+    return out
+
+
+def constant(array: np.ndarray) -> Value:
+    """A tensor over ``array``, whose elements follow from no tensor's elements."""
+    out = wrap(array)
+    if hook.active is not None:
+        hook.active.made(out)
     return out
 
 

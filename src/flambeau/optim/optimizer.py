@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import threading
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable
@@ -19,8 +18,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .._dtypes import float64, get_default_dtype
-from ..core import threads
+from ..core import formulas
 from ..core.modes import enable_grad, set_grad_enabled, state
+from ..core.modes import hook as _hook
 from ..core.tape import Handle, Leaf, add_hook
 from ..core.value import Value, wrap
 from ._recorded import Recorded
@@ -197,7 +197,7 @@ class Optimizer:
                 loss = closure()
         for group in self.param_groups:
             _refuse_devices(group)
-        with set_grad_enabled(bool(self.defaults.get("differentiable"))), together():
+        with set_grad_enabled(bool(self.defaults.get("differentiable"))), formulas.together():
             for group in self.param_groups:
                 for p in group["params"]:
                     if p._grad is not None:
@@ -213,6 +213,8 @@ class Optimizer:
             }
             if state:
                 self.state[p] = state
+                if _hook.active is not None:
+                    _hook.active.opaque("the optimizer makes its state in its first step", True)
         change, names = self._formula(p._array, group, state)
         if group.get("differentiable"):
             _record(change, p, grad, state, names)
@@ -220,13 +222,11 @@ class Optimizer:
         arrays = [p._array, grad._array]
         for name in names:
             arrays.append(state[name]._array)
-        if not p._array.ndim:  # NumPy turns what it computes from 0-dim arrays into numbers
-            arrays = [a.reshape(1) for a in arrays]
-        if self._whole:
-            apply_wide(change, arrays)
-        else:
-            apply_elementwise(change, arrays)
+        formulas.apply(change, arrays, self._whole)
         p.counter().bump("step")
+        if _hook.active is not None:
+            operands = [p, grad, *[state[name] for name in names]]
+            _hook.active.updated(self, p, group, state, change, operands)
 
     # ---- state_dict ------------------------------------------------------------------------
 
@@ -350,98 +350,7 @@ def _cast(p: Value, value: Any, key: str | None = None) -> Any:
     return copy.deepcopy(value)
 
 
-# ---- formulas over arrays ------------------------------------------------------------------
-
-_SMALL = 1 << 16  # elements up to which threads cost more than they bring (measured)
-_PIECE = 1 << 17  # elements of one piece of work; the arrays of a piece stay in the cache
-
-
-class _Waiting(threading.local):
-    """Work that waits until the step has all of it; None: nobody gathers."""
-
-    pieces: list[tuple[Callable[..., None], list[np.ndarray]]] | None = None
-
-
-_waiting = _Waiting()
-
-
-class together:
-    """Within, changes of large arrays wait for each other, and then run side by side on all
-    threads: whole arrays or large pieces of them, so that threads seldom wait for Python."""
-
-    def __enter__(self) -> None:
-        self.outer = _waiting.pieces
-        _waiting.pieces = []
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        pieces, _waiting.pieces = _waiting.pieces, self.outer
-        if pieces:
-            _run(pieces)
-
-
-def _run(pieces: list[tuple[Callable[..., None], list[np.ndarray]]]) -> None:
-    todo = iter(pieces)  # shared: each thread takes the next piece when it is done with one
-
-    def work(start: int, stop: int) -> None:
-        for change, arrays in todo:
-            change(*arrays)
-
-    threads.run_parts(work, min(threads.get_num_threads(), len(pieces)))
-
-
-def apply_elementwise(change: Callable[..., None], arrays: list[np.ndarray]) -> None:
-    """``change(*arrays)``, which writes into its arguments elementwise, on any layout and dtype.
-
-    Large arrays go through it in pieces, on all threads; complex numbers as pairs of real ones;
-    16-bit floats by way of float32. Within ``together``, large arrays wait for its end.
-    """
-    first = arrays[0]
-    if first.dtype.kind == "c":
-        real = first.real.dtype
-        pairs = [_pairs(a, real) for a in arrays]
-        apply_elementwise(change, pairs)
-        return
-    if first.dtype.kind != "f" or first.dtype.itemsize < 4:
-        apply_wide(change, arrays)
-        return
-    if first.size <= _SMALL:
-        change(*arrays)
-        return
-    if all(a.flags.c_contiguous for a in arrays):
-        flat = [a.reshape(-1) for a in arrays]
-    elif all(a.flags.f_contiguous for a in arrays):
-        flat = [a.reshape(-1, order="F") for a in arrays]
-    else:
-        change(*arrays)
-        return
-    count = -(-first.size // _PIECE)
-    size = -(-first.size // count)
-    pieces = [
-        (change, [a[i : i + size] for a in flat] if count > 1 else flat)
-        for i in range(0, first.size, size)
-    ]
-    if _waiting.pieces is None:
-        _run(pieces)
-    else:
-        _waiting.pieces += pieces
-
-
-def apply_wide(change: Callable[..., None], arrays: list[np.ndarray]) -> None:
-    """``change(*arrays)``, which writes into its arguments: 16-bit floats by way of float32,
-    rounded once."""
-    if arrays[0].dtype.kind == "f" and arrays[0].dtype.itemsize >= 4:
-        change(*arrays)
-        return
-    wide = [a.astype(np.float32) for a in arrays]
-    change(*wide)
-    for a, w in zip(arrays, wide, strict=True):
-        np.copyto(a, w, casting="unsafe")
-
-
-def _pairs(a: np.ndarray, real: np.dtype) -> np.ndarray:
-    if not a.flags.c_contiguous:
-        raise NotImplementedError("optimizers need complex parameters to be contiguous")
-    return a.reshape(-1).view(real)
+# ---- differentiable steps -------------------------------------------------------------------
 
 
 def _record(

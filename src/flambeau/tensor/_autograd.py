@@ -11,7 +11,7 @@ import numpy as np
 from ..core import tape
 from ..core.modes import state
 from ..core.tape import Handle, Leaf, Node, Output, add_hook, watch
-from ..core.value import Value, wrap
+from ..core.value import Value, constant, wrap
 
 
 def root_gradient(root: Value, gradient: Value | None) -> Value:
@@ -29,7 +29,7 @@ def root_gradient(root: Value, gradient: Value | None) -> Value:
                 "grad can be implicitly created only for real scalar outputs but got "
                 f"{root.dtype!r}"
             )
-        return wrap(np.ones(array.shape, array.dtype))
+        return constant(np.ones(array.shape, array.dtype))
     if not isinstance(gradient, Value):
         raise TypeError(
             f"gradients can be either Tensors or None, but got {type(gradient).__name__}"

@@ -10,8 +10,10 @@ import numpy as np
 from .. import _dtypes
 from .._dtypes import dtype
 from .._errors import type_name
+from ..core.modes import hook
+from ..core.mutation import write_out
 from ..core.promotion import is_number
-from ..core.value import Value, as_array, wrap
+from ..core.value import Value, as_array, constant, wrap
 from ..ops.memory import convert, laid_out, memory_format
 from ._device import device, here, layout, strided
 
@@ -31,7 +33,7 @@ def finished(
         here(device)
     if layout is not None and layout is not strided:
         raise NotImplementedError(f"flambeau has no tensors of layout {layout!r}; use strided")
-    t = wrap(array)
+    t = constant(array)
     if requires_grad:
         if array.dtype.kind in "biu":
             raise RuntimeError(
@@ -182,8 +184,19 @@ def tensor(
     Without ``dtype``: bool, int64, the default float or its complex, by the strongest element; an
     array keeps its own. ValueError for rows of different lengths.
     """
+    if hook.active is not None and not _only_numbers(data):
+        if isinstance(data, Value):
+            copy = convert(data.detach(), dtype or data.dtype, copy=True)
+            return copy.requires_grad_(requires_grad)
+        hook.active.opaque("torch.tensor() of arrays or tensors inside other data")
     array = array_of(data, None if dtype is None else _dtypes.as_dtype(dtype))
     return finished(array, requires_grad, device)
+
+
+def _only_numbers(data: object) -> bool:
+    if type(data) in (list, tuple):
+        return all(_only_numbers(d) for d in data)
+    return type(data) in (bool, int, float, _COMPLEX, range)
 
 
 def as_tensor(data: object, dtype: dtype | None = None, device: DeviceLike = None) -> Value:
@@ -270,6 +283,8 @@ def frombuffer(
             f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} "
             f"bytes) must not be greater than actual buffer length ({size} bytes)"
         )
+    if hook.active is not None:
+        hook.active.opaque("torch.frombuffer()")
     return finished(np.frombuffer(buffer, dtype.numpy, count, offset), requires_grad)
 
 
@@ -302,6 +317,8 @@ def _float_type(d: dtype | None) -> np.dtype:
 def _into(out: Value, array: np.ndarray) -> Value:
     if out._array.shape != array.shape:
         out.resize_(array.shape)
+    if hook.active is not None:
+        return write_out(out, finished(array), "out")
     out._array[...] = array
     out.counter().bump("out")
     return out

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from ..._dtypes import dtype
+from ...core.modes import Edits
 from ...core.tape import Handle, add_hook
 from ...core.value import Value
 from ...tensor._device import device
@@ -206,6 +207,7 @@ class Module(StateMethods):
         """Add a parameter (or the place of one: None) under ``name``."""
         if "_parameters" not in self.__dict__:
             raise AttributeError("cannot assign parameter before Module.__init__() call")
+        Edits.count += 1
         self._check_name(name, "parameter")
         if hasattr(self, name) and name not in self._parameters:
             raise KeyError(f"attribute '{name}' already exists")
@@ -226,6 +228,7 @@ class Module(StateMethods):
         """Add a tensor that is state but not learned; ``persistent``: part of the state_dict."""
         if "_buffers" not in self.__dict__:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
+        Edits.count += 1
         self._check_name(name, "buffer")
         if hasattr(self, name) and name not in self._buffers:
             raise KeyError(f"attribute '{name}' already exists")
@@ -242,6 +245,7 @@ class Module(StateMethods):
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under ``name``."""
+        Edits.count += 1
         if not isinstance(module, Module) and module is not None:
             raise TypeError(f"{type(module).__name__} is not a Module subclass")
         if not isinstance(name, str):
@@ -257,6 +261,7 @@ class Module(StateMethods):
     register_module = add_module
 
     def __setattr__(self, name: str, value: Any) -> None:
+        Edits.count += 1
         d = self.__dict__
         if isinstance(value, Parameter):
             if "_parameters" not in d:
@@ -311,6 +316,7 @@ class Module(StateMethods):
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __delattr__(self, name: str) -> None:
+        Edits.count += 1
         for table in (self._parameters, self._buffers, self._modules):
             if name in table:
                 del table[name]
@@ -319,6 +325,7 @@ class Module(StateMethods):
         object.__delattr__(self, name)
 
     def __setstate__(self, state: dict) -> None:
+        Edits.count += 1
         self.__dict__.update(state)
         self.__dict__.setdefault("_non_persistent_buffers_set", set())
         self.__dict__.setdefault("_hooked", any(self.__dict__.get(table) for table in _CALL_TABLES))
@@ -470,6 +477,7 @@ class Module(StateMethods):
         for name, b in self._buffers.items():
             if b is not None:
                 self._buffers[name] = fn(b)
+        Edits.count += 1
         return self
 
     def to(self: T, *args: Any, **kwargs: Any) -> T:

@@ -1,0 +1,532 @@
+"""Capture: a run of Python becomes a graph.
+
+The Recorder stands in the hook while a function runs eagerly, and writes down every operation.
+A value is known by its NumPy array: whoever wraps the same array in another tensor (``detach``)
+needs to say nothing. Arrays that look into one memory belong to one Storage. A write gives the
+storage's base a new Var, and whoever looks at another piece of it gets a View of the new base when
+next read: writes in place become values.
+
+An array that was there before the run is an input when it is first read. One that is neither that,
+nor made by an operation, nor announced, came about in a way that nobody saw: the capture stops and
+says where (``reason``), and the function goes on to its end as if nobody looked.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.generator import Generator
+from ..core.modes import Interpreter
+from ..core.op import Op
+from ..core.tape import Leaf, Node
+from ..core.value import Value, address, owner_of, ticks
+from .graph import Call, Copy, Draw, Graph, Put, Update, Var, View
+from .memory_of import extent, overlap, same_place, within
+
+ndarray = np.ndarray
+PACKAGE = str(Path(__file__).parents[1])
+
+
+class Beyond(Exception):
+    """The capture cannot follow. ``again``: what hindered it may be there only the first time."""
+
+    def __init__(self, reason: str, again: bool = False) -> None:
+        super().__init__(reason)
+        self.again = again
+
+
+def user_line() -> str:
+    """The line outside the library that is being run: ``train.py:41``."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith((PACKAGE, "<flambeau")):
+        frame = frame.f_back
+    if frame is None:
+        return ""
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+class Gate(Node):
+    """Stands for the graph that a tensor brought along: gradients pass through."""
+
+    __slots__ = ()
+
+    def __init__(self, edge: Node) -> None:
+        self.edges = (edge,)
+        self.saved = None
+        self.watch = None
+        self.tick = ticks()
+
+    def name(self) -> str:
+        return self.edges[0].name() if self.edges else "Gate"
+
+    def backward(self, grad: Value) -> tuple[Value]:
+        return (grad,)
+
+
+class Storage:
+    """Memory that one or more arrays look into. ``version`` counts the writes since the start."""
+
+    __slots__ = ("base", "before", "inputs", "version")
+
+    def __init__(self, base: Member, before: bool) -> None:
+        self.base = base  # the array that all others are pieces of
+        self.before = before  # whether it was there before the run
+        self.inputs: list[Member] = []
+        self.version = 0
+
+
+class Member:
+    """An array, and the Var that holds its elements as of ``version`` of its storage."""
+
+    __slots__ = ("array", "entry", "storage", "var", "version")
+
+    def __init__(self, array: ndarray, var: Var | None) -> None:
+        self.array = array
+        self.entry: Var | None = None  # of an input: the Var that came in
+        self.var = var
+        self.version = 0
+
+
+class Before:
+    """What was there before the run: tensors by their arrays, and the gradients of all."""
+
+    def __init__(self, extra: list[Value]) -> None:
+        self.tensors: dict[int, list[Value]] = {}  # id(array) -> the tensors over it
+        self.owners: dict[int, list[ndarray]] = {}  # id(owner) -> the arrays that look into it
+        self.known: set[int] = set()  # ids of the tensors
+        self.grads: list[tuple[Value, Value | None]] = []
+        self.held: list[Value] = []  # so that no id is given to another object
+        for o in (*extra, *living()):
+            if id(o) in self.known:
+                continue
+            self.known.add(id(o))
+            self.held.append(o)
+            array = o._array
+            same = self.tensors.setdefault(id(array), [])
+            if not same:
+                self.owners.setdefault(id(owner_of(array)), []).append(array)
+            same.append(o)
+            if o._grad is not None or type(o._edge) is Leaf or o._retains_grad:
+                self.grads.append((o, o._grad))
+        self.arrays = [o._array for o in self.held]
+
+
+def living() -> Iterator[Value]:
+    """Every tensor that is alive."""
+    for o in gc.get_objects():
+        if issubclass(type(o), Value) and getattr(o, "_array", None) is not None:
+            yield o
+
+
+class Recorder(Interpreter):
+    """Makes a graph of what it is handed. ``reason``: why it stopped, where it did."""
+
+    def __init__(self, before: Before, arguments: list[Value]) -> None:
+        self.before = before
+        self.arguments = {id(a._array): i for i, a in reversed([*enumerate(arguments)])}
+        self.members: dict[int, Member] = {}
+        self.storages: dict[int, list[Storage]] = {}  # id(owner) -> memory that does not overlap
+        self.graph = Graph()
+        self.sources: list[Value] = []  # the tensor of each input
+        self.gates: dict[int, tuple[Value, Node, Gate]] = {}
+        self.entered: dict[int, tuple[Value, Node]] = {}  # tensors that came with an edge
+        self.updates: list[tuple] = []  # (node, optimizer, group, state), in the order of places
+        self.bumps: dict[int, list] = {}  # id(tensor) -> [tensor, writes]
+        self.owned: list[ndarray] = []
+        self.numbers: list[tuple[Any, Var, str]] = []  # what Python has read, see values.py
+        self.count = 0
+        self.pending: str | None = None
+        self.reason: str | None = None
+        self.again = False
+
+    # ---- stopping ----------------------------------------------------------------------------
+
+    def stop(self, error: Beyond) -> None:
+        """Give up, for the reason ``error``."""
+        if self.reason is None:
+            line = user_line()
+            self.reason = f"{line}: {error}" if line else str(error)
+            self.again = error.again
+
+    def mine(self) -> bool:
+        """Whether an event is of this thread, and still wanted."""
+        return self.reason is None and threading.get_ident() == self.thread
+
+    def settled(self) -> None:
+        """Beyond if a version counter moved and nobody said what was written."""
+        if self.pending is not None:
+            writer, self.pending = self.pending, None
+            raise Beyond(f"{writer} writes into a tensor in a way that cannot be captured")
+
+    # ---- values ------------------------------------------------------------------------------
+
+    def fresh(self, array: ndarray, name: str) -> Var:
+        """A new Var like ``array``."""
+        self.count += 1
+        return Var(self.count, array.shape, array.dtype, array.strides, name)
+
+    def member(self, array: ndarray) -> Member:
+        """What is known of ``array``, which is about to be read or looked at."""
+        m = self.members.get(id(array))
+        return self._adopt(array) if m is None else m
+
+    def var(self, array: ndarray) -> Var:
+        """The Var that holds the elements of ``array`` now."""
+        return self._now(self.member(array))
+
+    def _now(self, m: Member) -> Var:
+        s = m.storage
+        if m.version != s.version or m.var is None:
+            m.var = self._derived(m.array, s.base)
+            m.version = s.version
+        return m.var
+
+    def _derived(self, array: ndarray, base: Member) -> Var:
+        """``array`` as a piece of the storage's base."""
+        if base.var is None or base.version != base.storage.version:
+            raise Beyond("tensors overlap in a way that cannot be captured")
+        if same_place(array, base.array):
+            return base.var
+        if not within(array, base.array):
+            raise Beyond("a tensor is read that overlaps with another that was written to")
+        offset = address(array) - address(base.array) if array.size else 0
+        out = self.fresh(array, base.var.name)
+        self.graph.nodes.append(View(base.var, out, offset, STRIDED, (out.shape,)))
+        return out
+
+    def _join(self, m: Member, storage: Storage) -> Member:
+        m.storage = storage
+        m.version = storage.version
+        self.members[id(m.array)] = m
+        return m
+
+    def new(self, array: ndarray, var: Var) -> Member:
+        """A Member with memory of its own, made in the run."""
+        owner = owner_of(array)
+        self.owned.append(owner)
+        m = Member(array, var)
+        storage = Storage(m, False)
+        self.storages.setdefault(id(owner), []).append(storage)
+        return self._join(m, storage)
+
+    def _adopt(self, array: ndarray) -> Member:
+        """An array that is seen for the first time: an input, or a piece of something known."""
+        owner = owner_of(array)
+        storages = self.storages.setdefault(id(owner), [])
+        self.owned.append(owner)
+        tensors = self.before.tensors.get(id(array))
+        for s in storages:
+            if overlap(array, s.base.array) or not s.before:
+                if tensors is not None and not s.version:
+                    return self._join(self._input(array, tensors, s), s)
+                m = Member(array, None)
+                m.version = -1
+                m.storage = s
+                self.members[id(array)] = m
+                return m
+        if tensors is None:
+            tensors = self._covering(owner, array)
+            if tensors is None:
+                raise Beyond(
+                    "a tensor is used here that no captured operation made (from NumPy, or by a "
+                    "function that cannot be captured)"
+                )
+            self.member(tensors[0]._array)
+            return self._adopt(array)
+        m = Member(array, None)
+        storage = Storage(m, True)
+        storages.append(storage)
+        return self._join(self._input(array, tensors, storage, m), storage)
+
+    def _covering(self, owner: ndarray, array: ndarray) -> list[Value] | None:
+        """Tensors that were there before and hold all elements of ``array``."""
+        for other in self.before.owners.get(id(owner), ()):
+            if id(other) not in self.members and array.size and within(array, other):
+                return self.before.tensors[id(other)]
+        return None
+
+    def _input(
+        self, array: ndarray, tensors: list[Value], storage: Storage, m: Member | None = None
+    ) -> Member:
+        m = m or Member(array, None)
+        m.var = m.entry = self.fresh(array, "")
+        storage.inputs.append(m)
+        self.graph.inputs.append(m.var)
+        self.sources.append(tensors[0])
+        return m
+
+    def enter(self, x: Value) -> None:
+        """``x`` is about to be used: if it came with a graph, keep that graph apart."""
+        edge = x._edge
+        if edge is None or id(x) in self.entered or id(x) not in self.before.known:
+            return
+        self.entered[id(x)] = (x, edge)
+        if type(edge) is not Leaf:
+            gate = Gate(edge)
+            self.gates[id(x)] = (x, edge, gate)
+            x._edge = gate
+
+    # ---- operations --------------------------------------------------------------------------
+
+    def run(self, op: Op, plain: Callable[..., Any], args: tuple) -> Any:
+        """See Interpreter."""
+        if self.reason is None:
+            try:
+                self.settled()
+                known = tuple([self._operand(a) for a in args])
+            except Beyond as error:
+                self.stop(error)
+        result = self.onward(op, plain, args)
+        if self.reason is None:
+            try:
+                self.settled()
+                self._record(op, plain, known, args, result)
+            except Beyond as error:
+                self.stop(error)
+        return result
+
+    def _operand(self, a: Any) -> Any:
+        if isinstance(a, Value):
+            self.enter(a)
+            return self.var(a._array)
+        if type(a) is tuple or type(a) is list:
+            return type(a)([self._operand(b) for b in a])
+        if isinstance(a, ndarray):
+            raise Beyond("an operation is given numbers that were computed outside the capture")
+        if isinstance(a, Generator):
+            raise Beyond("random numbers are drawn that depend on a tensor's elements")
+        return a
+
+    def _record(self, op: Op, plain: Callable, known: tuple, args: tuple, result: Any) -> None:
+        outs = result if isinstance(result, tuple) else (result,)
+        if not all(isinstance(o, Value) for o in outs):
+            if result is NotImplemented:
+                return
+            raise Beyond(f"{op.name} does not return tensors")
+        line = user_line()
+        made, views = [], []
+        for o in outs:
+            array = o._array
+            shared = array.base is not None and self.storages.get(id(owner_of(array)))
+            (views if shared or id(array) in self.members else made).append(o)
+        if not made:  # another look at an operand's memory
+            for o in views:
+                if id(o._array) not in self.members:
+                    self._adopt(o._array)
+            return
+        if views:
+            raise Beyond(f"{op.name} returns new memory and an operand's")
+        variables = tuple([self.fresh(o._array, op.name) for o in outs])
+        self.graph.nodes.append(Call(op, plain, known, variables, line))
+        for o, v in zip(outs, variables, strict=True):
+            self.new(o._array, v)
+
+    def viewed(self, source: Value, view: Value, op: Any, args: tuple) -> None:
+        """See Interpreter."""
+        if not self.mine():
+            return
+        try:
+            self.settled()
+            self.enter(source)
+            m = self.member(source._array)
+            array = view._array
+            if id(array) in self.members:
+                return
+            if owner_of(array) is not owner_of(m.array):
+                raise Beyond(f"{op.name} gives memory that is not its operand's")
+            v = self._now(m)
+            out = self.fresh(array, op.name)
+            offset = address(array) - address(m.array) if array.size else 0
+            self.graph.nodes.append(View(v, out, offset, op, args))
+            self._join(Member(array, out), m.storage)
+        except Beyond as error:
+            self.stop(error)
+
+    # ---- writes ------------------------------------------------------------------------------
+
+    def bumped(self, writer: str) -> None:
+        """See Interpreter."""
+        if not self.mine():
+            return
+        try:
+            self.settled()
+        except Beyond as error:
+            self.stop(error)
+        self.pending = writer
+
+    def wrote(self, target: Value, source: Value, name: str) -> None:
+        """See Interpreter."""
+        if not self.mine():
+            return
+        self.pending = None
+        try:
+            self.enter(source)
+            value = self.var(source._array)
+            m = self.member(target._array)
+            self._count_write(target)
+            out = self.fresh(m.array, name)
+            self.graph.nodes.append(Copy(value, out))
+            self.assign(m, out)
+        except Beyond as error:
+            self.stop(error)
+
+    def _count_write(self, target: Value) -> None:
+        owner = target.counted_by()
+        self.bumps.setdefault(id(owner), [owner, 0])[1] += 1
+
+    def assign(self, m: Member, value: Var) -> None:
+        """The memory of ``m`` holds ``value`` from now on."""
+        s = m.storage
+        if s.before and not s.version:
+            self._settle_base(s)
+        base = s.base
+        if same_place(m.array, base.array):
+            new = value
+        else:
+            if not within(m.array, base.array):
+                raise Beyond("a write reaches beyond the tensor it belongs to")
+            old = self._now(base)
+            new = self.fresh(base.array, value.name)
+            offset = address(m.array) - address(base.array) if m.array.size else 0
+            self.graph.nodes.append(Put(old, m.array.shape, m.array.strides, offset, value, new))
+        s.version += 1
+        base.var, base.version = new, s.version
+        m.var, m.version = value, s.version
+
+    def _settle_base(self, s: Storage) -> None:
+        """Before the first write: the input that covers all others is the base."""
+        if len(s.inputs) > 1:
+            s.base = max(s.inputs, key=lambda m: extent(m.array)[1] - extent(m.array)[0])
+        for other in s.inputs:
+            if not within(other.array, s.base.array):
+                raise Beyond("a tensor is written to that overlaps with another")
+
+    # ---- other events ------------------------------------------------------------------------
+
+    def drew(self, array: Any, again: Callable[[], Any]) -> None:
+        """See Interpreter."""
+        if not self.mine():
+            return
+        try:
+            self.settled()
+            out = self.fresh(array, "random")
+            self.graph.nodes.append(Draw(again, out))
+            self.new(array, out)
+        except Beyond as error:
+            self.stop(error)
+
+    def made(self, tensor: Value) -> None:
+        """See Interpreter."""
+        array = tensor._array
+        if not self.mine() or id(array) in self.members:
+            return
+        try:
+            self.settled()
+            out = self.fresh(array, "constant")
+            self.graph.constants[out] = array.copy(order="K")
+            self.new(array, out)
+        except Beyond as error:
+            self.stop(error)
+
+    def updated(
+        self,
+        optimizer: Any,
+        p: Value,
+        group: dict,
+        state: dict,
+        change: Callable[..., None],
+        operands: list,
+    ) -> None:
+        """See Interpreter."""
+        if not self.mine():
+            return
+        self.pending = None
+        try:
+            members = [self.member(x._array) for x in operands]
+            ins = tuple([self._now(m) for m in members])
+            names, first = numbers_of(change)
+            outs = tuple(
+                [v if i == 1 else self.fresh(members[i].array, v.name) for i, v in enumerate(ins)]
+            )
+            node = Update(change, ins, outs, names, first, 0, optimizer._whole)
+            self.graph.nodes.append(node)
+            self.updates.append((node, optimizer, p, group, state))
+            for i, m in enumerate(members):
+                if i != 1:
+                    self.assign(m, outs[i])
+            self._count_write(operands[0])
+        except Beyond as error:
+            self.stop(error)
+
+    def opaque(self, what: str, again: bool = False) -> None:
+        """See Interpreter."""
+        if self.mine():
+            self.stop(Beyond(what, again))
+
+    def read(self, tensor: Value, what: str) -> None:
+        """See Interpreter."""
+        if not self.mine():
+            return
+        try:
+            self.settled()
+            m = self.member(tensor._array)
+            if m.storage.before and not m.storage.version:
+                raise Beyond(f"{what} gives Python the elements of a tensor")
+            raise Beyond(f"{what} gives Python elements that were computed here")
+        except Beyond as error:
+            self.stop(error)
+
+    # ---- the end -----------------------------------------------------------------------------
+
+    def written(self) -> list[tuple[Member, Var]]:
+        """The inputs whose memory was written to, each with the value that it holds now."""
+        return [
+            (s.base, self._now(s.base))
+            for storages in self.storages.values()
+            for s in storages
+            if s.before and s.version
+        ]
+
+    def restore(self) -> None:
+        """Take the gates away."""
+        for x, edge, gate in self.gates.values():
+            if x._edge is gate:
+                x._edge = edge
+
+
+def numbers_of(change: Callable[..., None]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The closure variables of an optimizer's ``change`` that hold numbers, and those numbers.
+
+    Beyond for what is neither a number, nor a bool, a string or None, which are the formula's kind.
+    """
+    names, numbers = [], []
+    for name, cell in zip(change.__code__.co_freevars, change.__closure__ or (), strict=True):
+        value = cell.cell_contents
+        if type(value) in (int, float) or isinstance(value, np.floating):
+            names.append(name)
+            numbers.append(float(value))
+        elif not _is_plain(value):
+            raise Beyond(f"{change.__qualname__} uses {name}, which is no number")
+    return tuple(names), tuple(numbers)
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) is tuple:
+        return all(_is_plain(v) for v in value)
+    return value is None or type(value) in (bool, int, float, str)
+
+
+class _Strided:
+    """The operation of a View that is known by its place in memory alone."""
+
+    name = "strided"
+
+
+STRIDED = _Strided()

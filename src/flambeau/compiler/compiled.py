@@ -1,0 +1,226 @@
+"""``flambeau.compile``: a function that is captured when it is called, and replayed afterwards."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import random
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.modes import hook
+from ..core.value import Value, owner_of
+from . import execute
+from .capture import Before, Beyond, Recorder, living
+from .guards import MISS, Guards
+from .reach import Reach
+from .replay import Variant, replayed
+
+MOST_VARIANTS = 8
+MOST_ATTEMPTS = 5
+
+
+class Eager:
+    """A call that runs eagerly, for ``reason``."""
+
+    def __init__(self, call: Callable, reason: str) -> None:
+        self.call = call
+        self.reason = reason
+
+
+class Compiled:
+    """A compiled function. Call it like the function; ``explain()`` says what became of it."""
+
+    def __init__(self, function: Callable, executor: execute.Executor | None = None) -> None:
+        self.function = function
+        self.executor = executor
+        self.lock = threading.RLock()
+        self.variants: list[Variant] = []
+        self.eager: list[Eager] = []
+        self.reasons: list[str] = []
+        self.attempts = 0
+        self.given_up: str | None = None
+        self.calls = 0
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if hook.active is not None:
+            return self.function(*args, **kwargs)
+        with self.lock:
+            for variant in self.variants:
+                result = variant.call(args, kwargs)
+                if result is not MISS:
+                    return result
+            if self.given_up is None:
+                for way in self.eager:
+                    if way.call(args, kwargs) is not MISS:
+                        break
+                else:
+                    return self._capture(args, kwargs)
+        return self.function(*args, **kwargs)
+
+    def __get__(self, obj: object, cls: type | None = None) -> Any:
+        return self if obj is None else functools.partial(self, obj)
+
+    # ---- capture -----------------------------------------------------------------------------
+
+    def _capture(self, args: tuple, kwargs: dict) -> Any:
+        """Run the function eagerly, and keep what it did if it can be done again."""
+        if len(self.variants) + len(self.eager) >= MOST_VARIANTS:
+            self.given_up = f"it was called in more than {MOST_VARIANTS} different ways"
+            warnings.warn(
+                f"flambeau.compile: {self._name()} runs eagerly from now on: {self.given_up} "
+                "(shapes, dtypes, modes, or values of Python arguments)",
+                stacklevel=3,
+            )
+            return self.function(*args, **kwargs)
+        run = Run(self, args, kwargs)
+        try:
+            result = run.eagerly()
+        except BaseException:
+            run.recorder.restore()
+            raise
+        try:
+            self.variants.insert(0, run.variant(result))
+            self.attempts = 0
+        except Beyond as error:
+            self._failed(run, error)
+        finally:
+            run.recorder.restore()
+        return result
+
+    def _failed(self, run: Run, error: Beyond) -> None:
+        self.reasons.append(str(error))
+        self.attempts += 1
+        if error.again and self.attempts < MOST_ATTEMPTS:
+            return
+        try:
+            self.eager.append(Eager(run.guard_only(), str(error)))
+            self.attempts = 0
+        except Beyond as further:
+            self.given_up = str(further)
+
+    def _name(self) -> str:
+        return getattr(self.function, "__qualname__", type(self.function).__name__)
+
+    def explain(self) -> str:
+        """What was captured, and what was not and why, in words."""
+        lines = [f"{self._name()}: {len(self.variants)} captured"]
+        for v in self.variants:
+            lines.append(f"  a program of {len(v.graph.nodes)} operations")
+        for e in self.eager:
+            lines.append(f"  runs eagerly: {e.reason}")
+        if self.given_up:
+            lines.append(f"  runs eagerly: {self.given_up}")
+        for r in self.reasons:
+            lines.append(f"  a call was not captured: {r}")
+        return "\n".join(lines)
+
+
+class Run:
+    """One call under the Recorder."""
+
+    def __init__(self, owner: Compiled, args: tuple, kwargs: dict) -> None:
+        self.owner = owner
+        self.args = args
+        self.kwargs = kwargs
+        guards = Guards(args, kwargs)
+        function = owner.function
+        self.reach = Reach([(owner._name(), function), *guards.objects])
+        tensors = [t for _, t in guards.tensors]
+        self.before = Before([*tensors, *self.reach.held])
+        self.recorder = Recorder(self.before, tensors)
+        self.guards = guards
+        self.random = self._random_states()
+
+    def _random_states(self) -> tuple:
+        others = [repr(g.bit_generator.state) for g in self.reach.generators]
+        return (random.getstate(), repr(np.random.get_state()), others)
+
+    def eagerly(self) -> Any:
+        """The function's result."""
+        with self.recorder:
+            return self.owner.function(*self.args, **self.kwargs)
+
+    def variant(self, result: Any) -> Variant:
+        """What was captured. Beyond, if it cannot be done again."""
+        rec = self.recorder
+        if rec.reason is not None:
+            raise Beyond(rec.reason, rec.again)
+        if self.reach.full:
+            raise Beyond("it reaches too many Python objects to guard them")
+        if self.random != self._random_states():
+            raise Beyond("it draws random numbers from Python or NumPy")
+        for p in self.reach.places:
+            if not p.holds():
+                raise Beyond(f"it changes {p.name}", again=True)
+        build = self.owner.executor or execute.chosen()
+        variant = replayed(rec, self.reach, self.guards, result, build.build)
+        self._no_escapes(variant)
+        return variant
+
+    def _no_escapes(self, variant: Variant) -> None:
+        """Beyond if a tensor made in the run lives on elsewhere than in its result."""
+        rec = self.recorder
+        kept = set(variant.kept)
+
+        def strays() -> list[Value]:
+            return [
+                t
+                for t in living()
+                if id(t) not in rec.before.known
+                and id(t) not in kept
+                and (id(t._array) in rec.members or id(owner_of(t._array)) in rec.storages)
+            ]
+
+        if strays():
+            gc.collect()
+            if strays():
+                raise Beyond("a tensor that was made in the run is kept by other objects", True)
+
+    def guard_only(self) -> Callable:
+        """A guard for calls like this one."""
+        guards = Guards(self.args, self.kwargs)
+        guards.argument_tensors(False)
+        guards.modes()
+        guards.places([p for p in self.reach.places if not p.hyper])
+        source = guards.source
+        source.add("except (LookupError, AttributeError, TypeError, ValueError):")
+        source.add("return MISS", 3)
+        source.add("return None")
+        return source.function("guard")
+
+
+def compile(
+    model: Callable | None = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: str | Callable = "inductor",
+    mode: str | None = None,
+    options: dict | None = None,
+    disable: bool = False,
+) -> Callable:
+    """``model`` (a function or a Module), captured at its first calls and run as a program after.
+
+    Also a decorator, with or without arguments. ``backend``: "eager" or "python" run the program
+    by NumPy, operation by operation; every other name means the fastest there is. ``disable``:
+    ``model`` as it is. The other options are PyTorch's, and change nothing.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.compile.html
+    """
+    if model is None:
+        return functools.partial(
+            compile, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
+            options=options, disable=disable,
+        )  # fmt: skip
+    if disable:
+        return model
+    executor = execute.DullExecutor() if backend in ("eager", "python") else None
+    return Compiled(model, executor)
+
+
+__all__ = ["Compiled", "compile"]

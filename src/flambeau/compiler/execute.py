@@ -1,0 +1,181 @@
+"""Who runs a captured graph: executors, and a dull one: each node by its NumPy meaning.
+
+An executor's ``build`` makes of a graph a function ``(arrays of the inputs, numbers) -> arrays of
+the outputs``, which writes into the inputs what the graph says is written. No array that it returns
+is written to by a later run while somebody holds it.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from .._dtypes import from_numpy
+from ..core import formulas
+from ..core.modes import state
+from ..core.value import address, strided, wrap
+from ..ops.memory import converted
+from .graph import Call, Copy, Draw, Graph, Node, Put, Update, Var, View
+
+ndarray = np.ndarray
+Program = Callable[[Sequence[ndarray], Sequence[float]], "list[ndarray]"]
+
+
+class Executor(Protocol):
+    """What a back end is: a module, or anything else that has ``build``."""
+
+    def build(self, graph: Graph) -> Program:
+        """The function that runs ``graph``."""
+
+
+def empty(v: Var) -> ndarray:
+    """Memory like that of ``v``: of its shape and dtype, its dimensions in the order of strides."""
+    order = sorted(range(len(v.shape)), key=lambda d: -abs(v.strides[d]))
+    if order == sorted(order):
+        return np.empty(v.shape, v.dtype)
+    laid = np.empty([v.shape[d] for d in order], v.dtype)
+    return laid.transpose([order.index(d) for d in range(len(order))])
+
+
+def _piece(base: ndarray, dtype: np.dtype, shape: tuple, strides: tuple, offset: int) -> ndarray:
+    """The piece of ``base``'s memory at ``offset`` bytes from its first element."""
+    if not base.size or 0 in shape:
+        return np.empty(shape, dtype)
+    owner = base
+    while isinstance(owner.base, ndarray):
+        owner = owner.base
+    start = address(base) - address(owner) + offset
+    return strided(base.view() if base.dtype == dtype else _as(base, dtype), shape, strides, start)
+
+
+def _as(base: ndarray, dtype: np.dtype) -> ndarray:
+    """An array of ``dtype`` over the memory that ``base`` looks into."""
+    owner = base
+    while isinstance(owner.base, ndarray):
+        owner = owner.base
+    flat = owner.reshape(-1) if owner.flags.c_contiguous else owner.T.reshape(-1)
+    return flat.view(dtype)
+
+
+def _laid(array: ndarray, strides: tuple[int, ...]) -> ndarray:
+    """``array`` with ``strides``, copied if it has others (where they matter: sizes over 1)."""
+    pairs = zip(array.shape, array.strides, strides, strict=True)
+    if array.size == 0 or all(n == 1 or s == t for n, s, t in pairs):
+        return array
+    out = empty(Var(0, array.shape, array.dtype, strides))
+    np.copyto(out, array)
+    return out
+
+
+class DullExecutor:
+    """Each node by its NumPy meaning, one after the other: slow, and easy to trust."""
+
+    @staticmethod
+    def build(graph: Graph) -> Program:
+        """See Executor."""
+        last = _last_uses(graph)
+
+        def program(inputs: Sequence[ndarray], numbers: Sequence[float]) -> list[ndarray]:
+            values = dict(zip(graph.inputs, inputs, strict=True))
+            values.update(graph.constants)
+            before = (state.grad, state.inference)
+            state.grad = state.inference = False
+            try:
+                for node, dead in zip(graph.nodes, last, strict=True):
+                    run_node(node, values, numbers)
+                    for v in dead:
+                        del values[v]
+            finally:
+                state.grad, state.inference = before
+            held = {id(a) for a in (*inputs, *graph.constants.values())}
+            outputs = []
+            for v in graph.outputs:
+                array = values[v]
+                if id(array) in held or array.base is not None:
+                    array = array.copy(order="K")
+                held.add(id(array))
+                outputs.append(array)
+            written = [(values[target], values[v], v in graph.inputs) for target, v in graph.writes]
+            written = [(t, v.copy(order="K") if own else v) for t, v, own in written]
+            for target, value in written:
+                np.copyto(target, value)
+            return outputs
+
+        return program
+
+
+def _last_uses(graph: Graph) -> list[list[Var]]:
+    """For each node, the Vars that nothing reads after it."""
+    keep = {*graph.outputs, *graph.inputs, *graph.constants, *[v for _, v in graph.writes]}
+    dead: list[list[Var]] = []
+    for node in reversed(graph.nodes):
+        here = [v for v in dict.fromkeys((*node.reads(), *node.made)) if v not in keep]
+        keep.update(here)
+        dead.append(here)
+    return dead[::-1]
+
+
+def run_node(node: Node, values: dict[Var, ndarray], numbers: Sequence[float]) -> None:
+    """Add what ``node`` makes to ``values``."""
+    if isinstance(node, Call):
+        result = node.plain(*[_tensors(a, values) for a in node.args])
+        outs = result if isinstance(result, tuple) else (result,)
+        for v, o in zip(node.outs, outs, strict=True):
+            values[v] = o._array
+    elif isinstance(node, View):
+        source, v = _laid(values[node.source], node.source.strides), node.out
+        values[v] = _piece(source, v.dtype, v.shape, v.strides, node.offset)
+    elif isinstance(node, Copy):
+        out = empty(node.out)
+        source = converted(values[node.source], from_numpy(node.out.dtype))
+        np.copyto(out, source, casting="unsafe")
+        values[node.out] = out
+    elif isinstance(node, Put):
+        out = empty(node.base)
+        np.copyto(out, values[node.base])
+        out = _laid(out, node.base.strides)
+        source = values[node.source]
+        piece = _piece(out, source.dtype, node.shape, node.strides, node.offset)
+        np.copyto(piece, source)
+        values[node.out] = out
+    elif isinstance(node, Update):
+        arrays = []
+        for i, o in zip(node.ins, node.outs, strict=True):
+            array = values[i]
+            if i is not o:
+                array = values[o] = array.copy(order="K")
+            arrays.append(array)
+        formulas.apply(_with_numbers(node, numbers), arrays, node.whole)
+    elif isinstance(node, Draw):
+        values[node.out] = node.again()
+
+
+def _tensors(arg: object, values: dict[Var, ndarray]) -> object:
+    if isinstance(arg, Var):
+        return wrap(values[arg])
+    if type(arg) in (tuple, list):
+        return type(arg)([_tensors(a, values) for a in arg])
+    return arg
+
+
+def _with_numbers(node: Update, numbers: Sequence[float]) -> Callable[..., None]:
+    """The node's ``change``, with the numbers of this run in its closure."""
+    change = node.change
+    given = dict(zip(node.scalars, numbers[node.place :], strict=False))
+    cells = [
+        types.CellType(given[name]) if name in given else cell
+        for name, cell in zip(change.__code__.co_freevars, change.__closure__ or (), strict=True)
+    ]
+    made = types.FunctionType(
+        change.__code__, change.__globals__, change.__name__, change.__defaults__, tuple(cells)
+    )
+    made.__kwdefaults__ = change.__kwdefaults__
+    return made
+
+
+def chosen() -> Executor:
+    """The executor of this machine."""
+    return DullExecutor()

@@ -1,0 +1,113 @@
+"""Formulas over arrays that write into their arguments, as optimizers have them: run in pieces that
+stay in the cache, on all threads, for every dtype."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from . import threads
+
+_SMALL = 1 << 16  # elements up to which threads cost more than they bring (measured)
+_PIECE = 1 << 17  # elements of one piece of work; the arrays of a piece stay in the cache
+
+
+class _Waiting(threading.local):
+    """Work that waits until the step has all of it; None: nobody gathers."""
+
+    pieces: list[tuple[Callable[..., None], list[np.ndarray]]] | None = None
+
+
+_waiting = _Waiting()
+
+
+class together:
+    """Within, changes of large arrays wait for each other, and then run side by side on all
+    threads: whole arrays or large pieces of them, so that threads seldom wait for Python."""
+
+    def __enter__(self) -> None:
+        self.outer = _waiting.pieces
+        _waiting.pieces = []
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        pieces, _waiting.pieces = _waiting.pieces, self.outer
+        if pieces:
+            _run(pieces)
+
+
+def _run(pieces: list[tuple[Callable[..., None], list[np.ndarray]]]) -> None:
+    todo = iter(pieces)  # shared: each thread takes the next piece when it is done with one
+
+    def work(start: int, stop: int) -> None:
+        for change, arrays in todo:
+            change(*arrays)
+
+    threads.run_parts(work, min(threads.get_num_threads(), len(pieces)))
+
+
+def apply_elementwise(change: Callable[..., None], arrays: list[np.ndarray]) -> None:
+    """``change(*arrays)``, which writes into its arguments elementwise, on any layout and dtype.
+
+    Large arrays go through it in pieces, on all threads; complex numbers as pairs of real ones;
+    16-bit floats by way of float32. Within ``together``, large arrays wait for its end.
+    """
+    first = arrays[0]
+    if first.dtype.kind == "c":
+        real = first.real.dtype
+        pairs = [_pairs(a, real) for a in arrays]
+        apply_elementwise(change, pairs)
+        return
+    if first.dtype.kind != "f" or first.dtype.itemsize < 4:
+        apply_wide(change, arrays)
+        return
+    if first.size <= _SMALL:
+        change(*arrays)
+        return
+    if all(a.flags.c_contiguous for a in arrays):
+        flat = [a.reshape(-1) for a in arrays]
+    elif all(a.flags.f_contiguous for a in arrays):
+        flat = [a.reshape(-1, order="F") for a in arrays]
+    else:
+        change(*arrays)
+        return
+    count = -(-first.size // _PIECE)
+    size = -(-first.size // count)
+    pieces = [
+        (change, [a[i : i + size] for a in flat] if count > 1 else flat)
+        for i in range(0, first.size, size)
+    ]
+    if _waiting.pieces is None:
+        _run(pieces)
+    else:
+        _waiting.pieces += pieces
+
+
+def apply_wide(change: Callable[..., None], arrays: list[np.ndarray]) -> None:
+    """``change(*arrays)``, which writes into its arguments: 16-bit floats by way of float32,
+    rounded once."""
+    if arrays[0].dtype.kind == "f" and arrays[0].dtype.itemsize >= 4:
+        change(*arrays)
+        return
+    wide = [a.astype(np.float32) for a in arrays]
+    change(*wide)
+    for a, w in zip(arrays, wide, strict=True):
+        np.copyto(a, w, casting="unsafe")
+
+
+def _pairs(a: np.ndarray, real: np.dtype) -> np.ndarray:
+    if not a.flags.c_contiguous:
+        raise NotImplementedError("optimizers need complex parameters to be contiguous")
+    return a.reshape(-1).view(real)
+
+
+def apply(change: Callable[..., None], arrays: list[np.ndarray], whole: bool = False) -> None:
+    """``change(*arrays)``, which writes into its arguments; ``whole``: only as a whole, not
+    elementwise."""
+    if not arrays[0].ndim:  # NumPy turns what it computes from 0-dim arrays into numbers
+        arrays = [a.reshape(1) for a in arrays]
+    if whole:
+        apply_wide(change, arrays)
+    else:
+        apply_elementwise(change, arrays)
