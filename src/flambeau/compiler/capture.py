@@ -104,7 +104,7 @@ class Before:
         self.grads: list[tuple[Value, Value | None]] = []
         self.held: list[Value] = []  # so that no id is given to another object
         for o in (*extra, *living()):
-            if id(o) in self.known:
+            if id(o) in self.known or not has_array(o):
                 continue
             self.known.add(id(o))
             self.held.append(o)
@@ -121,8 +121,16 @@ class Before:
 def living() -> Iterator[Value]:
     """Every tensor that is alive."""
     for o in gc.get_objects():
-        if issubclass(type(o), Value) and getattr(o, "_array", None) is not None:
+        if issubclass(type(o), Value) and has_array(o):
             yield o
+
+
+def has_array(tensor: Value) -> bool:
+    """Whether there is an array; lazy modules' parameters have none yet."""
+    try:
+        return tensor._array is not None
+    except (AttributeError, ValueError):
+        return False
 
 
 class Recorder(Interpreter):

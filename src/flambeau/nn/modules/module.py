@@ -310,6 +310,7 @@ class Module(StateMethods):
             if found is not None and name in found:
                 return found[name]
         if name in _TABLES and "_parameters" in d:
+            Edits.count += 1
             d["_hooked"] = True  # who asks for a table may put hooks into it
             table = d[name] = OrderedDict()
             return table
