@@ -23,7 +23,7 @@ from ...core.generator import Generator
 from ...core.value import Value
 from ._utils.collate import default_collate, default_convert
 from ._utils.pool import Pool, ProcessPool, ThreadPool, failure_of
-from ._utils.streams import BorrowedStreams, inside
+from ._utils.streams import BorrowedStreams, inside, mix
 from ._utils.worker import Setup, get_worker_info, make_fetcher
 from .dataset import (
     ConcatDataset,
@@ -70,7 +70,9 @@ class DataLoader(Generic[T_co]):
       drawn anew in each epoch, and the sample's position: the same for any number of workers of
       any kind, and for 0. It is that of ``flambeau``, ``random``, ``numpy.random``, unseeded
       ``numpy.random.default_rng()``, and of generators that are attributes of the dataset. What
-      ``worker_init_fn`` seeds is not touched. ``FLAMBEAU_SAMPLE_SEEDS=0``: PyTorch's way.
+      ``worker_init_fn`` seeds is not touched. The first sample that draws from ``random`` or
+      ``numpy.random`` after 64 that did not is read twice. ``FLAMBEAU_SAMPLE_SEEDS=0``: PyTorch's
+      way.
     - ``state_dict()`` and ``load_state_dict()``: stop after any batch and go on with the next.
     - Batches of processes come in shared memory, which is used again when they are dropped.
     - Errors name the sample, the field, the worker, and how a process died.
@@ -177,6 +179,7 @@ class DataLoader(Generic[T_co]):
         self.persistent_workers = persistent_workers
         self._length: int | None = None  # what len() told of an iterable dataset
         self._pool: Pool | None = None  # of persistent workers
+        self._last_seed: int | None = None  # of persistent workers' last epoch
         self._latest: weakref.ref | None = None  # the iterator that was made last
         self._resume: dict | None = None  # where the next one is to go on
         self._ready = True
@@ -284,6 +287,12 @@ class DataLoader(Generic[T_co]):
         self._latest = weakref.ref(iterator)
         return iterator
 
+    def _next_seed(self) -> int:
+        """The seed of an epoch. As in PyTorch, persistent workers draw one only once."""
+        if self._last_seed is None:
+            return draw_seed(self.generator)
+        return mix(self._last_seed, 0) >> 1
+
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_pool": None, "_latest": None}
 
@@ -301,6 +310,7 @@ class DataLoader(Generic[T_co]):
             return self._resume
         if iterator is None or iterator.ended:
             state: dict[str, object] = {"batches": 0, "base_seed": None, "sampler": None}
+            state["last_seed"] = self._last_seed
         else:
             state = iterator.state_dict()
         if self.generator is not None:
@@ -322,8 +332,10 @@ class DataLoader(Generic[T_co]):
             )
         if state_dict["base_seed"] is not None:
             self._resume = dict(state_dict)
-        elif self.generator is not None and "generator" in state_dict:
-            self.generator.set_state(state_dict["generator"])
+        else:
+            self._last_seed = state_dict["last_seed"]
+            if self.generator is not None and "generator" in state_dict:
+                self.generator.set_state(state_dict["generator"])
 
     def __len__(self) -> int:
         """The number of batches; for an iterable dataset by its own len()."""
@@ -355,7 +367,7 @@ class _BaseDataLoaderIter:
         sampler = self._sampler = _stateful(loader._index_sampler)
         if resume is None:
             self._sampler_iter = iter(loader._index_sampler)
-            self._base_seed = draw_seed(loader.generator)
+            self._base_seed = loader._next_seed()
             self._globals = None if sampler is not None else _global_states()
             self._skip = 0
         else:
@@ -373,6 +385,8 @@ class _BaseDataLoaderIter:
                 self._sampler_iter = iter(loader._index_sampler)
                 self._ahead.extend(itertools.islice(self._sampler_iter, self._skip + 1))
                 _set_global_states(now)
+        if loader.persistent_workers:
+            loader._last_seed = self._base_seed
 
     def _go_on(self) -> None:
         """Get to where the state that was loaded had been taken."""

@@ -262,6 +262,8 @@ def collate_float_fn(batch: Sequence[float], *, collate_fn_map: dict | None = No
 def collate_int_fn(batch: Sequence[int], *, collate_fn_map: dict | None = None) -> Value:
     """Integers as int64, truth values as bool."""
     array = np.array(batch) if type(batch[0]) in (int, bool) else None
+    if array is not None and array.dtype.kind in "uO" and all(isinstance(n, int) for n in batch):
+        raise ValueError("Overflow when unpacking long long")
     if array is not None and array.dtype in (np.int64, np.bool_) and array.ndim == 1:
         return wrap(array)
     return tensor(batch)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableSequence
 
+from ....core.value import Value, wrap
+from ....tensor._tensor import Tensor
+from ..dataset import Subset, TensorDataset
 from .collate import default_collate, default_convert
 from .streams import COLLATING, Streams
 
@@ -65,6 +68,11 @@ class Fetcher:
 class MapFetcher(Fetcher):
     """Batches of a dataset with keys."""
 
+    def begin(self) -> None:
+        """A new epoch."""
+        whole = self.auto_collation and self.collate_fn is default_collate
+        self.rows = rows_of(self.dataset) if whole else None
+
     def _fetch(self, keys: object, position: int) -> object:
         dataset = self.dataset
         if not self.auto_collation:
@@ -75,6 +83,11 @@ class MapFetcher(Fetcher):
                 error.add_note(f"  {self._reading(keys)}")
                 raise
             return self._collate(sample, position)
+        if self.rows is not None and all(type(key) is int for key in keys):
+            try:
+                return self.rows(keys)
+            except IndexError:
+                pass  # told below, of the sample that it is about
         together = getattr(dataset, "__getitems__", None)
         if together:
             self._seed(0, position)
@@ -90,8 +103,12 @@ class MapFetcher(Fetcher):
                 for key in keys:
                     progress[1] = i
                     if streams is not None:
+                        streams.seed(position + i, False)
+                    sample = dataset[key]
+                    if streams is not None and streams.stale():
                         streams.seed(position + i)
-                    samples.append(dataset[key])
+                        sample = dataset[key]
+                    samples.append(sample)
                     i += 1
             except Exception as error:
                 error.add_note(f"  {self._reading(key)}, number {i} of its batch")
@@ -104,6 +121,20 @@ class MapFetcher(Fetcher):
     def _reading_all(self, keys: list) -> str:
         few = ", ".join(map(repr, keys[:8])) + (", ..." if len(keys) > 8 else "")
         return f"reading samples [{few}] of {type(self.dataset).__name__} by __getitems__"
+
+
+def rows_of(dataset: object) -> Callable[[list[int]], list[Value]] | None:
+    """What gives a whole batch of a TensorDataset, or of a Subset of one, by one indexing of each
+    tensor; None for other datasets."""
+    if type(dataset) is TensorDataset:
+        tensors = dataset.tensors
+        if all(type(t) is Tensor and t._edge is None for t in tensors):
+            return lambda keys: [wrap(t._array.take(keys, 0)) for t in tensors]
+    elif type(dataset) is Subset:
+        rows, indices = rows_of(dataset.dataset), dataset.indices
+        if rows is not None and type(indices) in (list, tuple, range):
+            return lambda keys: rows([indices[key] for key in keys])
+    return None
 
 
 class IterableFetcher(Fetcher):

@@ -21,11 +21,13 @@ from ....core import generator as generators
 from ....core.generator import Generator
 from ....core.value import Value
 from . import thread_random
+from .states import State, numpy_state, python_state
 
 _64 = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 COLLATING = 1 << 62  # the stream of collate_fn: far from any sample's position
 _MOST = 10_000  # objects that are looked at in search of generators
+_QUIET = 64  # samples that have to be read without a draw before a generator is left alone
 _LONG = 1000  # items from which a container is taken for data
 _KINDS = (Generator, random.Random, np.random.Generator, np.random.RandomState)
 
@@ -41,17 +43,62 @@ def mix(seed: int, number: int) -> int:
     return z ^ (z >> 31)
 
 
+class Watched:
+    """One generator that is started for each sample, unless it turns out that none draws from it.
+
+    If none of the first ``_QUIET`` samples drew, it is not started any more. One that does draw
+    after all is noticed, and is read once more with its own stream; from then on all have theirs.
+    """
+
+    def __init__(self, state: State, salt: int) -> None:
+        self.state = state
+        self.salt = salt
+        self.unused = 0  # samples that did not draw, until one did
+        self.is_used = False
+        self.signature: tuple | None = None
+
+    def start(self, seed: int, certain: bool) -> None:
+        """Start it for a sample; ``certain``: even if no sample has drawn so far."""
+        if certain or self.is_used or self.unused < _QUIET:
+            self.state.seed(seed ^ self.salt)
+            self.signature = self.state.signature()
+
+    def begin(self) -> None:
+        """Somebody else may have drawn from it."""
+        self.signature = self.state.signature()
+
+    def stale(self) -> bool:
+        """After a sample: whether it drew without the generator having been started for it."""
+        if self.is_used:
+            return False
+        if self.state.signature() == self.signature is not None:
+            self.unused += 1
+            return False
+        self.is_used = True
+        return self.unused >= _QUIET
+
+
 class Streams:
     """The generators of one worker, which has its process for itself."""
 
     def __init__(self, dataset: object, collate_fn: object = None) -> None:
         self.torch = Generator()
         self.held = list(held_generators(dataset, collate_fn))
-        self.left: set[str] = set()  # generators that worker_init_fn has seeded
         self.base_seed = 0
         self.active = _config.sample_seeds
+        self.own_torch = True  # False: worker_init_fn has seeded the default generator
         self._now = self._made = 0
+        self._make_states()
         thread_random.install_fresh_seeds()
+
+    def _make_states(self) -> None:
+        self._watch(random._inst, np.random.mtrand._rand)
+
+    def _watch(self, of_python: random.Random, of_numpy: np.random.RandomState) -> None:
+        self.watched = [
+            Watched(python_state(of_python), 0x5555555555555555),
+            Watched(numpy_state(of_numpy), 0x2A5A2A5A2A5A2A5A),
+        ]
 
     def begin(self, base_seed: int) -> None:
         """A new epoch with a seed of its own."""
@@ -63,51 +110,51 @@ class Streams:
         random.seed(base_seed + number)
         words = [number, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]
         np.random.seed(np.random.SeedSequence(words).generate_state(4))
-        before = self._states()
+        generator = generators.current()
+        before = generator.get_state_array().tobytes(), random.getstate(), _numpy_now()
         init()
-        after = self._states()
-        self.left = {name for name in before if before[name] != after[name]}
-
-    def _states(self) -> dict[str, object]:
-        kind, words, *rest = np.random.get_state()
-        return {
-            "torch": generators.current().get_state_array().tobytes(),
-            "random": random.getstate(),
-            "numpy": (kind, words.tobytes(), *rest),
-        }
+        after = generator.get_state_array().tobytes(), random.getstate(), _numpy_now()
+        self.own_torch = before[0] == after[0]
+        changed = [a != b for a, b in zip(before[1:], after[1:])]
+        self.watched = [w for w, own in zip(self.watched, changed) if not own]
 
     def __enter__(self) -> Streams:
         if self.active:
             self._outer = generators.place.own, thread_random.own.fresh
-            if "torch" not in self.left:
+            if self.own_torch:
                 generators.place.own = self.torch
             thread_random.own.fresh = self._fresh
+            for generator in self.watched:
+                generator.begin()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self.active:
             generators.place.own, thread_random.own.fresh = self._outer
 
-    def seed(self, position: int) -> None:
-        """Start the stream of the sample at ``position``."""
+    def seed(self, position: int, certain: bool = True) -> None:
+        """Start the stream of the sample at ``position``.
+
+        Not ``certain``: the sample can be read again if ``stale()`` says so.
+        """
         if not self.active:
             return
         self._now = now = mix(self.base_seed, position)
         self._made = 0
         self.torch.manual_seed(now)
-        left = self.left
-        if "random" not in left:
-            self._seed_random(now ^ 0x5555555555555555)
-        if "numpy" not in left:
-            self._seed_numpy((now >> 32) ^ 0x2A5A2A5A)
+        for generator in self.watched:
+            generator.start(now, certain)
         for i, generator in enumerate(self.held):
             reseed(generator, mix(now, i))
 
-    def _seed_random(self, seed: int) -> None:
-        random.seed(seed)
-
-    def _seed_numpy(self, seed: int) -> None:
-        np.random.seed(seed)
+    def stale(self) -> bool:
+        """Whether the sample that was just read has to be read again, after ``seed``."""
+        if not self.active:
+            return False
+        again = False
+        for generator in self.watched:
+            again |= generator.stale()
+        return again
 
     def _fresh(self) -> np.random.SeedSequence:
         """The seed of the next generator that this sample makes without one."""
@@ -115,20 +162,31 @@ class Streams:
         return np.random.SeedSequence([self._now, self._made])
 
 
+def _numpy_now() -> tuple:
+    kind, words, *rest = np.random.get_state()
+    return (kind, words.tobytes(), *rest)
+
+
 class BorrowedStreams(Streams):
     """The generators of the training process itself, which get their states back."""
 
     def __enter__(self) -> Streams:
         if self.active:
-            self._random, self._numpy = random.getstate(), np.random.get_state()
+            if getattr(np.random.mtrand._rand, "_bit_generator", None) is not self._bits:
+                self._make_states()  # the program has given NumPy another one
+            self._saved = [w.state.save() for w in self.watched]
             self._held = [state_of(generator) for generator in self.held]
         return super().__enter__()
+
+    def _make_states(self) -> None:
+        self._bits = getattr(np.random.mtrand._rand, "_bit_generator", None)
+        super()._make_states()
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
         if self.active:
-            random.setstate(self._random)
-            np.random.set_state(self._numpy)
+            for watched, saved in zip(self.watched, self._saved):
+                watched.state.restore(saved)
             for generator, state in zip(self.held, self._held):
                 set_state(generator, state)
 
@@ -137,20 +195,14 @@ class ThreadStreams(Streams):
     """The generators of one worker thread, which the functions of ``random`` and so on use there
     once ``thread_random.install`` has been called."""
 
-    def __init__(self, dataset: object, collate_fn: object = None) -> None:
-        super().__init__(dataset, collate_fn)
-        self._random = thread_random.own.random = random.Random(0)
-        self._numpy = thread_random.own.numpy = np.random.RandomState(0)
+    def _make_states(self) -> None:
+        own = thread_random.own
+        own.random, own.numpy = random.Random(0), np.random.RandomState(0)
+        self._watch(own.random, own.numpy)
         generators.place.own = self.torch
 
     def __exit__(self, *error: object) -> None:
         pass  # the thread's own they remain
-
-    def _seed_random(self, seed: int) -> None:
-        self._random.seed(seed)
-
-    def _seed_numpy(self, seed: int) -> None:
-        self._numpy.seed(seed)
 
 
 # ---- generators that a dataset holds --------------------------------------------------------

@@ -1,0 +1,26 @@
+"""Datasets, samplers, collating and loaders, held against what PyTorch answered (golden.json)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from golden import answer, recorded, scenarios
+
+import flambeau
+
+SCENARIOS = scenarios(Path(__file__).parent)
+GOLDEN = recorded(Path(__file__).parent)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name: str) -> None:
+    got, wanted = answer(SCENARIOS[name], flambeau), GOLDEN[name]
+    if isinstance(wanted, list) and isinstance(got, list) and len(got) == len(wanted):
+        for i, (g, w) in enumerate(zip(got, wanted, strict=True)):
+            assert g == w, f"{name}[{i}]"
+    assert got == wanted
+
+
+def test_every_scenario_is_recorded() -> None:
+    assert set(GOLDEN) == set(SCENARIOS)
