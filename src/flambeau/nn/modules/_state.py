@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from ...core.modes import no_grad
 from ...core.tape import Handle, add_hook
 from ...core.value import Value
 from ..parameter import Parameter
+from ._keys import advice
 
 _EMPTY: dict = {}
 
@@ -255,19 +257,25 @@ class StateMethods:
         if errors:
             listed = "\n\t".join(errors)
             text = f"Error(s) in loading state_dict for {type(self).__name__}:\n\t{listed}"
-            raise RuntimeError(text + _advice(missing, unexpected))
+            raise RuntimeError(text + self._advice(unexpected, state_dict))
+        if missing and unexpected and not strict:
+            self._note_if_nothing_fits(missing, unexpected, state_dict)
         return _IncompatibleKeys(missing, unexpected)
 
+    def _advice(self, unexpected: list[str], given: Mapping) -> str:
+        own = {k: tuple(getattr(v, "shape", ())) for k, v in self.state_dict().items()}
+        # Some layers load without a key that they have: it is missing here all the same.
+        return advice([k for k in own if k not in given], unexpected, own, given)
 
-def _advice(missing: list[str], unexpected: list[str]) -> str:
-    """The one-line fix where all keys differ by one prefix."""
-    if not missing or not unexpected:
-        return ""
-    for short, long, fix in (
-        (missing, unexpected, "{{k.removeprefix({p!r}): v for k, v in state_dict.items()}}"),
-        (unexpected, missing, "{{{p!r} + k: v for k, v in state_dict.items()}}"),
-    ):
-        prefix = next((k.removesuffix(short[0]) for k in long if k.endswith(short[0])), "")
-        if prefix and {prefix + k for k in short} == set(long):
-            return f"\n  every key differs by the prefix {prefix!r}: load " + fix.format(p=prefix)
-    return ""
+    def _note_if_nothing_fits(
+        self, missing: list[str], unexpected: list[str], given: Mapping
+    ) -> None:
+        """A warning where ``strict=False`` has loaded nothing at all: that is hardly meant."""
+        if len(unexpected) < len(given):
+            return
+        warnings.warn(
+            f"load_state_dict(strict=False) has loaded nothing into {type(self).__name__}: none "
+            f"of the {len(given)} keys is known, for example {unexpected[0]!r}, where "
+            f"{missing[0]!r} is wanted" + self._advice(unexpected, given),
+            stacklevel=3,
+        )
