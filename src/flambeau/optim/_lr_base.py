@@ -181,7 +181,3 @@ class LRScheduler:
                 UserWarning,
                 stacklevel=3,
             )
-
-
-class _LRScheduler(LRScheduler):
-    """The old name of the base class."""

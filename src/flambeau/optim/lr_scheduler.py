@@ -246,6 +246,10 @@ class ReduceLROnPlateau(LRScheduler):
                 put(group, "lr", new)
 
 
+class _LRScheduler(LRScheduler):
+    """The old name of the base class."""
+
+
 def __getattr__(name: str) -> object:
     raise missing(__name__, name, globals())
 

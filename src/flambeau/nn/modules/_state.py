@@ -103,9 +103,18 @@ class StateMethods:
 
     def register_state_dict_post_hook(self, hook: Callable) -> Handle:
         """Call ``hook(module, state_dict, prefix, local_metadata)`` after it; changes in place."""
-        return add_hook(self._state_dict_hooks, hook)
 
-    _register_state_dict_hook = register_state_dict_post_hook
+        def checked(*args: Any) -> None:
+            if hook(*args) is not None:
+                raise RuntimeError(
+                    f"state_dict post-hook must return None\n  {hook} returned something: change "
+                    "the state_dict it is given in place"
+                )
+
+        return add_hook(self._state_dict_hooks, checked)
+
+    def _register_state_dict_hook(self, hook: Callable) -> Handle:
+        return add_hook(self._state_dict_hooks, hook)
 
     # ---- in --------------------------------------------------------------------------------
 

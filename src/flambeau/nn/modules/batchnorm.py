@@ -1,6 +1,9 @@
-"""Batch normalisation and instance normalisation, with running statistics as buffers."""
+"""Batch normalisation, with running statistics as buffers."""
 
 from __future__ import annotations
+
+import sys
+from typing import Any
 
 from ..._dtypes import dtype, int64
 from ...core.value import Value
@@ -132,18 +135,20 @@ class BatchNorm3d(_BatchNorm):
     _ranks = (5,)
 
 
-class _InstanceNorm(_NormBase):
-    """Each channel of each sample normalised by itself."""
+class SyncBatchNorm(_BatchNorm):
+    """Batch norm of (N, C, *) over the batches of all processes of a group.
 
-    _spatial = 1
+    In one process it is batch norm. Over several it is not supported: NotImplementedError.
+    """
 
     def __init__(
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = False,
-        track_running_stats: bool = False,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
         device: object = None,
         dtype: dtype | None = None,
         *,
@@ -152,50 +157,40 @@ class _InstanceNorm(_NormBase):
         super().__init__(
             num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
         )
+        self.process_group = process_group
+
+    def _check_input_dim(self, input: Value) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
 
     def forward(self, input: Value) -> Value:
-        """The input normalised; it may lack the batch dimension."""
-        n = self._spatial
-        if input.dim() not in (n + 1, n + 2):
-            raise ValueError(f"expected {n + 1}D or {n + 2}D input (got {input.dim()}D input)")
-        single = input.dim() == n + 1
-        if input.shape[0 if single else 1] != self.num_features and self.affine:
-            raise ValueError(
-                f"expected input's size at dim={0 if single else 1} to match num_features "
-                f"({self.num_features}), but got: {input.shape[0 if single else 1]}."
-            )
-        y = F.instance_norm(
-            input.unsqueeze(0) if single else input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training or not self.track_running_stats,
-            self.momentum if self.momentum is not None else 0.0,
-            self.eps,
-        )
-        return y.squeeze(0) if single else y
+        """The input normalised."""
+        distributed = sys.modules.get(f"{__name__.partition('.')[0]}.distributed")
+        if self.training and distributed is not None and distributed.is_initialized():
+            if distributed.get_world_size(self.process_group) > 1:
+                raise NotImplementedError(
+                    "SyncBatchNorm over several processes is not supported: each would normalise "
+                    "by its own batch\n  use BatchNorm with larger batches, or GroupNorm"
+                )
+        return super().forward(input)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """``module`` with a SyncBatchNorm of the same tensors for every batch norm in it."""
+        result = module
+        if isinstance(module, _BatchNorm):
+            result = cls(
+                module.num_features, module.eps, module.momentum, module.affine,
+                module.track_running_stats, process_group,
+            )  # fmt: skip
+            for name in ("weight", "bias"):
+                setattr(result, name, getattr(module, name))
+            for name in ("running_mean", "running_var", "num_batches_tracked"):
+                setattr(result, name, getattr(module, name))
+            result.training = module.training
+        for name, child in module.named_children():
+            result.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return result
 
 
-class InstanceNorm1d(_InstanceNorm):
-    """Instance norm of (N, C, L) or (C, L)."""
-
-    _spatial = 1
-
-
-class InstanceNorm2d(_InstanceNorm):
-    """Instance norm of (N, C, H, W) or (C, H, W)."""
-
-    _spatial = 2
-
-
-class InstanceNorm3d(_InstanceNorm):
-    """Instance norm of (N, C, D, H, W) or (C, D, H, W)."""
-
-    _spatial = 3
-
-
-__all__ = [
-    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d",
-    "InstanceNorm3d",
-]  # fmt: skip
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"]

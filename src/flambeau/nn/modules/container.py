@@ -18,7 +18,7 @@ def _index(container: Any, i: int) -> int:
     i = operator.index(i)
     n = len(container)
     if not -n <= i < n:
-        raise IndexError(f"index {i} is out of range: {type(container).__name__} has {n} entries")
+        raise IndexError(f"index {i} is out of range\n  {type(container).__name__} has {n} entries")
     return i % n
 
 
@@ -266,11 +266,13 @@ class ModuleDict(Module):
             self[key] = module
 
 
-def _described(value: Any) -> str:
+def _described(value: Any, legacy: bool = False) -> str:
+    """A line of a repr. ``legacy``: the dtype as the name of a class of tensors."""
     if isinstance(value, Value):
         size = "x".join(map(str, value.shape))
         kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
-        return f"{kind} containing: [{value.dtype!r} of size {size}]"
+        dtype = value.type() if legacy else repr(value.dtype)
+        return f"{kind} containing: [{dtype} of size {size}]"
     return f"Object of type: {type(value).__name__}"
 
 
@@ -416,7 +418,7 @@ class ParameterDict(Module):
             self[key] = value
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({k}): {_described(v)}" for k, v in self.items())
+        return "\n".join(f"  ({k}): {_described(v, legacy=True)}" for k, v in self.items())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("ParameterDict should not be called.")

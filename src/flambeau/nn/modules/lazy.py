@@ -9,14 +9,7 @@ from ...core.modes import no_grad
 from ...core.value import Value
 from ...tensor._creation import tensor
 from ..parameter import UninitializedBuffer, UninitializedParameter, is_lazy
-from .batchnorm import (
-    BatchNorm1d,
-    BatchNorm2d,
-    BatchNorm3d,
-    InstanceNorm1d,
-    InstanceNorm2d,
-    InstanceNorm3d,
-)
+from .batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .conv import (
     Conv1d,
     Conv2d,
@@ -27,6 +20,7 @@ from .conv import (
     Ints,
     _each,
 )
+from .instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from .linear import Linear
 from .module import Module
 

@@ -62,8 +62,12 @@ class Module(StateMethods):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         if not self.call_super_init and (args or kwargs):
-            extra = f"'{next(iter(kwargs))}'" if kwargs else f"{len(args)} positional argument(s)"
-            raise TypeError(f"{type(self).__name__}.__init__() got an unexpected argument: {extra}")
+            extra = (
+                f"got an unexpected keyword argument '{next(iter(kwargs))}'"
+                if kwargs
+                else f"takes 1 positional argument but {len(args) + 1} were given"
+            )
+            raise TypeError(f"{type(self).__name__}.__init__() {extra}")
         d = self.__dict__
         d["training"] = True
         d["_parameters"] = {}
@@ -213,7 +217,7 @@ class Module(StateMethods):
             raise KeyError(f"attribute '{name}' already exists")
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
-                f"cannot assign '{type(param).__name__}' object to parameter '{name}' "
+                f"cannot assign '{_kind(param)}' object to parameter '{name}' "
                 "(torch.nn.Parameter or None required)"
             )
         if param is not None and param.grad_fn is not None:
@@ -234,7 +238,7 @@ class Module(StateMethods):
             raise KeyError(f"attribute '{name}' already exists")
         if tensor is not None and not isinstance(tensor, Value):
             raise TypeError(
-                f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' "
+                f"cannot assign '{_kind(tensor)}' object to buffer '{name}' "
                 "(torch Tensor or None required)"
             )
         self._buffers[name] = _every.replaced(_every.buffers, self, name, tensor)
@@ -288,11 +292,10 @@ class Module(StateMethods):
                 if value is not None and not tensor_ok:
                     wanted = {"_parameters": "torch.nn.Parameter or None",
                               "_modules": "torch.nn.Module or None",
-                              "_buffers": "torch.Tensor, torch.nn.Buffer or None",
+                              "_buffers": "torch.nn.Buffer, torch.Tensor or None",
                               }[table]  # fmt: skip
                     raise TypeError(
-                        f"cannot assign '{type(value).__name__}' as {kind} '{name}' "
-                        f"({wanted} expected)"
+                        f"cannot assign '{_kind(value)}' as {kind} '{name}' ({wanted} expected)"
                     )
                 d[table][name] = value
                 return
@@ -598,6 +601,11 @@ class Module(StateMethods):
     def compile(self, *args: object, **kwargs: object) -> None:
         """Accepted; the module runs as it is, and a warning says so."""
         warnings.warn("flambeau does not compile modules yet: it runs eagerly", stacklevel=2)
+
+
+def _kind(value: object) -> str:
+    """A value's type, as errors name it."""
+    return value.type() if isinstance(value, Value) else type(value).__name__
 
 
 def _indented(text: str) -> str:

@@ -13,146 +13,20 @@ from collections.abc import Callable
 
 from ..._dtypes import dtype
 from ...core.value import Value
-from ...tensor._creation import empty, full
+from ...tensor._creation import full
 from .. import functional as F
 from .. import init
-from ..parameter import Parameter
+from .activation import MultiheadAttention
 from .container import ModuleList
 from .dropout import Dropout
-from .linear import Linear, NonDynamicallyQuantizableLinear
+from .linear import Linear
 from .module import Module
 from .normalization import LayerNorm
 
 Mask = Value | None
 
 
-class MultiheadAttention(Module):
-    """``softmax(q k^T / sqrt(d)) v`` for ``num_heads`` projections of query, key and value to
-    d = embed_dim / num_heads features each, joined and projected once more.
-
-    ``kdim``, ``vdim``: features of key and value; ``add_bias_kv``: one more key and value that are
-    learned; ``add_zero_attn``: one more of zeros; ``dropout``: share of weights dropped.
-    """
-
-    def __init__(
-        self,
-        embed_dim: int,
-        num_heads: int,
-        dropout: float = 0.0,
-        bias: bool = True,
-        add_bias_kv: bool = False,
-        add_zero_attn: bool = False,
-        kdim: int | None = None,
-        vdim: int | None = None,
-        batch_first: bool = False,
-        device: object = None,
-        dtype: dtype | None = None,
-    ) -> None:
-        if embed_dim <= 0 or num_heads <= 0:
-            raise ValueError(
-                f"embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and "
-                f"num_heads={num_heads} instead"
-            )
-        super().__init__()
-        self.embed_dim = embed_dim
-        self.kdim = kdim if kdim is not None else embed_dim
-        self.vdim = vdim if vdim is not None else embed_dim
-        self._qkv_same_embed_dim = self.kdim == embed_dim and self.vdim == embed_dim
-        self.num_heads = num_heads
-        self.dropout = dropout
-        self.batch_first = batch_first
-        self.head_dim = embed_dim // num_heads
-        if self.head_dim * num_heads != embed_dim:
-            # the type that PyTorch raises
-            raise AssertionError("embed_dim must be divisible by num_heads")
-        factory = {"device": device, "dtype": dtype}
-        shapes = {
-            "q_proj_weight": (embed_dim, embed_dim),
-            "k_proj_weight": (embed_dim, self.kdim),
-            "v_proj_weight": (embed_dim, self.vdim),
-            "in_proj_weight": (3 * embed_dim, embed_dim),
-        }
-        for name, shape in shapes.items():
-            used = (name == "in_proj_weight") == self._qkv_same_embed_dim
-            value = Parameter(empty(shape, **factory)) if used else None
-            self.register_parameter(name, value)
-        value = Parameter(empty(3 * embed_dim, **factory)) if bias else None
-        self.register_parameter("in_proj_bias", value)
-        self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, **factory)
-        if add_bias_kv:
-            self.bias_k = Parameter(empty((1, 1, embed_dim), **factory))
-            self.bias_v = Parameter(empty((1, 1, embed_dim), **factory))
-        else:
-            self.bias_k = self.bias_v = None
-        self.add_zero_attn = add_zero_attn
-        self._reset_parameters()
-
-    def _reset_parameters(self) -> None:
-        if self._qkv_same_embed_dim:
-            init.xavier_uniform_(self.in_proj_weight)
-        else:
-            init.xavier_uniform_(self.q_proj_weight)
-            init.xavier_uniform_(self.k_proj_weight)
-            init.xavier_uniform_(self.v_proj_weight)
-        if self.in_proj_bias is not None:
-            init.constant_(self.in_proj_bias, 0.0)
-            init.constant_(self.out_proj.bias, 0.0)
-        if self.bias_k is not None:
-            init.xavier_normal_(self.bias_k)
-        if self.bias_v is not None:
-            init.xavier_normal_(self.bias_v)
-
-    def forward(
-        self,
-        query: Value,
-        key: Value,
-        value: Value,
-        key_padding_mask: Mask = None,
-        need_weights: bool = True,
-        attn_mask: Mask = None,
-        average_attn_weights: bool = True,
-        is_causal: bool = False,
-    ) -> tuple[Value, Value | None]:
-        """(result, weights (N, L, S) or None), for keys and values (S, N, *).
-
-        ``key_padding_mask`` (N, S) leaves keys out; ``attn_mask`` is (L, S), or (N * heads, L, S);
-        ``average_attn_weights``: weights are the heads' mean; ``is_causal``: a hint that
-        ``attn_mask`` is causal.
-        """
-        swap = self.batch_first and query.dim() == 3
-        if swap:
-            # the same object stays the same object: it is projected once
-            swapped = {id(t): t.transpose(0, 1) for t in (query, key, value)}
-            query, key, value = (swapped[id(t)] for t in (query, key, value))
-        result, weights = F.multi_head_attention_forward(
-            query,
-            key,
-            value,
-            self.embed_dim,
-            self.num_heads,
-            self.in_proj_weight,
-            self.in_proj_bias,
-            self.bias_k,
-            self.bias_v,
-            self.add_zero_attn,
-            self.dropout,
-            self.out_proj.weight,
-            self.out_proj.bias,
-            training=self.training,
-            key_padding_mask=key_padding_mask,
-            need_weights=need_weights,
-            attn_mask=attn_mask,
-            use_separate_proj_weight=not self._qkv_same_embed_dim,
-            q_proj_weight=self.q_proj_weight,
-            k_proj_weight=self.k_proj_weight,
-            v_proj_weight=self.v_proj_weight,
-            average_attn_weights=average_attn_weights,
-            is_causal=is_causal,
-        )
-        return (result.transpose(0, 1) if swap else result), weights
-
-
-def _activation(activation: str | Callable) -> Callable:
+def _get_activation_fn(activation: str | Callable) -> Callable:
     if not isinstance(activation, str):
         return activation
     if activation not in ("relu", "gelu"):
@@ -223,7 +97,7 @@ class TransformerEncoderLayer(_TransformerLayer):
         self.norm2 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **factory)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
-        self.activation = _activation(activation)
+        self.activation = _get_activation_fn(activation)
 
     def forward(
         self,
@@ -283,7 +157,7 @@ class TransformerDecoderLayer(_TransformerLayer):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.dropout3 = Dropout(dropout)
-        self.activation = _activation(activation)
+        self.activation = _get_activation_fn(activation)
 
     def forward(
         self,
@@ -509,7 +383,6 @@ class Transformer(Module):
 
 
 __all__ = [
-    "MultiheadAttention",
     "Transformer",
     "TransformerDecoder",
     "TransformerDecoderLayer",
