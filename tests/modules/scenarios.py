@@ -126,7 +126,7 @@ def hooks_around_state_dicts(t: Any) -> Any:
     net, seen = _net(t), []
     net.register_state_dict_pre_hook(lambda m, prefix, keep: seen.append(["pre", prefix, keep]))
     net.first.register_state_dict_post_hook(
-        lambda m, s, prefix, meta: s.pop(prefix + "bias") and None
+        lambda m, s, prefix, meta: s.__delitem__(prefix + "bias")
     )
     net.first.register_load_state_dict_pre_hook(
         lambda m, s, prefix, *rest: s.setdefault(prefix + "bias", m.bias.data)
