@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from . import machine_code, vector_code
 from .arrays import Added, Array, Leaf, Product
 from .fusion import Cluster, memory_dtype
 from .graph import Copy, Draw, Graph, Node, Put, Update, Var, View
-from .kernel import Kernel, verify
+from .kernel import Kernel, Load, Store, verify
 from .lowering import Lowered, Lowering
 from .lowering_layers import MAY_BE_EMPTY
 from .lowering_rules import RULES_OF_ARRAYS
@@ -520,9 +520,10 @@ class _SegmentWriter:
         small = cost(unit) < SPREAD_UNIT
         start, stop = self.share(total, 64 if flat else 1, small)
         pointers = []
-        for k in range(len(kernel.buffers)):
+        for k, start_of in apart(kernel):
+            skip = start_of * kernel.buffers[k].itemsize
             if k not in added and k not in own:
-                pointers.append(self.pointer(unit.buffers[k]))
+                pointers.append(self.pointer(unit.buffers[k], skip))
                 continue
             offset, step = program.partial[unit.number, k]
             base = self.pointer_to(program.arena_slot, offset)
@@ -536,7 +537,7 @@ class _SegmentWriter:
                     f"call void @llvm.memset.p0.i64(ptr {base}, i8 0, i64 {step}, i1 false)"
                 )
             pointers.append(base)
-        name = program.kernel_name(kernel)
+        name = program.kernel_name(placed_at_zero(kernel))
         given = ", ".join(f"ptr {p}" for p in pointers)
         self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
         if added:
@@ -613,6 +614,37 @@ done:
         body = "\n  ".join([*self.head, "%following = add i64 %thread, 1", *self.lines])
         parameters = "ptr %table, ptr %numbers, i64 %thread, i64 %threads, ptr %barrier"
         return f"define void @{name}({parameters}) {{\nentry:\n  {body}\n  ret void\n}}\n"
+
+
+def apart(kernel: Kernel) -> list[tuple[int, int]]:
+    """The pointers that the function of ``kernel`` gets: buffers, and where in them, in elements.
+
+    A buffer that is used from several places is given several times: kernels that differ only in
+    where they start share one function.
+    """
+    stores = [s for p in kernel.passes for s in p.stores]
+    return list(dict.fromkeys((x.buffer, x.offset) for x in (*kernel.loads, *stores)))
+
+
+def placed_at_zero(kernel: Kernel) -> Kernel:
+    """``kernel`` with a buffer for each of the pointers of ``apart``, all used from the start."""
+    pointers = apart(kernel)
+    number = {pair: k for k, pair in enumerate(pointers)}
+    moved = {}
+
+    def at_zero(x: Load | Store) -> Load | Store:
+        moved[id(x)] = replace(x, buffer=number[x.buffer, x.offset], offset=0)
+        return moved[id(x)]
+
+    passes = [replace(p, stores=[at_zero(s) for s in p.stores]) for p in kernel.passes]
+    return replace(
+        kernel,
+        buffers=[kernel.buffers[b] for b, _ in pointers],
+        loads=[at_zero(x) for x in kernel.loads],
+        passes=passes,
+        scratch=[],
+        name="",
+    )
 
 
 def described(unit: Unit, seconds: float) -> str:
