@@ -34,6 +34,10 @@ compiled_kernels: bool = _flag("compiled_kernels", True)
 # workers. 0: as in PyTorch, where samples draw from the generators of whoever reads them.
 sample_seeds: bool = _flag("sample_seeds", True)
 
+# Where compiled code is kept between processes: a directory; "" for nowhere; None for the usual
+# place of caches (~/.cache/flambeau).
+cache: str | None = os.environ.get("FLAMBEAU_CACHE")
+
 # "short": a traceback ends in the user's own line; "full": with flambeau's frames as well.
 traceback: str = os.environ.get("FLAMBEAU_TRACEBACK", "short")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -158,14 +159,18 @@ class Builder:
 
     def check(self) -> None:
         """Tangled where the cluster cannot be one kernel."""
-        self.build()
+        self._tried(lambda attempt: attempt.check())
 
     def build(self) -> tuple[Kernel, list[Array]]:
         """The kernel, and the arrays that its buffers are, in order."""
+        return self._tried(lambda attempt: attempt.kernel())
+
+    def _tried(self, build: Callable[[_Attempt], Any]) -> Any:
+        """``build`` of an attempt with as few cuts as it goes with."""
         cuts = self._all_cuts()
         while True:
             try:
-                return _Attempt(self.cluster, cuts).kernel()
+                return build(_Attempt(self.cluster, cuts))
             except _Cut as more:
                 if more.position in cuts:
                     raise Tangled from None
@@ -412,6 +417,12 @@ class _Attempt:
 
     # ---- the kernel --------------------------------------------------------------------------
 
+    def check(self) -> None:
+        """Tangled where there is no such kernel."""
+        self.compute()
+        for t in self.cluster.targets:
+            self._store(t)
+
     def kernel(self) -> tuple[Kernel, list[Array]]:
         """The kernel, and the arrays that its buffers are."""
         self.compute()
@@ -568,6 +579,9 @@ def _keeping(kernel: Kernel) -> Kernel:
     kept_terms: list[tuple[int, Scalar, int]] = []
     cols = max(kernel.col_count, 1)
     wanted: list[tuple[int, Scalar]] = []
+    if len(kernel.passes) == 1:
+        return kernel
+    varying = kernel.varying(kernel.terms())
     for number, p in enumerate(kernel.passes):
         terms = [r.term for r in p.reductions] + [s.term for s in p.stores if not s.row]
         for t in terms:
@@ -583,7 +597,7 @@ def _keeping(kernel: Kernel) -> Kernel:
                         cost[id(node)] >= _COSTLY
                         and node.dtype.kind == "f"
                         and cols * node.dtype.itemsize <= _SCRATCH
-                        and kernel.varies(node)
+                        and varying[id(node)]
                     ):
                         wanted.append((first, node))
                         continue

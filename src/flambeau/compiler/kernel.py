@@ -22,7 +22,7 @@ has a buffer of its own, which the program adds up. ``verify`` checks all of thi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -108,16 +108,21 @@ class Kernel:
             yield from (r.term for r in p.reductions)
             yield from (s.term for s in p.stores)
 
-    def varies(self, term: Scalar) -> bool:
-        """Whether ``term`` differs from column to column."""
+    def varying(self, terms: Iterable[Scalar]) -> dict[int, bool]:
+        """Whether each expression in ``terms`` and below differs from column to column; by id."""
         first = len(self.rows)
-        for node in ordered(term):
-            if node.operation in ("input", "gather"):
-                if any(s for s, n in zip(self.loads[node.value].strides[first:], self.cols)):
-                    return True
-            elif node.operation == "iota" and node.value >= first:
-                return True
-        return False
+        found: dict[int, bool] = {}
+        for term in terms:
+            for node in ordered(term):
+                if id(node) in found:
+                    continue
+                varies = any(found[id(a)] for a in node.operands)
+                if node.operation in ("input", "gather"):
+                    varies = varies or any(self.loads[node.value].strides[first:])
+                elif node.operation == "iota":
+                    varies = node.value >= first
+                found[id(node)] = varies
+        return found
 
 
 def verify(kernel: Kernel) -> None:
@@ -132,7 +137,7 @@ def verify(kernel: Kernel) -> None:
     for number, p in enumerate(kernel.passes):
         for slot, term in p.lets:
             _verify_term(kernel, term, known, f"let of slot {slot}", dims)
-            if kernel.varies(term):
+            if kernel.varying([term])[id(term)]:
                 raise ValueError(f"slot {slot} differs from column to column")
             known.add(slot)
         for r in p.reductions:

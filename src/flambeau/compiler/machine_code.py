@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from .. import _optional, _system
+from . import object_cache
 
 _engines: list[object] = []  # they own the code: kept for as long as the process runs
 
@@ -28,6 +29,13 @@ def _target() -> object:
         opt=3,
         codemodel="jitdefault",
     )
+
+
+@functools.cache
+def _features() -> str:
+    """The processor that code is for."""
+    llvm = _llvm()
+    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
 
 
 @functools.cache
@@ -91,14 +99,27 @@ class Code:
             for name in ("sgemm", "dgemm"):
                 _add_symbol(f"flambeau_{name}", blas.function(f"cblas_{name}"))
         self.text = text.replace("INT", integer)
+        target = _target()
+        version = ".".join(map(str, llvm.llvm_version_info))
+        name = object_cache.key(self.text, target.triple, _features(), version)
+        data = object_cache.load(name)
+        self.was_cached = data is not None
+        if data is None:
+            data = self._compiled(target)
+            object_cache.store(name, data)
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
+        self.engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+        self.engine.finalize_object()
+        _engines.append(self.engine)
+
+    def _compiled(self, target: object) -> bytes:
+        llvm = _llvm()
         module = _module(self.text)
-        builder = llvm.create_pass_builder(_target(), llvm.create_pipeline_tuning_options())
+        builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options())
         passes = llvm.create_new_module_pass_manager()
         passes.add_sroa_pass()
         passes.run(module, builder)
-        self.engine = llvm.create_mcjit_compiler(module, _target())
-        self.engine.finalize_object()
-        _engines.append(self.engine)
+        return target.emit_object(module)
 
     def function(self, name: str, types: Sequence[type]) -> Callable[..., None]:
         """The function ``name``, with arguments of ctypes ``types``; it runs without the GIL."""

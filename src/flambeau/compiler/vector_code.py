@@ -48,17 +48,15 @@ class _Writer:
         self.count = 0
         self.cols = kernel.cols or (1,)
         self.first_col = len(kernel.rows)
-        operations = sum(len(ordered(t)) for t in kernel.terms())
+        self.varying = kernel.varying(kernel.terms())
+        nodes = {id(node): node for t in kernel.terms() for node in ordered(t)}
+        operations = len(nodes)
         widest = 4
-        for t in kernel.terms():
-            for node in ordered(t):
-                if kernel.varies(node) and node.operation not in ("iota",):
-                    widest = max(widest, node.dtype.itemsize)
+        for key, node in nodes.items():
+            if self.varying[key] and node.operation != "iota":
+                widest = max(widest, node.dtype.itemsize)
         most = _MOST_BYTES if operations < _LONG_TERM else _MOST_BYTES // 2
         self.wide, self.narrow = most // widest, _NARROW_BYTES // widest
-        self.varying = {
-            id(node): kernel.varies(node) for t in kernel.terms() for node in ordered(t)
-        }
         self.number_names: dict[int, str] = {}
 
     # ---- text --------------------------------------------------------------------------------
