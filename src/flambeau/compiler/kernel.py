@@ -27,10 +27,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .scalar import Scalar, ordered
+from .scalar import Scalar, constant, ordered
 
-#: What a reduction starts with.
-IDENTITY = {"sum": 0.0, "maximum": -math.inf, "minimum": math.inf}
+KINDS = ("sum", "maximum", "minimum")
+
+
+def identity(kind: str, dtype: np.dtype) -> Scalar:
+    """What a reduction of ``kind`` starts with."""
+    if kind == "sum":
+        return constant(0, dtype)
+    if dtype.kind == "f":
+        return constant(-math.inf if kind == "maximum" else math.inf, dtype)
+    limits = np.iinfo(dtype)
+    return constant(int(limits.min if kind == "maximum" else limits.max), dtype)
 
 
 @dataclass(eq=False, slots=True)
@@ -141,7 +150,7 @@ def verify(kernel: Kernel) -> None:
                 raise ValueError(f"slot {slot} differs from column to column")
             known.add(slot)
         for r in p.reductions:
-            if r.kind not in IDENTITY or r.term.dtype != kernel.slots[r.slot]:
+            if r.kind not in KINDS or r.term.dtype != kernel.slots[r.slot]:
                 raise ValueError(f"pass {number}: the reduction into slot {r.slot} is malformed")
             _verify_term(kernel, r.term, known, f"reduction {r.slot}", dims)
         for s in p.stores:

@@ -37,7 +37,9 @@ _INTEGRAL = {"add": "add", "subtract": "sub", "multiply": "mul", "and": "and", "
              "xor": "xor", "shift_left": "shl", "shift_right": "ashr"}  # fmt: skip
 _COMPARISON = {"less": ("fcmp olt", "icmp slt"), "less_equal": ("fcmp ole", "icmp sle"),
                "equal": ("fcmp oeq", "icmp eq")}  # fmt: skip
-_INTRINSIC = {"fma": "fma", "sqrt": "sqrt", "absolute": "fabs", "copysign": "copysign"}
+_INTRINSIC = {"fma": "fma", "sqrt": "sqrt", "absolute": "fabs", "copysign": "copysign",
+              "floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint",
+              "sin": "sin", "cos": "cos", "power": "pow"}  # fmt: skip
 _CAST = {"bits": "bitcast", "from_bits": "bitcast", "to_float": "sitofp", "widen": "fpext",
          "narrow": "fptrunc", "extend": "zext", "truncate": "trunc"}  # fmt: skip
 

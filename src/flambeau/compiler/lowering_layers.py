@@ -25,7 +25,7 @@ from .lowering import (
 )
 from .lowering_rules import reshaped, rule, static, turned
 from .scalar import BOOL, FLOAT32, FLOAT64, INT64, Scalar
-from .scalar_functions import exp, log
+from .scalar_functions import exp, log, log1p, sigmoid
 from .tracing import Untraceable, traced_update
 
 #: Operations of which an operand or result may be without elements.
@@ -288,11 +288,7 @@ def _pair_loss(lowering: Lowering, node: Call) -> Lazy:
         losses = d * d
     else:
         losses = mapped(scalar.absolute, d)
-    if reduction != "none":
-        losses = reduced("sum", losses, range(len(losses.shape)), False)
-        if reduction == "mean":
-            losses = losses / float(d.size)
-    return converted(reshaped(losses, out.shape), out.dtype)
+    return _loss_reduced(losses, reduction, out)
 
 
 @rule("mse_loss_backward")
@@ -306,6 +302,48 @@ def _mse_backward(lowering: Lowering, node: Call) -> Lazy:
     factor = 2 / d.size if reduction == "mean" else 2.0
     g = expanded(g, d.shape)
     return converted(mapped(lambda d, g: d * (g * factor), d, g), node.outs[0].dtype)
+
+
+@rule("binary_cross_entropy_with_logits")
+def _logits_loss(lowering: Lowering, node: Call) -> Lazy:
+    x, target, weight, pos_weight, reduction = node.args
+    out = node.outs[0]
+    if weight is not None or pos_weight is not None or x.dtype != target.dtype:
+        raise Refused("a loss with weights")
+    if x.shape != target.shape:
+        raise Refused("a loss of two shapes")
+    own = compute_dtype(x.dtype)
+
+    def loss(x: Scalar, t: Scalar) -> Scalar:
+        negative = scalar.select(x > 0, 0.0, -x)  # max(-x, 0)
+        return (1 - t) * x + negative + log1p(exp(-scalar.absolute(x)))
+
+    losses = mapped(loss, converted(lowering.of(x), own), converted(lowering.of(target), own))
+    return _loss_reduced(losses, reduction, out)
+
+
+@rule("binary_cross_entropy_with_logits_backward")
+def _logits_backward(lowering: Lowering, node: Call) -> Lazy:
+    g, x, target, weight, pos_weight, reduction = node.args
+    if weight is not None or pos_weight is not None or x.dtype != target.dtype:
+        raise Refused("a loss with weights")
+    own = compute_dtype(x.dtype)
+    x, target, g = (converted(lowering.of(v), own) for v in (x, target, g))
+    factor = 1 / x.size if reduction == "mean" else 1.0
+    g = expanded(g, x.shape)
+    return converted(
+        mapped(lambda x, t, g: (sigmoid(x) - t) * (g * factor), x, target, g), node.outs[0].dtype
+    )
+
+
+def _loss_reduced(losses: Lazy, reduction: str, out: Var) -> Lazy:
+    """``losses`` themselves, their sum or their mean."""
+    count = float(losses.size)
+    if reduction != "none":
+        losses = reduced("sum", losses, range(len(losses.shape)), False)
+        if reduction == "mean":
+            losses = losses / count
+    return converted(reshaped(losses, out.shape), out.dtype)
 
 
 # ---- normalisation ---------------------------------------------------------------------------

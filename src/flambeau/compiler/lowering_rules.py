@@ -88,12 +88,22 @@ _LOGIC: dict[str, Callable] = {
     "logical_xor": lambda a, b: a ^ b,
     "logical_not": scalar.logical_not,
 }
+_BITWISE: dict[str, Callable] = {
+    "bitwise_and": lambda a, b: a & b,
+    "bitwise_or": lambda a, b: a | b,
+    "bitwise_xor": lambda a, b: a ^ b,
+    "bitwise_not": lambda a: scalar.logical_not(a) if a.dtype == BOOL else -1 - a,
+}
 _ELEMENTWISE: dict[str, Callable] = {
     **NARROW,
     **RULES,
     "maximum": scalar.maximum,
     "minimum": scalar.minimum,
-    "isnan": scalar.is_nan,
+    "sin": lambda x: scalar.floating("sin", x),
+    "cos": lambda x: scalar.floating("cos", x),
+    "floor": lambda x: scalar.floating("floor", x),
+    "ceil": lambda x: scalar.floating("ceil", x),
+    "trunc": lambda x: scalar.floating("trunc", x),
     "relu": lambda x: scalar.select(x < 0, 0.0, x),
 }
 _WHOLE = {"add", "sub", "rsub", "mul", "neg", "maximum", "minimum"}  # also of integers
@@ -107,6 +117,13 @@ def elementwise(lowering: Lowering, node: Call) -> Lazy:
     tensors = [a for a in node.args if _is_var(a)]
     if name in _COMPARISONS or name in _LOGIC:
         return _bool_valued(lowering, node, tensors)
+    if name in _BITWISE:
+        if {v.dtype for v in tensors} != {out.dtype} or own.kind not in "bi":
+            raise Refused(f"{name} of several dtypes")
+        operands = [operand(lowering, a) for a in node.args]
+        if own == BOOL:
+            operands = [a if isinstance(a, Lazy) else bool(a) for a in operands]
+        return mapped(_BITWISE[name], *operands, dtype=out.dtype)
     if name == "isnan":
         return mapped(scalar.is_nan, lowering.of(tensors[0]), dtype=BOOL)
     if own.kind != "f" and name not in _WHOLE:
@@ -163,16 +180,17 @@ def _bool_valued(lowering: Lowering, node: Call, tensors: list[Var]) -> Lazy:
     return mapped(_COMPARISONS[name], *operands, dtype=BOOL)
 
 
-@rule("pow", "pow_tensor")
+@rule("pow", "pow_tensor", "pow_scalar")
 def _pow(lowering: Lowering, node: Call) -> Lazy:
-    base, exponent = node.args[:2]
-    if not _is_var(base) or _is_var(exponent) or node.outs[0].dtype.kind != "f":
-        raise Refused("a power with a varying exponent")
-    x = operand(lowering, base, node.outs[0].dtype)
-    try:
-        return mapped(lambda a: power(a, float(exponent)), x)
-    except Untraceable as why:
-        raise Refused(str(why)) from None
+    d = node.outs[0].dtype
+    if d.kind != "f":
+        raise Refused("a power of integers")
+    base, exponent = (operand(lowering, v, d if _is_var(v) else None) for v in node.args[:2])
+    if not isinstance(exponent, Lazy):
+        return mapped(lambda a: power(a, float(exponent)), base)
+    if not isinstance(base, Lazy):
+        return mapped(lambda b: scalar.floating("power", float(base), b), exponent)
+    return mapped(lambda a, b: scalar.floating("power", a, b), base, exponent)
 
 
 @rule("where")
@@ -344,9 +362,32 @@ def _cat(lowering: Lowering, node: Call) -> Lazy:
     return Lazy(Read(Joined(out.shape, out.dtype, tuple(pieces)), places), out.shape)
 
 
+def _zeros(shape: Sequence[int], dtype: np.dtype) -> Lazy:
+    zero = scalar.constant(0, compute_dtype(dtype))
+    return mapped(lambda: zero, dtype=dtype, shape=shape)
+
+
 @rule("slice_backward")
 def _slice_backward(lowering: Lowering, node: Call) -> Lazy:
-    raise Refused("slice_backward has no rule")
+    """Zeros with a piece put at a basic index: NumPy says where, on an array without memory."""
+    g, shape, index = node.args
+    size = np.dtype(np.int64).itemsize
+    places = row_major(shape)
+    ghost = np.lib.stride_tricks.as_strided(
+        np.zeros(1, np.int64), shape, [p * size for p in places], writeable=False
+    )  # never read: only its pieces' addresses count
+    piece = ghost[index]
+    if piece.shape != g.shape:
+        raise Refused("a piece of another shape")
+    if any(s < 0 for s in piece.strides):
+        raise Refused("a piece from the end")
+    offset = (piece.__array_interface__["data"][0] - ghost.__array_interface__["data"][0]) // size
+    x = lowering.of(g)
+    pieces = (
+        (_zeros(shape, g.dtype).read, tuple(shape), places, 0),
+        (x.read, x.shape, tuple(s // size for s in piece.strides), offset),
+    )
+    return Lazy(Read(Joined(tuple(shape), g.dtype, pieces), places), tuple(shape))
 
 
 @rule("expand_reduced")
@@ -361,7 +402,39 @@ def _expand_reduced(lowering: Lowering, node: Call) -> Lazy:
 
 @rule("repeat")
 def _repeat(lowering: Lowering, node: Call) -> Lazy:
-    raise Refused("repeat has no rule")
+    x, counts = lowering.of(node.args[0]), tuple(static(node.args[1]))
+    lead = len(counts) - len(x.shape)
+    own = (1,) * lead + x.shape
+    paired = reshaped(x, tuple(n for pair in zip((1,) * len(own), own) for n in pair))
+    full = tuple(n for pair in zip(counts, own) for n in pair)
+    return reshaped(expanded(paired, full), node.outs[0].shape)
+
+
+@rule("tril", "triu")
+def _triangle(lowering: Lowering, node: Call) -> Lazy:
+    x, diagonal = lowering.of(node.args[0]), static(node.args[1])
+    rows, columns = len(x.shape) - 2, len(x.shape) - 1
+    lower = node.op.name == "tril"
+    zero = scalar.constant(0, compute_dtype(x.dtype))
+
+    def kept(a: Scalar) -> Scalar:
+        edge = scalar.iota(rows) + diagonal
+        column = scalar.iota(columns)
+        return scalar.select(column <= edge if lower else column >= edge, a, zero)
+
+    return mapped(kept, x)
+
+
+@rule("lerp")
+def _lerp(lowering: Lowering, node: Call) -> Lazy:
+    d = node.outs[0].dtype
+    if d.kind != "f":
+        raise Refused("lerp of integers")
+    start, end = (operand(lowering, v, d) for v in node.args[:2])
+    w = float(static(node.args[2]))
+    if abs(w) < 0.5:
+        return mapped(lambda a, b: a + w * (b - a), start, end, dtype=d)
+    return mapped(lambda a, b: b - (b - a) * (1 - w), start, end, dtype=d)
 
 
 # ---- reductions ------------------------------------------------------------------------------
@@ -451,7 +524,38 @@ def _softmax_backward(lowering: Lowering, node: Call) -> Lazy:
 
 @rule("var", "var_mean", "std", "std_mean")
 def _var(lowering: Lowering, node: Call) -> Any:
-    raise Refused(f"{node.op.name} has no rule")
+    x, dims, correction, keep = node.args
+    x, dims = lowering.of(x), _dims_of(dims, len(lowering.of(x).shape))
+    own = compute_dtype(x.dtype)
+    if own.kind != "f":
+        raise Refused("the variance of integers")
+    x = converted(x, own)
+    n = math.prod(x.shape[d] for d in dims)
+    if n - static(correction) <= 0:
+        raise Refused("the variance of too few elements")
+    mean = reduced("sum", x, dims) / float(n)
+    d = x - mean
+    total = reduced("sum", d * d, dims)
+    degrees = float(n - correction)
+    root = node.op.name.startswith("std")
+    spread = mapped(lambda s: scalar.sqrt(s / degrees) if root else s / degrees, total)
+    results = [spread, mean] if node.op.name.endswith("mean") else [spread]
+    return [converted(reshaped(r, out.shape), out.dtype) for r, out in zip(results, node.outs)]
+
+
+@rule("linalg_vector_norm")
+def _vector_norm(lowering: Lowering, node: Call) -> Lazy:
+    x, p, dims, keep = node.args
+    x, out = lowering.of(x), node.outs[0]
+    own = compute_dtype(x.dtype)
+    if own.kind != "f" or static(p) not in (1, 2):
+        raise Refused("a norm of another order")
+    x = converted(x, own)
+    terms = x * x if p == 2 else mapped(scalar.absolute, x)
+    total = reduced("sum", terms, _dims_of(dims, len(x.shape)))
+    if p == 2:
+        total = mapped(scalar.sqrt, total)
+    return converted(reshaped(total, out.shape), out.dtype)
 
 
 # ---- products --------------------------------------------------------------------------------
@@ -517,5 +621,5 @@ def _addmm(lowering: Lowering, node: Call) -> Lazy:
     return y + (c if beta == 1 else c * float(beta))
 
 
-for _name in [*_ELEMENTWISE, *_COMPARISONS, *_LOGIC]:
+for _name in [*_ELEMENTWISE, *_BITWISE, *_COMPARISONS, *_LOGIC, "isnan", "sign", "square"]:
     RULES_OF_ARRAYS.setdefault(_name, elementwise)

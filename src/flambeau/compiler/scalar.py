@@ -7,6 +7,8 @@ A rule is a Python function over ``Scalar``s; calling it builds an expression. T
     in kernels    reduced(s), number(k), iota(d), gather(k, index): see ``kernel``
     arithmetic    + - * /  negate  absolute  sqrt  fma(a, b, c) = a * b + c, rounded once
                   copysign(a, b) = |a| with the sign of b         (+ - * of integers wrap around)
+                  floor, ceil, trunc, rint (ties to even); sin, cos, power: the C library's, one
+                  element after the other
     comparison    < <= > >= equal: ordered, so False where an operand is nan; is_nan
     choice        select(condition, yes, no): both are computed
     bits          & | ^ of integers and bools; shift_left, shift_right (fills with the sign bit)
@@ -151,6 +153,11 @@ def sqrt(a: Scalar) -> Scalar:
 def absolute(a: Scalar) -> Scalar:
     """``a`` without its sign."""
     return _arithmetic("absolute", a)
+
+
+def floating(operation: str, *operands: Scalar | Number) -> Scalar:
+    """floor, ceil, trunc, rint, sin, cos, or power of two operands."""
+    return _arithmetic(operation, *operands)
 
 
 def copysign(a: Scalar | Number, b: Scalar) -> Scalar:
@@ -323,6 +330,13 @@ _MEANING: dict[str, Callable[..., np.ndarray]] = {
     "sqrt": np.sqrt,
     "fma": _fma,
     "copysign": np.copysign,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "rint": np.rint,
+    "sin": np.sin,
+    "cos": np.cos,
+    "power": np.power,
     "less": np.less,
     "less_equal": np.less_equal,
     "equal": np.equal,

@@ -90,6 +90,31 @@ def _elu_slope(x: Scalar, params: tuple) -> Scalar:
     return select(x > 0, float(scale), exp(x * input_scale) * (alpha * scale * input_scale))
 
 
+def _hardswish_slope(x: Scalar) -> Scalar:
+    return select(x < -3, 0.0, select(x > 3, 1.0, x / 3 + 0.5))
+
+
+def _mish(x: Scalar) -> Scalar:
+    return x * tanh(_softplus(x, (1.0, 20.0)))
+
+
+def _mish_slope(x: Scalar) -> Scalar:
+    t = tanh(_softplus(x, (1.0, 20.0)))
+    return t + x * sigmoid(x) * (1 - t * t)
+
+
+def _dropped(x: Scalar, limit: float) -> Scalar:
+    return (x >= -limit) & (x <= limit)
+
+
+def _clipped(x: Scalar, low: float, high: float) -> Scalar:
+    return select(x > high, float(high), select(x < low, float(low), x))
+
+
+def _softshrink(x: Scalar, p: tuple) -> Scalar:
+    return x - _clipped(x, -p[0], p[0])
+
+
 RULES: dict[str, Rule] = {
     "elu": _elu,
     "elu_backward": _times(_elu_slope),
@@ -104,16 +129,32 @@ RULES: dict[str, Rule] = {
     "log1p": log1p,
     "log_sigmoid": _log_sigmoid,
     "log_sigmoid_backward": _times(_log_sigmoid_slope),
+    "hardshrink": lambda x, p: select(_dropped(x, p[0]), 0.0, x),
+    "hardshrink_backward": lambda grad, x, p: select(_dropped(x, p[0]), 0.0, grad),
+    "hardsigmoid": lambda x: _clipped(x + 3, 0.0, 6.0) / 6,
+    "hardsigmoid_backward": lambda grad, x: select((x <= -3) | (x >= 3), 0.0, grad * (1 / 6)),
+    "hardswish": lambda x: x * _clipped(x + 3, 0.0, 6.0) / 6,
+    "hardswish_backward": _times(_hardswish_slope),
+    "hardtanh": lambda x, p: _clipped(x, p[0], p[1]),
+    "hardtanh_backward": lambda grad, x, p: select((x <= p[0]) | (x >= p[1]), 0.0, grad),
+    "leaky_relu": lambda x, p: select(x > 0, x, x * p[0]),
+    "leaky_relu_backward": lambda grad, x, p: select(x > 0, grad, grad * p[0]),
+    "mish": _mish,
+    "mish_backward": _times(_mish_slope),
     "relu_backward": lambda grad, y: select(y <= 0, 0.0, grad),
     "rsqrt": lambda x: 1 / sqrt(x),
     "sigmoid": sigmoid,
     "sigmoid_backward": lambda grad, y: grad * ((1 - y) * y),
     "silu": _silu,
     "silu_backward": _times(_silu_slope),
+    "softshrink": _softshrink,
+    "softshrink_backward": lambda grad, x, p: select(_dropped(x, p[0]), 0.0, grad),
     "softplus": _softplus,
     "softplus_backward": _times(_softplus_slope),
     "tanh": tanh,
     "tanh_backward": lambda grad, y: grad * (1 - y * y),
+    "threshold": lambda x, p: select(x <= p[0], float(p[1]), x),
+    "threshold_backward": lambda grad, x, p: select(x <= p[0], 0.0, grad),
 }
 
 #: Operations that have a rule for the sake of 16-bit floats, which NumPy converts one by one.

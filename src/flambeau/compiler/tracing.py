@@ -34,11 +34,11 @@ def _sign(x: Scalar) -> Scalar:
 def _power(a: Scalar, b: object) -> Scalar:
     if isinstance(b, (int, float)):
         return power(a, float(b))
-    raise Untraceable("a power with a varying exponent")
+    return scalar.floating("power", a, b)
 
 
 def power(a: Scalar, exponent: float) -> Scalar:
-    """``a ** exponent`` for exponents that are products and roots: 0, 1, 2, 3, 4, -1, -2, +-1/2."""
+    """``a ** exponent``: small ones by products and roots."""
     if exponent < 0:
         return 1 / power(a, -exponent)
     if exponent == 0.5:
@@ -48,7 +48,7 @@ def power(a: Scalar, exponent: float) -> Scalar:
     if exponent in (1, 2, 3, 4):
         square = a * a
         return {1: a, 2: square, 3: square * a, 4: square * square}[int(exponent)]
-    raise Untraceable(f"a power with the exponent {exponent}")
+    return scalar.floating("power", a, exponent)
 
 
 _UFUNCS: dict[Any, Callable[..., Scalar]] = {
@@ -69,6 +69,12 @@ _UFUNCS: dict[Any, Callable[..., Scalar]] = {
     np.log1p: log1p,
     np.tanh: tanh,
     np.sign: _sign,
+    np.sin: lambda a: scalar.floating("sin", a),
+    np.cos: lambda a: scalar.floating("cos", a),
+    np.floor: lambda a: scalar.floating("floor", a),
+    np.ceil: lambda a: scalar.floating("ceil", a),
+    np.trunc: lambda a: scalar.floating("trunc", a),
+    np.rint: lambda a: scalar.floating("rint", a),
     np.copysign: scalar.copysign,
     np.maximum: lambda a, b: (
         scalar.maximum(a, b) if isinstance(a, Scalar) else scalar.maximum(b, a)

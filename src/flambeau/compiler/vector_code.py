@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .kernel import IDENTITY, Kernel, Load, Pass, Store
+from .kernel import Kernel, Load, Pass, Store, identity
 from .loops import instruction, literal, llvm_type
 from .scalar import BOOL, FLOAT32, FLOAT64, INT32, INT64, Scalar, ordered
 
@@ -249,7 +249,7 @@ class _Writer:
             for lanes in widths:
                 kind = llvm_type(r.term.dtype, lanes)
                 local = sums[r.slot, lanes] = self.local(kind)
-                first = literal(Scalar("constant", r.term.dtype, (), IDENTITY[r.kind]), lanes)
+                first = literal(identity(r.kind, r.term.dtype), lanes)
                 self.do(f"store {kind} {first}, ptr {local}")
 
         def body(outer: list[str]) -> None:
@@ -354,9 +354,8 @@ class _Writer:
             value = self.vector(r.term)
             own = llvm_type(r.term.dtype, lanes)
             if self.mask is not None:
-                identity = Scalar("constant", r.term.dtype, (), IDENTITY[r.kind])
                 condition = f"<{lanes} x i1> {self.mask}"
-                none = literal(identity, lanes)
+                none = literal(identity(r.kind, r.term.dtype), lanes)
                 value = self.emit(f"select {condition}, {own} {value}, {own} {none}")
             local = sums[r.slot, lanes]
             old = self.emit(f"load {own}, ptr {local}")
