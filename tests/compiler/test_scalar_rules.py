@@ -13,12 +13,18 @@ from flambeau.core.op import REGISTRY
 
 PARAMETERS = {
     "elu": [(1.0, 1.0, 1.0), (0.5, 1.3, 2.0)],
+    "hardshrink": [(0.5,)],
+    "hardtanh": [(-1.0, 1.0), (0.0, 6.0)],
+    "leaky_relu": [(0.01,), (1.5,)],
+    "softshrink": [(0.5,), (0.0,)],
+    "threshold": [(0.1, 2.0)],
     "softplus": [(1.0, 20.0), (2.5, 3), (-1.0, 20.0)],
 }
 EDGES = [0.0, -0.0, 1e-45, -1e-45, 1e-30, 40.0, -40.0, 100.0, -100.0, 1e30, -1e30,
          math.inf, -math.inf, math.nan]  # fmt: skip
 #: Where a formula's own rounding errors are not in proportion to its result, in ulp of the input.
-CANCELLING = {"gelu", "gelu_tanh", "silu", "elu", "log_sigmoid", "softplus"}
+CANCELLING = {"gelu", "gelu_tanh", "silu", "elu", "log_sigmoid", "softplus",
+              "mish", "hardswish"}  # fmt: skip
 
 
 def cases():

@@ -25,7 +25,7 @@ from .lowering import (
 )
 from .lowering_rules import reshaped, rule, static, turned
 from .scalar import BOOL, FLOAT32, FLOAT64, INT64, Scalar
-from .scalar_functions import exp, log, log1p, sigmoid
+from .scalar_functions import exp_below, log, log1p, sigmoid
 from .tracing import Untraceable, traced_update
 
 #: Operations of which an operand or result may be without elements.
@@ -61,7 +61,7 @@ def _probabilities(
     top = reduced("maximum", scores, (-1,))
     if mask is not None:
         top = mapped(lambda m: scalar.select(m > -math.inf, m, 0.0), top)
-    e = mapped(lambda s, m: exp(s - m), scores, top)
+    e = mapped(lambda s, m: exp_below(s - m), scores, top)
     total = reduced("sum", e, (-1,))
     if mask is not None:
         total = mapped(lambda t: scalar.select(scalar.equal(t, 0.0), 1.0, t), total)
@@ -241,7 +241,7 @@ def _cross_entropy(lowering: Lowering, node: Call) -> list[Lazy]:
     t, _ = _class_terms(lowering, target, ignore, x.shape[1])
     x = converted(lowering.of(x), own)
     shifted = x - reduced("maximum", x, (1,))
-    total = reduced("sum", mapped(exp, shifted), (1,))
+    total = reduced("sum", mapped(exp_below, shifted), (1,))
     logp = mapped(lambda z, s: z - log(s), shifted, total)
     picked = reduced(
         "sum",
@@ -270,7 +270,7 @@ def _cross_entropy_backward(lowering: Lowering, node: Call) -> Lazy:
     scale = 1 / rows if reduction == "mean" else 1.0
 
     def slope(y: Scalar, k: Scalar, g: Scalar) -> Scalar:
-        p = exp(y)
+        p = exp_below(y)
         return (scalar.select(scalar.equal(scalar.iota(1), k), p - 1.0, p)) * (g * scale)
 
     return converted(mapped(slope, y, t, g), node.outs[0].dtype)
@@ -316,7 +316,7 @@ def _logits_loss(lowering: Lowering, node: Call) -> Lazy:
 
     def loss(x: Scalar, t: Scalar) -> Scalar:
         negative = scalar.select(x > 0, 0.0, -x)  # max(-x, 0)
-        return (1 - t) * x + negative + log1p(exp(-scalar.absolute(x)))
+        return (1 - t) * x + negative + log1p(exp_below(-scalar.absolute(x)))
 
     losses = mapped(loss, converted(lowering.of(x), own), converted(lowering.of(target), own))
     return _loss_reduced(losses, reduction, out)

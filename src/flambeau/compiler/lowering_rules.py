@@ -30,7 +30,7 @@ from .lowering import (
     reduced,
 )
 from .scalar import BOOL, FLOAT64, INT64, Scalar
-from .scalar_functions import exp, log
+from .scalar_functions import exp_below, log
 from .scalar_rules import NARROW, RULES, SINGLE
 from .tracing import Untraceable, power, traced
 
@@ -186,6 +186,8 @@ def _pow(lowering: Lowering, node: Call) -> Lazy:
     if d.kind != "f":
         raise Refused("a power of integers")
     base, exponent = (operand(lowering, v, d if _is_var(v) else None) for v in node.args[:2])
+    if node.op.name == "pow_scalar":
+        base, exponent = exponent, base
     if not isinstance(exponent, Lazy):
         return mapped(lambda a: power(a, float(exponent)), base)
     if not isinstance(base, Lazy):
@@ -494,7 +496,7 @@ def _logsumexp(lowering: Lowering, node: Call) -> Lazy:
         raise Refused("logsumexp of integers")
     top = reduced("maximum", x, dims)
     safe = mapped(lambda m: scalar.select(scalar.absolute(m) < math.inf, m, 0.0), top)
-    total = reduced("sum", mapped(lambda a, m: exp(a - m), x, safe), dims)
+    total = reduced("sum", mapped(lambda a, m: exp_below(a - m), x, safe), dims)
     return reshaped(mapped(lambda s, m: log(s) + m, total, safe), out.shape)
 
 
@@ -505,9 +507,9 @@ def _softmax(lowering: Lowering, node: Call) -> Lazy:
     dim = static(node.args[1])
     shifted = x - reduced("maximum", x, (dim,))
     if node.op.name == "softmax":
-        e = mapped(exp, shifted)
+        e = mapped(exp_below, shifted)
         return converted(e / reduced("sum", e, (dim,)), out.dtype)
-    total = reduced("sum", mapped(exp, shifted), (dim,))
+    total = reduced("sum", mapped(exp_below, shifted), (dim,))
     return converted(mapped(lambda z, s: z - log(s), shifted, total), out.dtype)
 
 
@@ -519,7 +521,7 @@ def _softmax_backward(lowering: Lowering, node: Call) -> Lazy:
     if node.op.name == "softmax_backward_data":
         product = g * y
         return mapped(lambda g, y, s: (g - s) * y, g, y, reduced("sum", product, (dim,)))
-    return mapped(lambda g, y, s: g - exp(y) * s, g, y, reduced("sum", g, (dim,)))
+    return mapped(lambda g, y, s: g - exp_below(y) * s, g, y, reduced("sum", g, (dim,)))
 
 
 @rule("var", "var_mean", "std", "std_mean")

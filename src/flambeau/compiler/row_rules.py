@@ -9,18 +9,18 @@ from collections.abc import Callable
 
 from .loops import Row
 from .scalar import Scalar
-from .scalar_functions import exp, log
+from .scalar_functions import exp_below, log
 
 
 def _softmax(row: Row, x: Scalar) -> None:
     largest = row.maximum(x)
-    total = row.sum(exp(x - largest), keep=True)
+    total = row.sum(exp_below(x - largest), keep=True)
     row.result(row.kept * row.once(1 / total))
 
 
 def _log_softmax(row: Row, x: Scalar) -> None:
     largest = row.maximum(x)
-    total = row.sum(exp(x - largest))
+    total = row.sum(exp_below(x - largest))
     row.result(x - largest - row.once(log(total)))
 
 
@@ -29,7 +29,7 @@ def _softmax_backward(row: Row, grad: Scalar, y: Scalar) -> None:
 
 
 def _log_softmax_backward(row: Row, grad: Scalar, y: Scalar) -> None:
-    row.result(grad - exp(y) * row.sum(grad))
+    row.result(grad - exp_below(y) * row.sum(grad))
 
 
 ROW_RULES: dict[str, Callable[..., None]] = {

@@ -60,6 +60,7 @@ _WIDTHS = {
         ln2_high=0.693359375,
         ln2_low=-2.12194440e-4,
         lowest_exp=-104.0,
+        lowest_normal_exp=-87.0,
         highest_exp=89.0,
         lowest_expm1=-18.0,
         saturated_tanh=10.0,
@@ -85,6 +86,7 @@ _WIDTHS = {
         ln2_high=0.6931471803691238,
         ln2_low=1.9082149292705877e-10,
         lowest_exp=-746.0,
+        lowest_normal_exp=-708.0,
         highest_exp=710.0,
         lowest_expm1=-38.0,
         saturated_tanh=20.0,
@@ -145,6 +147,22 @@ def exp(x: Scalar) -> Scalar:
     half = shift_right(n, 1)
     y = _expm1_reduced(r) + 1
     return y * _power_of_two(half, x.dtype) * _power_of_two(n - half, x.dtype)
+
+
+def exp_within(x: Scalar) -> Scalar:
+    """e**x where both x and the result are far from the ends of the normal numbers; nan stays."""
+    w = _WIDTHS[x.dtype]
+    shifted, r = _halved_exponent(x)
+    y = _expm1_reduced(r) + 1
+    return from_bits(bits(y) + shift_left(bits(shifted), w.mantissa))
+
+
+def exp_below(x: Scalar) -> Scalar:
+    """e**x for x <= 0, where results below the normal numbers become 0: for terms of a sum whose
+    largest is 1."""
+    lowest = _WIDTHS[x.dtype].lowest_normal_exp
+    under = x < lowest
+    return select(under, 0.0, exp_within(select(under, lowest, x)))
 
 
 def expm1(x: Scalar) -> Scalar:
@@ -238,5 +256,5 @@ def erf(x: Scalar) -> Scalar:
     near = fma(x, polynomial(x * x, _ERF), x)
     t = absolute(x)
     t = select(t > 4.0, 4.0, t)
-    far = copysign(1 - exp(-t * polynomial(t, _LOG_ERFC)), x)
+    far = copysign(1 - exp_within(-t * polynomial(t, _LOG_ERFC)), x)
     return select(t < 1.0, near, far)

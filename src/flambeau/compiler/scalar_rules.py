@@ -100,7 +100,7 @@ def _mish(x: Scalar) -> Scalar:
 
 def _mish_slope(x: Scalar) -> Scalar:
     t = tanh(_softplus(x, (1.0, 20.0)))
-    return t + x * sigmoid(x) * (1 - t * t)
+    return select(x > 40, t, t + x * sigmoid(x) * (1 - t * t))  # there t is 1, and x may be inf
 
 
 def _dropped(x: Scalar, limit: float) -> Scalar:
