@@ -94,13 +94,20 @@ def _hardswish_slope(x: Scalar) -> Scalar:
     return select(x < -3, 0.0, select(x > 3, 1.0, x / 3 + 0.5))
 
 
+def _mish_parts(x: Scalar) -> tuple[Scalar, Scalar]:
+    """n = exp(x) and w = n (n + 2): tanh(log(1 + n)) = w / (w + 2)."""
+    n = exp(select(x > 20, 20.0, x))
+    return n, n * (n + 2)
+
+
 def _mish(x: Scalar) -> Scalar:
-    return x * tanh(_softplus(x, (1.0, 20.0)))
+    _, w = _mish_parts(x)
+    return x * (w / (w + 2))
 
 
 def _mish_slope(x: Scalar) -> Scalar:
-    t = tanh(_softplus(x, (1.0, 20.0)))
-    return select(x > 40, t, t + x * sigmoid(x) * (1 - t * t))  # there t is 1, and x may be inf
+    n, w = _mish_parts(x)
+    return (4 * x * n * (n + 1) / (w + 2) + w) / (w + 2)
 
 
 def _dropped(x: Scalar, limit: float) -> Scalar:
