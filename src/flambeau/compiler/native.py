@@ -33,7 +33,7 @@ from .kernel import Kernel, Load, Store, verify
 from .lowering import Lowered, Lowering
 from .lowering_layers import MAY_BE_EMPTY
 from .lowering_rules import RULES_OF_ARRAYS
-from .products_code import added_text, product_text
+from .products_code import added_text, panel_bytes, product_text
 from .schedule import ALIGNMENT, Plan, Unit, np_view, scheduled
 
 #: Nanoseconds of work from which a program is spread over threads, and a unit of it.
@@ -129,6 +129,10 @@ class Program:
         """Room for what each thread adds up for itself: {(unit, buffer): offset}."""
         self.partial: dict[tuple[int, int], tuple[int, int]] = {}
         top = self.plan.arena
+        products = [u.work for u in self.plan.units if isinstance(u.work, Product)]
+        most = max((panel_bytes(work) for work in products), default=0)
+        self.thread_memory = top, -(-most // ALIGNMENT) * ALIGNMENT  # offset, bytes of a thread
+        top += self.thread_memory[1] * self.threads
         for unit in self.plan.units:
             if unit.kernel is None:
                 continue
@@ -440,6 +444,20 @@ class _SegmentWriter:
             self.pointers[key] = base
         return self.pointers[key]
 
+    def thread_memory(self) -> str:
+        """The memory that this thread has for itself while a unit runs."""
+        offset, step = self.program.thread_memory
+        return self.own_part(self.pointer_to(self.program.arena_slot, offset), step)
+
+    def own_part(self, base: str, step: int) -> str:
+        """Of memory for all threads, ``step`` bytes each, that of this one."""
+        if self.program.threads == 1:
+            return base
+        moved, by = self.name(), self.name()
+        self.lines.append(f"{by} = mul i64 %thread, {step}")
+        self.lines.append(f"{moved} = getelementptr i8, ptr {base}, i64 {by}")
+        return moved
+
     # ---- waiting -----------------------------------------------------------------------------
 
     def _extent(self, array: Array) -> tuple[int, int, int]:
@@ -526,12 +544,7 @@ class _SegmentWriter:
                 pointers.append(self.pointer(unit.buffers[k], skip))
                 continue
             offset, step = program.partial[unit.number, k]
-            base = self.pointer_to(program.arena_slot, offset)
-            if program.threads > 1:
-                moved, by = self.name(), self.name()
-                self.lines.append(f"{by} = mul i64 %thread, {step}")
-                self.lines.append(f"{moved} = getelementptr i8, ptr {base}, i64 {by}")
-                base = moved
+            base = self.own_part(self.pointer_to(program.arena_slot, offset), step)
             if k in added:
                 self.lines.append(
                     f"call void @llvm.memset.p0.i64(ptr {base}, i8 0, i64 {step}, i1 false)"

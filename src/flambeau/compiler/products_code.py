@@ -6,8 +6,11 @@ import math
 from typing import Any
 
 from .. import _system
+from . import own_product
 from .arrays import Added, Product, Read, Split, Tangled, composed, row_major
+from .builder import I64, PTR, Code, Value
 from .fusion import memory_strides
+from .own_product import Sizes
 from .scalar import FLOAT32
 
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112  # CBLAS's names for these
@@ -56,6 +59,10 @@ def product_text(writer: Any, work: Product, small: bool) -> None:
     trans_a, lead_a = _operand(a, work.m, work.k)
     trans_b, lead_b = _operand(b, work.k, work.n)
     by_batch = count >= threads and count > 1
+    own = own_sizes(work, a, b)
+    if own is not None:
+        _own_text(writer, work, own, pointers, (a, b, out), small)
+        return
     along_rows = work.m >= work.n
     n_batch = len(work.batch)
     integer = "i64" if _system.blas().suffix else "i32"
@@ -148,6 +155,78 @@ done:
     given = ", ".join(f"ptr {p}" for p in pointers)
     writer.lines.append(
         f"call void @{function}({given}, i64 {first}, i64 {last}, i64 {start}, i64 {stop})"
+    )
+
+
+#: Multiplications up to which a product is computed by code of its own.
+OWN = 1 << 24
+
+
+def own_sizes(work: Product, a: list[int], b: list[int]) -> Sizes | None:
+    """The sizes for code of its own; None where BLAS is better at it."""
+    if work.m * work.n * work.k > OWN or work.m < 4:
+        return None
+    element = "float" if work.dtype == FLOAT32 else "double"
+    return Sizes(element, work.m, work.n, work.k, tuple(a[-2:]), tuple(b[-2:]))
+
+
+def panel_bytes(work: Product) -> int:
+    """Memory that a thread needs for ``work``."""
+    a = matrix_layout(work.a, (*work.batch, work.m, work.k))[0]
+    b = matrix_layout(work.b, (*work.batch, work.k, work.n))[0]
+    sizes = own_sizes(work, a, b)
+    return 0 if sizes is None else sizes.panel_bytes
+
+
+def _own_text(
+    writer: Any,
+    work: Product,
+    sizes: Sizes,
+    pointers: list[str],
+    strides: tuple[Any, Any, Any],
+    small: bool,
+) -> None:
+    """The calls of a product's own function."""
+    name = writer.program.shared(own_product.text(sizes, "$self"))
+    count, threads = math.prod(work.batch), writer.program.threads
+    panel = writer.thread_memory()
+    first, last = "0", str(count)
+    blocks, tasks = ("0", str(sizes.blocks)), ("0", str(sizes.tasks))
+    if count >= threads and count > 1:
+        first, last = writer.share(count, 1, small)
+    elif sizes.blocks >= sizes.tasks:
+        blocks = writer.share(sizes.blocks, 1, small)
+    else:
+        tasks = writer.share(sizes.tasks, 1, small)
+    shares = ", ".join(f"i64 {x}" for x in (*blocks, *tasks))
+    a, b, c = pointers
+    if count == 1:
+        call = f"call void @{name}(ptr {c}, ptr {a}, ptr {b}, ptr {panel}, {shares})"
+        writer.lines.append(call)
+        return
+    kinds = {"a": PTR, "b": PTR, "c": PTR, "panel": PTR}
+    kinds |= dict.fromkeys(("first", "last", "b0", "b1", "t0", "t1"), I64)
+    code = Code("$self", kinds)
+
+    def one(i: Value) -> None:
+        places = []
+        for pointer, own in zip((code["c"], code["a"], code["b"]), (strides[2], *strides[:2])):
+            rest, total = i, code.constant(I64, 0)
+            for d in reversed(range(len(work.batch))):
+                index = rest % work.batch[d] if d else rest
+                if own[d]:
+                    total = total + index * own[d]
+                if d:
+                    rest = rest // work.batch[d]
+            places.append(code.at(pointer, sizes.element, total))
+        shares = [code[n] for n in ("b0", "b1", "t0", "t1")]
+        code.run(name, *places, code["panel"], *shares)
+
+    code.loop(code["first"], code["last"], one)
+    each = writer.program.shared(code.text())
+    writer.lines.append(
+        f"call void @{each}(ptr {a}, ptr {b}, ptr {c}, ptr {panel}, i64 {first}, i64 {last}, "
+        f"{shares})"
     )
 
 
