@@ -158,16 +158,17 @@ done:
     )
 
 
-#: Multiplications up to which a product is computed by code of its own.
-OWN = 1 << 24
+#: Multiplications up to which a product is computed by code of its own: it is faster up to about
+#: 512 x 512 x 512, and where the rows of the first operand have to be copied, 128 x 128 x 128.
+OWN, OWN_TURNED = 1 << 27, 1 << 21
 
 
 def own_sizes(work: Product, a: list[int], b: list[int]) -> Sizes | None:
     """The sizes for code of its own; None where BLAS is better at it."""
-    if work.m * work.n * work.k > OWN or work.m < 4:
-        return None
     element = "float" if work.dtype == FLOAT32 else "double"
-    return Sizes(element, work.m, work.n, work.k, tuple(a[-2:]), tuple(b[-2:]))
+    sizes = Sizes(element, work.m, work.n, work.k, tuple(a[-2:]), tuple(b[-2:]))
+    most = OWN_TURNED if sizes.is_turned else OWN
+    return None if work.m * work.n * work.k > most or work.m < 4 else sizes
 
 
 def panel_bytes(work: Product) -> int:
