@@ -12,16 +12,22 @@ from typing import Any
 
 import numpy as np
 
+from .. import _optional
 from ..core.modes import hook
 from ..core.value import Value, owner_of
-from . import execute
+from . import execute, native
 from .capture import Before, Beyond, Recorder, living
-from .guards import MISS, Guards
+from .guards import EAGER, MISS, Guards
 from .reach import Reach
 from .replay import Variant, replayed
 
 MOST_VARIANTS = 8
 MOST_ATTEMPTS = 5
+
+
+def chosen() -> execute.Executor:
+    """The executor of this machine: machine code where LLVM is installed, else NumPy."""
+    return native if _optional.installed("llvmlite") else execute.DullExecutor()
 
 
 class Eager:
@@ -53,6 +59,8 @@ class Compiled:
         with self.lock:
             for variant in self.variants:
                 result = variant.call(args, kwargs)
+                if result is EAGER:
+                    return self.function(*args, **kwargs)
                 if result is not MISS:
                     return result
             if self.given_up is None:
@@ -158,7 +166,7 @@ class Run:
         for p in self.reach.places:
             if not p.holds():
                 raise Beyond(f"it changes {p.name}", again=True)
-        build = self.owner.executor or execute.chosen()
+        build = self.owner.executor or chosen()
         variant = replayed(rec, self.reach, self.guards, result, build.build)
         self._no_escapes(variant)
         return variant

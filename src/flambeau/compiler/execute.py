@@ -24,6 +24,10 @@ ndarray = np.ndarray
 Program = Callable[[Sequence[ndarray], Sequence[float]], "list[ndarray]"]
 
 
+class OutOfBounds(Exception):
+    """An index that a program would take elements at is no place of its table: nothing was done."""
+
+
 class Executor(Protocol):
     """What a back end is: a module, or anything else that has ``build``."""
 
@@ -174,8 +178,3 @@ def _with_numbers(node: Update, numbers: Sequence[float]) -> Callable[..., None]
     )
     made.__kwdefaults__ = change.__kwdefaults__
     return made
-
-
-def chosen() -> Executor:
-    """The executor of this machine."""
-    return DullExecutor()

@@ -29,6 +29,7 @@ class _Miss:
 
 
 MISS = _Miss()
+EAGER = _Miss()  # the guards hold, but this call cannot be replayed
 
 
 class Source:

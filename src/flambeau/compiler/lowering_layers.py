@@ -463,6 +463,8 @@ def _batch_norm_backward(lowering: Lowering, node: Call) -> list[Lazy]:
 def _update(lowering: Lowering, node: Update) -> None:
     first = node.ins[0]
     own = compute_dtype(first.dtype)
+    if node.whole:
+        raise Refused("a step that is not elementwise")
     if any(v.dtype != first.dtype or v.shape != first.shape for v in node.ins):
         raise Refused("a step over arrays of several dtypes")
     inputs = [scalar.input(k, own) for k in range(len(node.ins))]

@@ -24,11 +24,11 @@ import numpy as np
 
 from ..core import threads
 from ..core.modes import no_grad
-from ..core.value import Value, wrap
 from . import machine_code, vector_code
 from .arrays import Added, Array, Leaf, Product
+from .execute import OutOfBounds, run_node
 from .fusion import Cluster, memory_dtype
-from .graph import Copy, Draw, Graph, Node, Put, Update, Var, View
+from .graph import Graph, Node, Var
 from .kernel import Kernel, Load, Store, verify
 from .lowering import Lowered, Lowering
 from .lowering_layers import MAY_BE_EMPTY
@@ -39,10 +39,6 @@ from .schedule import ALIGNMENT, Plan, Unit, np_view, scheduled
 #: Nanoseconds of work from which a program is spread over threads, and a unit of it.
 SPREAD, SPREAD_UNIT = 150_000.0, 8_000.0
 check_everything = False  # the tests verify every kernel
-
-
-class OutOfBounds(Exception):
-    """An index that the program would take elements at is no place of its table."""
 
 
 @dataclass(slots=True)
@@ -288,8 +284,10 @@ class Program:
         for k, v in enumerate(dict.fromkeys(node.reads())):
             leaf = self.plan.arguments.get((unit.number, k)) or self.lowered.leaves[v]
             arrays[v] = self._array(leaf, filled)
-        results = meaning(node, arrays, self.numbers)
-        for v, array in zip(node.made, results, strict=True):
+        with no_grad():
+            run_node(node, arrays, self.numbers)
+        for v in node.made:
+            array = arrays[v]
             leaf = self.lowered.leaves[v]
             if array.strides != tuple(s * array.itemsize for s in leaf.strides):
                 fresh = np_view(np.empty(max(1, array.size) * array.itemsize, np.uint8), leaf)
@@ -317,60 +315,6 @@ def _check(array: np.ndarray, rows: int) -> None:
     # As unsigned numbers, negative ones are huge: one comparison.
     if array.size and int(array.view(np.uint64).max()) >= limit:
         raise OutOfBounds
-
-
-def meaning(
-    node: Node, arrays: dict[Var, np.ndarray], numbers: Sequence[float]
-) -> list[np.ndarray]:
-    """The results of one node, by NumPy."""
-    if isinstance(node, Draw):
-        return [node.again()]
-    if isinstance(node, Copy):
-        out = np.empty(node.out.shape, node.out.dtype)
-        np.copyto(out, arrays[node.source], casting="unsafe")
-        return [out]
-    if isinstance(node, View):
-        source = arrays[node.source]
-        owner = np.ascontiguousarray(source) if not source.flags.c_contiguous else source
-        if source.strides != node.source.strides:
-            owner = np.empty_like(source)
-        as_bytes = np.lib.stride_tricks.as_strided
-        return [
-            np.array(
-                as_bytes(
-                    source.view(np.uint8).reshape(-1)[node.offset :].view(node.out.dtype)
-                    if owner is source
-                    else source,
-                    node.out.shape,
-                    node.out.strides,
-                )
-            )
-        ]
-    if isinstance(node, Put):
-        out = arrays[node.base].copy()
-        piece = np.lib.stride_tricks.as_strided(
-            out.reshape(-1).view(np.uint8)[node.offset :].view(out.dtype), node.shape, node.strides
-        )
-        piece[...] = arrays[node.source]
-        return [out]
-    if isinstance(node, Update):
-        copies = [
-            arrays[i] if i is o else arrays[i].copy()
-            for i, o in zip(node.ins, node.outs, strict=True)
-        ]
-        node.change(*copies)
-        return [c for c, i, o in zip(copies, node.ins, node.outs, strict=True) if i is not o]
-
-    def as_tensor(arg: object) -> object:
-        if isinstance(arg, Var):
-            return wrap(arrays[arg])
-        if type(arg) in (tuple, list):
-            return type(arg)(as_tensor(a) for a in arg)
-        return arg
-
-    with no_grad():
-        result = node.plain(*[as_tensor(a) for a in node.args])
-    return [r._array for r in ((result,) if isinstance(result, Value) else result)]
 
 
 _DECLARATIONS = """

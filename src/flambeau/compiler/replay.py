@@ -14,9 +14,9 @@ from ..core import tape
 from ..core.tape import FREED, Leaf, Node
 from ..core.value import Value, _Class, new, owner_of, ticks, wrap_view
 from .capture import Beyond, Member, Recorder
-from .execute import Program, _piece
+from .execute import OutOfBounds, Program, _piece
 from .graph import Graph, Var
-from .guards import Guards
+from .guards import EAGER, Guards
 from .numbers import Unit, units_of
 from .reach import PLAIN, Reach
 
@@ -237,7 +237,11 @@ def replayed(
     for p, _ in grads:
         source.add(f"{p}._grad = None")
     source.names["program"] = program = _Later(graph, build)
-    source.add(f"o = program.run(inputs, {f'[{numbers}]' if brackets else numbers})")
+    source.names.update(OutOfBounds=OutOfBounds, EAGER=EAGER)
+    source.add("try:")
+    source.add(f"o = program.run(inputs, {f'[{numbers}]' if brackets else numbers})", 3)
+    source.add("except OutOfBounds:")
+    source.add("return EAGER", 3)
     for u in units:
         source.names[f"advance_{source.by_id[id(u)]}"] = u.advance
         source.add(f"advance_{source.by_id[id(u)]}()")
