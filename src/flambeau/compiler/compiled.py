@@ -168,6 +168,7 @@ class Run:
                 raise Beyond(f"it changes {p.name}", again=True)
         build = self.owner.executor or chosen()
         variant = replayed(rec, self.reach, self.guards, result, build.build)
+        rec.bumps.clear()  # it held the tensors that were written to
         self._no_escapes(variant)
         return variant
 
