@@ -8,6 +8,7 @@ that neither can be fast by doing something else.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -223,6 +224,46 @@ def adamw(torch: Torch) -> Unit:
         return parameters[0]
 
     return unit
+
+
+# Loading data: processes or threads, whichever the library takes for two workers.
+
+
+@workload("100,000 small samples by 2 workers, batches of 100", "epoch", mark=1.0)
+def data_loader(torch: Torch) -> Unit:
+    """A dataset in plain Python: a row of 16 floats and a number."""
+    loader = _small_samples(torch)
+
+    def unit() -> Any:
+        for rows, _ in loader:
+            last = rows
+        return last
+
+    return unit
+
+
+@workload("the first batch of 2 workers (to come in 0.2 s)", "batch")
+def first_batch(torch: Torch) -> Unit:
+    """The same loader, from its iter() to the first batch, and the end of its workers."""
+    loader = _small_samples(torch)
+    return lambda: next(iter(loader))[0]
+
+
+def _small_samples(torch: Torch) -> Any:
+    data = importlib.import_module(f"{torch.__name__}.utils.data")
+
+    class Samples(data.Dataset):
+        def __init__(self) -> None:
+            self.rows = torch.randn(100_000, 16)
+            self.labels = torch.randint(0, 10, (100_000,)).tolist()
+
+        def __len__(self) -> int:
+            return len(self.labels)
+
+        def __getitem__(self, i: int) -> tuple[Any, int]:
+            return self.rows[i], self.labels[i]
+
+    return data.DataLoader(Samples(), batch_size=100, shuffle=True, num_workers=2)
 
 
 # Memory: the most that training steps add to what the process held before its inputs were made.

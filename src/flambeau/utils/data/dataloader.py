@@ -36,6 +36,8 @@ from .dataset import (
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
 
 T_co = TypeVar("T_co", covariant=True)
+_collate_fn_t = Callable[[list], object]
+_worker_init_fn_t = Callable[[int], None]
 _MANY = 1_000_000  # Python objects from which a dataset is better shared by threads than forked
 
 
@@ -92,11 +94,11 @@ class DataLoader(Generic[T_co]):
         sampler: Sampler | Iterable | None = None,
         batch_sampler: Sampler[list] | Iterable[list] | None = None,
         num_workers: int = 0,
-        collate_fn: Callable[[list], object] | None = None,
+        collate_fn: _collate_fn_t | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
         timeout: float = 0,
-        worker_init_fn: Callable[[int], None] | None = None,
+        worker_init_fn: _worker_init_fn_t | None = None,
         multiprocessing_context: object = None,
         generator: Generator | None = None,
         *,
@@ -273,7 +275,8 @@ class DataLoader(Generic[T_co]):
             drop_last=self.drop_last,
             init=self.worker_init_fn,
             num_workers=self.num_workers,
-            draws=not (self._plain_collate and _is_plain(self.dataset)),
+            draws=not (self._plain_collate and _is_plain(self.dataset))
+            or bool(self.worker_init_fn),
         )
 
     def _make_pool(self) -> Pool:

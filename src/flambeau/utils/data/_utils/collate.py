@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections.abc
 import copy
 import pickle
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -171,10 +172,11 @@ def _collate(batch: Sequence, functions: dict | None, path: str) -> object:
         columns = zip(*batch)
         collated = [_collate(c, functions, f"{path}[{i}]") for i, c in enumerate(columns)]
         return collated if isinstance(first, tuple) else _like(first, collated)
-    raise FieldError(TypeError(_MESSAGE.format(cls)), path)
+    raise FieldError(TypeError(default_collate_err_msg_format.format(cls)), path)
 
 
-_MESSAGE = (
+np_str_obj_array_pattern = re.compile(r"[SaUO]")  # dtypes of text and objects
+default_collate_err_msg_format = (
     "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
 )
 
@@ -237,8 +239,8 @@ def collate_numpy_array_fn(
 ) -> Value:
     """Arrays of one shape, as tensors, along a new first dimension. TypeError for text, objects."""
     first = batch[0]
-    if first.dtype.kind not in "biufc" and first.dtype.kind in "SaUO":
-        raise TypeError(_MESSAGE.format("object" if first.dtype.kind == "O" else first.dtype))
+    if np_str_obj_array_pattern.search(first.dtype.str) is not None:
+        raise TypeError(default_collate_err_msg_format.format(first.dtype))
     if type(first) is np.ndarray and first.dtype.isnative and collate_fn_map is not None:
         if collate_fn_map.get(Tensor) is collate_tensor_fn:
             made = _stacked(list(batch))

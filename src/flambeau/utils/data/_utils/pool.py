@@ -109,21 +109,23 @@ class ProcessPool(Pool):
         context = multiprocessing.get_context() if context is None else context
         self.processes, self.receivers = [], []
         self._owner = os.getpid()
+        forks = context.get_start_method() == "fork"
         try:
             for number in range(setup.num_workers):
                 ours, theirs = context.Pipe(duplex=True)
                 # Which task it is at, and which sample of it: still there when it is not.
                 progress = context.RawArray("q", [-1, 0])
+                receiver = Receiver(ours)
+                self.receivers.append(receiver)
                 process = context.Process(
                     target=run_process,
-                    args=(setup, number, theirs, progress),
+                    args=(setup, number, theirs, progress, self.receivers if forks else ()),
                     name=f"flambeau-loader-{number}",
                     daemon=True,
                 )
                 process.start()
                 theirs.close()
                 self.processes.append(process)
-                self.receivers.append(Receiver(ours))
                 self.progress.append(progress)
         except BaseException:
             self.close()

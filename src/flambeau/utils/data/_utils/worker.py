@@ -7,10 +7,11 @@ import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 import weakref
 from _queue import SimpleQueue
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -18,9 +19,11 @@ from .... import _settings
 from . import collate
 from .fetch import Fetcher, IterableFetcher, MapFetcher
 from .streams import Streams, ThreadStreams, mix, own_copy
-from .transport import Sender
+from .transport import Receiver, Sender
 
 PARENT_CHECK = 5.0  # seconds between two looks at whether the training process is still there
+LAST_WORDS = 1.0  # seconds that a worker has to end by itself once it is told to
+FORK_WAIT = 5.0  # seconds that a fork waits for a worker thread to finish a batch
 
 
 @dataclass
@@ -165,9 +168,19 @@ class Worker:
 
 
 def run_process(
-    setup: Setup, number: int, connection: Connection, progress: MutableSequence[int]
+    setup: Setup,
+    number: int,
+    connection: Connection,
+    progress: MutableSequence[int],
+    inherited: Sequence[Receiver],
 ) -> None:
-    """A worker process: answers tasks until it is told to stop or the training process is gone."""
+    """A worker process: answers tasks until it is told to stop or the training process is gone.
+
+    ``inherited``: ends of pipes that a fork has copied, and that only the other side is to have,
+    or the end of the training process would not be seen.
+    """
+    for receiver in inherited:
+        receiver.close()
     # Ctrl-C goes to all processes of a terminal; the training process decides what it means.
     signal.signal(signal.SIGINT, lambda *_: None)
     _settings.set_num_threads(1)
@@ -213,7 +226,8 @@ def _listen(connection: Connection, tasks: SimpleQueue, epoch: list[int]) -> Non
                 epoch[0] = task[1]
             tasks.put(task)
             if task is None:
-                return
+                time.sleep(LAST_WORDS)
+                os._exit(0)  # nobody waits for the batch that is being made
     except (EOFError, OSError):
         os._exit(0)  # the training process is gone, and nobody waits for what is being done
     except Exception:  # a task that cannot be read
@@ -241,8 +255,8 @@ def _new_gate() -> threading.RLock:
 def _before_fork() -> None:
     _gates_lock.acquire()
     for gate in list(_gates):
-        gate.acquire()
-        _held_for_fork.append(gate)
+        if gate.acquire(timeout=FORK_WAIT):
+            _held_for_fork.append(gate)
 
 
 def _after_in_parent() -> None:
