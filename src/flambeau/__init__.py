@@ -170,6 +170,7 @@ _ON_DEMAND = (
     "compiler",
     "cpu",
     "cuda",
+    "distributions",
     "fft",
     "futures",
     "fx",
@@ -185,6 +186,7 @@ _ON_DEMAND = (
     "random",
     "signal",
     "special",
+    "testing",
     "utils",
     "xpu",
 )
@@ -274,7 +276,10 @@ _FUNCTIONS_ON_DEMAND = {
             digamma erf erfc erfinv i0 igamma igammac lgamma mvlgamma polygamma sinc xlogy
         """,
         "ops.spectra": "svd",
-        "tensor._sampling": "binomial multinomial poisson",
+        "tensor._sampling": """
+            _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad binomial
+            multinomial poisson
+        """,
     }.items()
     for name in names.split()
 }

@@ -12,6 +12,7 @@ from ..core.generator import Generator
 from ..core.mutation import write_out
 from ..core.op import define
 from ..core.value import Value, wrap
+from ..ops import _implicit
 from ._random import no_gradient, source
 
 _poisson_op = define(
@@ -43,11 +44,55 @@ def binomial(count: Value, prob: Value, generator: Generator | None = None) -> V
     return wrap(samplers.binomial(source(generator), a, b))
 
 
+_standard_gamma_grad = define(
+    "_standard_gamma_grad", lambda self, output: _implicit.gamma(output, self)
+)
+_standard_gamma_op = define(
+    "_standard_gamma",
+    lambda self, generator: samplers.standard_gamma(generator, self),
+    {"self": lambda g, self, y: g * _standard_gamma_grad(self, y)},
+    grad_name="StandardGammaBackward0",
+)
+
+
 def _standard_gamma(self: Value, generator: Generator | None = None) -> Value:
-    """Gamma numbers of scale 1 for each shape parameter; not differentiable."""
+    """Gamma numbers of scale 1 for each shape parameter.
+
+    The gradient is that of the number whose cdf keeps its value; it has none itself.
+    """
+    return _standard_gamma_op(self, source(generator))
+
+
+_dirichlet_grad = define(
+    "_dirichlet_grad",
+    lambda x, alpha, total: _implicit.beta(x, alpha, total - alpha) / (1 - x),
+)
+
+
+def _sample_dirichlet(self: Value, generator: Generator | None = None) -> Value:
+    """Points of the simplex for concentrations along the last dimension; not differentiable."""
     if self._edge is not None:
-        raise NotImplementedError("the derivative for '_standard_gamma' is not implemented")
-    return wrap(samplers.standard_gamma(source(generator), self._array))
+        raise NotImplementedError("the derivative for '_sample_dirichlet' is not implemented")
+    return wrap(samplers.dirichlet(source(generator), self._array))
+
+
+def _dirichlet_vjp(g: Value, concentration: Value, y: Value) -> Value:
+    # x_i alone is a beta number. When it moves, the others share what is left as before:
+    # dx_j = -x_j / (1 - x_i) dx_i, so dL/da_i = dx_i/da_i / (1 - x_i) (g_i - sum_j g_j x_j).
+    total = concentration.sum(-1, True).expand_as(concentration)
+    return _dirichlet_grad(y, concentration, total) * (g - (y * g).sum(-1, True))
+
+
+_dirichlet_op = define(
+    "_dirichlet",
+    lambda concentration, generator: samplers.dirichlet(generator, concentration),
+    {"concentration": _dirichlet_vjp},
+)
+
+
+def dirichlet(concentration: Value, generator: Generator | None = None) -> Value:
+    """Points of the simplex with gradients by the concentrations."""
+    return _dirichlet_op(concentration, source(generator))
 
 
 __all__ = ["binomial", "multinomial", "poisson"]

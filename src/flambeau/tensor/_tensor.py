@@ -205,7 +205,7 @@ class Tensor(
         return text_of(self)
 
     def __format__(self, spec: str) -> str:
-        if not self._array.ndim and spec:
+        if not self._array.ndim and (spec or type(self) is Tensor):
             return self.item().__format__(spec)
         return object.__format__(self, spec) if spec else str(self)
 
