@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._dtypes import float16
+from ..core.modes import hook
 from ..core.value import Value, wrap
 
 
@@ -23,6 +24,11 @@ class OptState(enum.Enum):
     READY = 0
     UNSCALED = 1
     STEPPED = 2
+
+
+def _opaque() -> None:
+    if hook.active is not None:
+        hook.active.opaque("GradScaler looks for infinities in the gradients")
 
 
 class GradScaler:
@@ -93,6 +99,7 @@ class GradScaler:
         if not self._enabled:
             return
         self._check("unscale_")
+        _opaque()
         state = self._state_of(optimizer)
         if state["stage"] is OptState.UNSCALED:
             raise RuntimeError(
@@ -127,6 +134,7 @@ class GradScaler:
         if "closure" in kwargs:
             raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
         self._check("step")
+        _opaque()
         state = self._state_of(optimizer)
         if state["stage"] is OptState.STEPPED:
             raise RuntimeError("step() has already been called since the last update().")
@@ -144,6 +152,7 @@ class GradScaler:
         if not self._enabled:
             return
         self._check("update")
+        _opaque()
         if new_scale is not None:
             if isinstance(new_scale, Value):
                 if new_scale.numel() != 1 or new_scale.requires_grad:

@@ -18,17 +18,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
-from ..core.generator import Generator
+from ..core.generator import Generator, default_generator
 from ..core.modes import Interpreter
 from ..core.op import Op
 from ..core.tape import Leaf, Node
 from ..core.value import Value, address, owner_of, ticks
 from .graph import Call, Copy, Draw, Graph, Put, Update, Var, View
 from .memory_of import extent, overlap, same_place, within
+from .returned import Stand, number_of, only_returned
 
 ndarray = np.ndarray
 PACKAGE = str(Path(__file__).parents[1])
@@ -116,6 +118,8 @@ class Before:
             if o._grad is not None or type(o._edge) is Leaf or o._retains_grad:
                 self.grads.append((o, o._grad))
         self.arrays = [o._array for o in self.held]
+        self.edges = [o._edge for o in self.held]
+        self.random = default_generator.get_state_array()
 
 
 def living() -> Iterator[Value]:
@@ -136,9 +140,9 @@ def has_array(tensor: Value) -> bool:
 class Recorder(Interpreter):
     """Makes a graph of what it is handed. ``reason``: why it stopped, where it did."""
 
-    def __init__(self, before: Before, arguments: list[Value]) -> None:
+    def __init__(self, before: Before, outermost: CodeType) -> None:
         self.before = before
-        self.arguments = {id(a._array): i for i, a in reversed([*enumerate(arguments)])}
+        self.outermost = outermost  # the code that calls the function
         self.members: dict[int, Member] = {}
         self.storages: dict[int, list[Storage]] = {}  # id(owner) -> memory that does not overlap
         self.graph = Graph()
@@ -148,7 +152,7 @@ class Recorder(Interpreter):
         self.updates: list[tuple] = []  # (node, optimizer, group, state), in the order of places
         self.bumps: dict[int, list] = {}  # id(tensor) -> [tensor, writes]
         self.owned: list[ndarray] = []
-        self.numbers: list[tuple[Any, Var, str]] = []  # what Python has read, see values.py
+        self.asked: set[int] = set()  # ids of tensors whose .grad was looked at
         self.count = 0
         self.pending: str | None = None
         self.reason: str | None = None
@@ -473,23 +477,31 @@ class Recorder(Interpreter):
         except Beyond as error:
             self.stop(error)
 
+    def graded(self, tensor: Value) -> None:
+        """See Interpreter."""
+        if self.mine():
+            self.asked.add(id(tensor))
+
     def opaque(self, what: str, again: bool = False) -> None:
         """See Interpreter."""
         if self.mine():
             self.stop(Beyond(what, again))
 
-    def read(self, tensor: Value, what: str) -> None:
-        """See Interpreter."""
+    def read(self, tensor: Value, what: str) -> Stand | None:
+        """See Interpreter. A stand-in for a number that is only returned."""
         if not self.mine():
-            return
+            return None
         try:
             self.settled()
             m = self.member(tensor._array)
+            if what == "item()" and only_returned(sys._getframe(3), self.outermost):
+                return Stand(self._now(m), number_of(m.array))
             if m.storage.before and not m.storage.version:
                 raise Beyond(f"{what} gives Python the elements of a tensor")
             raise Beyond(f"{what} gives Python elements that were computed here")
         except Beyond as error:
             self.stop(error)
+        return None
 
     # ---- the end -----------------------------------------------------------------------------
 
@@ -501,6 +513,18 @@ class Recorder(Interpreter):
             for s in storages
             if s.before and s.version
         ]
+
+    def unchanged(self) -> None:
+        """Beyond if something was done to what was there before that no event tells."""
+        before = self.before
+        for o, array, edge in zip(before.held, before.arrays, before.edges, strict=True):
+            if o._array is not array:
+                raise Beyond("the memory of a tensor is exchanged (.data = ...)", again=True)
+            if o._edge is not edge:
+                raise Beyond("requires_grad or the graph of a tensor that was there is changed")
+        drawn = any(isinstance(n, Draw) for n in self.graph.nodes)
+        if not drawn and not np.array_equal(before.random, default_generator.get_state_array()):
+            raise Beyond("random numbers are drawn in a way that cannot be captured")
 
     def restore(self) -> None:
         """Take the gates away."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import gc
 import random
 import threading
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,9 +20,10 @@ from ..core.modes import hook
 from ..core.value import Value, owner_of
 from . import execute, native
 from .capture import Before, Beyond, Recorder, living
-from .guards import EAGER, MISS, Guards
+from .guards import EAGER, MISS, Guards, flatten
 from .reach import Reach
-from .replay import Variant, replayed
+from .replay import Variant, nodes_of, replayed
+from .returned import with_numbers
 
 MOST_VARIANTS = 8
 MOST_ATTEMPTS = 5
@@ -51,7 +55,9 @@ class Compiled:
         self.attempts = 0
         self.given_up: str | None = None
         self.calls = 0
-        functools.update_wrapper(self, function, updated=())
+        self._torchdynamo_orig_callable = function
+        if not hasattr(function, "_parameters"):
+            functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if hook.active is not None:
@@ -99,7 +105,7 @@ class Compiled:
             self._failed(run, error)
         finally:
             run.recorder.restore()
-        return result
+        return with_numbers(result)
 
     def _failed(self, run: Run, error: Beyond) -> None:
         self.reasons.append(str(error))
@@ -129,6 +135,34 @@ class Compiled:
         return "\n".join(lines)
 
 
+#: Functions of Python whose effects, or results, a program would not have again.
+HOST = [
+    (builtins, "print"), (builtins, "input"), (time, "time"), (time, "perf_counter"),
+    (time, "monotonic"), (time, "process_time"), (time, "sleep"),
+]  # fmt: skip
+
+
+@contextmanager
+def host_effects(recorder: Recorder) -> Iterator[None]:
+    """Within, ``recorder`` hears of calls of the functions in HOST."""
+
+    def noting(name: str, function: Callable) -> Callable:
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            recorder.opaque(f"{name}() is called")
+            return function(*args, **kwargs)
+
+        return noted
+
+    before = [(where, name, getattr(where, name)) for where, name in HOST]
+    for where, name, function in before:
+        setattr(where, name, noting(name, function))
+    try:
+        yield
+    finally:
+        for where, name, function in before:
+            setattr(where, name, function)
+
+
 class Run:
     """One call under the Recorder."""
 
@@ -141,7 +175,7 @@ class Run:
         self.reach = Reach([(owner._name(), function), *guards.objects])
         tensors = [t for _, t in guards.tensors]
         self.before = Before([*tensors, *self.reach.held])
-        self.recorder = Recorder(self.before, tensors)
+        self.recorder = Recorder(self.before, Run.eagerly.__code__)
         self.guards = guards
         self.random = self._random_states()
 
@@ -151,7 +185,7 @@ class Run:
 
     def eagerly(self) -> Any:
         """The function's result."""
-        with self.recorder:
+        with self.recorder, host_effects(self.recorder):
             return self.owner.function(*self.args, **self.kwargs)
 
     def variant(self, result: Any) -> Variant:
@@ -166,16 +200,18 @@ class Run:
         for p in self.reach.places:
             if not p.holds():
                 raise Beyond(f"it changes {p.name}", again=True)
+        rec.restore()
+        rec.unchanged()
         build = self.owner.executor or chosen()
         variant = replayed(rec, self.reach, self.guards, result, build.build)
         rec.bumps.clear()  # it held the tensors that were written to
-        self._no_escapes(variant)
+        self._no_escapes(variant, result)
         return variant
 
-    def _no_escapes(self, variant: Variant) -> None:
+    def _no_escapes(self, variant: Variant, result: Any) -> None:
         """Beyond if a tensor made in the run lives on elsewhere than in its result."""
         rec = self.recorder
-        kept = set(variant.kept)
+        kept = variant.kept | _on_the_tape(result)
 
         def strays() -> list[Value]:
             return [
@@ -204,6 +240,24 @@ class Run:
         return source.function("guard")
 
 
+def _on_the_tape(result: Any) -> set[int]:
+    """The ids of the tensors that the graph behind ``result`` keeps."""
+    kept: set[int] = set()
+    leaves: list[tuple[str, Any]] = []
+    flatten("", result, leaves)
+    stack = [n for _, t in leaves if isinstance(t, Value) and t._edge for n in nodes_of(t._edge)]
+    saved: list[Any] = [n.saved for n in stack]
+    while saved:
+        s = saved.pop()
+        if isinstance(s, (tuple, list)):
+            saved.extend(s)
+        elif isinstance(s, Value):
+            if id(s) not in kept:
+                kept.add(id(s))
+                saved.extend([s._base, s._shares])
+    return kept
+
+
 def compile(
     model: Callable | None = None,
     *,
@@ -229,7 +283,10 @@ def compile(
     if disable:
         return model
     executor = execute.DullExecutor() if backend in ("eager", "python") else None
-    return Compiled(model, executor)
+    compiled = Compiled(model, executor)
+    if "_parameters" in getattr(model, "__dict__", ()):
+        return type(model)._optimized(model, compiled)
+    return compiled
 
 
 __all__ = ["Compiled", "compile"]

@@ -11,14 +11,16 @@ import numpy as np
 
 from .. import _dtypes
 from ..core import tape
-from ..core.tape import FREED, Leaf, Node
+from ..core.tape import FREED, Leaf, Node, Output
 from ..core.value import Value, _Class, new, owner_of, ticks, wrap_view
 from .capture import Beyond, Member, Recorder
 from .execute import OutOfBounds, Program, _piece
+from .gradients import CompiledFunctionBackward, Plan, kept_from_writes, recorded
 from .graph import Graph, Var
 from .guards import EAGER, Guards
 from .numbers import Unit, units_of
 from .reach import PLAIN, Reach
+from .returned import Stand, number_of
 
 ndarray = np.ndarray
 
@@ -60,6 +62,7 @@ class Result:
         self.index: dict[int, int] = {}  # id(storage) -> which output is its base
         self.lines: list[str] = []
         self.needed: dict[Var, str] = {}  # inputs that outputs are pieces of
+        self.live: list[tuple[str, Value]] = []  # results that require grad
         self.made: dict[int, str] = {}  # id(tensor) -> its name
         self.kept: set[int] = set()  # ids of the tensors that the caller gets
         self.source = guards.source
@@ -139,7 +142,13 @@ class Result:
             return f"Leaf({name})"
         if is_used(edge):
             return f"Used({edge.name()!r})"
-        raise Beyond("the result has a graph")
+        self.live.append((name, t))
+        return "None"
+
+    def copy_of(self, v: Var) -> Var:
+        """A new Var like ``v``."""
+        self.rec.count += 1
+        return Var(self.rec.count, v.shape, v.dtype, v.strides, v.name)
 
     def known(self, t: Value) -> str | None:
         """The expression for a tensor that was there before the run."""
@@ -159,6 +168,11 @@ class Result:
         """The expression for anything that the function returned."""
         if isinstance(obj, Value):
             return self.tensor(obj)
+        if type(obj) is Stand:
+            if obj.var not in self.arrays:
+                self.arrays.append(obj.var)
+            self.source.names["number_of"] = number_of
+            return f"number_of(o[{self.arrays.index(obj.var)}])"
         if type(obj) is tuple:
             parts = [self.value(o) for o in obj]
             return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
@@ -193,6 +207,7 @@ class Variant:
         self.call = call
         self.units = units
         self.program: _Later | None = None
+        self.backward: Plan | None = None
         self.fixed: list[ndarray] = []
         self.kept: set[int] = set()
 
@@ -209,8 +224,9 @@ def replayed(
     grads = _new_gradients(rec, out)
     units = units_of(rec.updates)
     written = rec.written()
-    graph.outputs = out.arrays
     graph.writes = [(m.entry, v) for m, v in written]
+    plan = _backward(rec, out, build) if out.live else None
+    graph.outputs = out.arrays
     graph.scalars = sum(len(u.at) for u in units)
     # ---- guards
     guards.argument_tensors(bool(written))
@@ -255,6 +271,7 @@ def replayed(
     source.add(f"return {returned}")
     variant = Variant(graph, source.function("program"), units)
     variant.program = program
+    variant.backward = plan
     variant.fixed = fixed
     variant.kept = out.kept
     return variant
@@ -262,6 +279,41 @@ def replayed(
 
 def _guarded(p: Any, reach: Reach) -> bool:
     return not p.hyper or reach.reads_options
+
+
+def _backward(rec: Recorder, out: Result, build: Callable[[Graph], Program]) -> Plan:
+    """Record the backward pass; lines that put its node behind the results."""
+    graph, source = rec.graph, out.source
+    roots: dict[Node, Value] = {}
+    for _, t in out.live:
+        roots.setdefault(t._edge, t)
+    plan, targets, saved, read = recorded(rec, list(roots.items()))
+    plan.build = build
+    names = [out.known(t) for t in (*targets, *read)]
+    if None in names:
+        raise Beyond("a tensor with a gradient is used that flambeau cannot find again")
+    keep = list(saved)
+    kept_from_writes(graph, {i for i, _ in graph.writes}, keep, out.copy_of)
+    arrays = []
+    for v in keep:
+        if v in graph.inputs:
+            out.needed[v] = f"i{v.number}"
+            arrays.append(out.needed[v])
+        else:
+            if v not in out.arrays:
+                out.arrays.append(v)
+            arrays.append(f"o[{out.arrays.index(v)}]")
+    source.names.update(Backward=CompiledFunctionBackward, Output=Output)
+    edges = "".join(f"{n}._edge, " for n in names[: len(targets)])
+    p = source.bind(plan, "plan")
+    read = ", ".join(names[len(targets) :])
+    out.lines.append(f"node = Backward({p}, ({edges}), [{', '.join(arrays)}], [{read}])")
+    index = {edge: i for i, edge in enumerate(roots)}
+    for name, t in out.live:
+        many = plan.count > 1
+        edge = f"Output(node, {index[t._edge]})" if many else "node"
+        out.lines.append(f"{name}._edge = {edge}")
+    return plan
 
 
 class _Later:
@@ -356,6 +408,7 @@ def _new_gradients(rec: Recorder, out: Result) -> list[tuple[str, str]]:
         owner = out.known(t)
         if owner is None:
             raise Beyond("a gradient was computed for a tensor that flambeau cannot find again")
+        rec.asked.add(id(t))
         pairs.append((owner, "None" if t._grad is None else out.tensor(t._grad)))
     return pairs
 
@@ -363,13 +416,14 @@ def _new_gradients(rec: Recorder, out: Result) -> list[tuple[str, str]]:
 def _gradients_as_before(rec: Recorder, guards: Guards, out: Result) -> None:
     """The leaves require grad, and have gradients, as before the run."""
     for t, grad in rec.before.grads:
-        used = id(t._array) in rec.members or t._grad is not grad
-        if not used and (id(t) not in out.reach.tensors and id(t) not in guards.arguments):
+        used = id(t._array) in rec.members or id(t) in rec.asked
+        if not used:
             continue
         owner = out.known(t)
         if owner is None:
             raise Beyond("a tensor is used that flambeau cannot find again from the function")
-        guards.miss_if(f"{owner}._grad is {'not ' if grad is None else ''}None")
+        if id(t) in rec.asked:
+            guards.miss_if(f"{owner}._grad is {'not ' if grad is None else ''}None")
         if id(t) not in guards.arguments:
             edge = guards.source.bind(t._edge, "edge")
             guards.miss_if(f"{owner}._edge is not {edge}")

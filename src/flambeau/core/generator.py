@@ -13,6 +13,7 @@ from threading import local
 
 import numpy as np
 
+from .modes import hook
 from .value import Value, wrap
 
 WORDS = 624  # words of state, and outputs of one twist
@@ -128,6 +129,8 @@ class Generator:
 
         mt19937 takes the low 32 bits. Returns the generator. ValueError when out of range.
         """
+        if hook.active is not None:
+            hook.active.opaque("a generator is seeded")
         if type(seed) is not int:
             raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
         if not -(2**63) <= seed < 2**64:
@@ -137,6 +140,8 @@ class Generator:
 
     def seed(self) -> int:
         """Start again from 64 bits of the operating system's randomness, which are returned."""
+        if hook.active is not None:
+            hook.active.opaque("a generator is seeded")
         self._reset(int.from_bytes(os.urandom(8), "little"))
         return self._seed
 
@@ -215,6 +220,8 @@ class Generator:
 
         TypeError unless it holds uint8; RuntimeError for a wrong size or no state of mt19937.
         """
+        if hook.active is not None:
+            hook.active.opaque("a generator's state is set")
         if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
             found = state.dtype if isinstance(state, np.ndarray) else type(state).__name__
             raise TypeError(f"RNG state must be a torch.ByteTensor, not {found}")

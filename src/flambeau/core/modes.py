@@ -176,6 +176,7 @@ def is_inference_mode_enabled() -> bool:
 # ``read``     a tensor whose elements Python reads (``item``, ``if x:``, ``numpy()``).
 # ``bumped``   every step of a version counter; ``wrote`` or ``updated`` says what was written,
 # ``updated``  an optimizer's formula that was carried out,
+# ``graded``   a tensor whose ``.grad`` is asked for or set,
 # ``opaque``   something that no event describes (a generator is seeded, memory is exchanged).
 #
 # Shortcuts that go around the records (arithmetic on arrays, for speed) ask ``hook.active`` too,
@@ -276,8 +277,9 @@ class Interpreter:
     def made(self, tensor: Value) -> None:
         """``tensor`` is new, and its elements depend on no tensor."""
 
-    def read(self, tensor: Value, what: str) -> None:
-        """Python is about to read the elements of ``tensor`` (``what``: item, bool, numpy ...)."""
+    def read(self, tensor: Value, what: str) -> Any:
+        """Python is about to read the elements of ``tensor`` (``what``: item, bool, numpy ...).
+        ``item()`` hands on what is returned here, unless it is None."""
 
     def bumped(self, writer: str) -> None:
         """A version counter moved: the operation ``writer`` has written, or is about to."""
@@ -293,6 +295,9 @@ class Interpreter:
     ) -> None:
         """``change`` has written one step of ``optimizer`` into ``operands`` (parameter, gradient
         and the state tensors it takes), by the formula of ``p``, ``group`` and ``state``."""
+
+    def graded(self, tensor: Value) -> None:
+        """The ``.grad`` of ``tensor`` is about to be looked at or set."""
 
     def opaque(self, what: str, again: bool = False) -> None:
         """Something was done that no other event describes: ``what``, for people to read.

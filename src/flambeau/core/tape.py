@@ -348,6 +348,8 @@ def _accumulate(node: Leaf, grad: Value, create: bool) -> None:
     if array.dtype != variable._array.dtype:
         grad = grad.to(variable.dtype)
         array = grad._array
+    if _hook.active is not None:
+        _hook.active.graded(variable)
     if _hook.active is not None and not create:
         if old is None:
             variable._grad = grad.clone()

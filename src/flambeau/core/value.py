@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -102,6 +103,11 @@ def constant(array: np.ndarray) -> Value:
     if hook.active is not None:
         hook.active.made(out)
     return out
+
+
+def reading(tensor: Value, what: str) -> Any:
+    """Announce that Python is about to read the elements of ``tensor``, for ``what``."""
+    return None if hook.active is None else hook.active.read(tensor, what)
 
 
 def wrap_view(array: np.ndarray, base: Value, edge: object = None) -> Value:

@@ -15,7 +15,7 @@ from ..core import return_types
 from ..core.mutation import accepts_out
 from ..core.op import define
 from ..core.promotion import Number
-from ..core.value import Value, wrap
+from ..core.value import Value, reading, wrap
 from ..ops import _matrix_arrays as arrays
 from ..ops._arguments import check_tensor
 from ..ops.factorisations import check_lu, lu_factor_op, qr_op
@@ -201,6 +201,7 @@ def lstsq(
         B = B.expand(*batch, *B._array.shape[-2:])
     x, rank, values = lstsq_op(A, B, rcond)
     residuals = A.new_empty(0, dtype=d.to_real()).detach()
+    reading(rank, "linalg.lstsq")
     full = not rank._array.size or int(rank._array.min()) == n
     if m > n and driver != "gelsy" and full:
         off = A @ x - B
@@ -332,6 +333,7 @@ def cond(A: Value, p: Number | str | None = None) -> Value:
     if not A._array.size:
         return A.new_zeros(A._array.shape[:-2], dtype=A.dtype.to_real())
     inverse, info = inv_ex_op(A)
+    reading(info, "linalg.cond")
     if not info._array.any():
         return matrix_norm(A, p) * matrix_norm(inverse, p)
     singular = wrap(info._array != 0)

@@ -15,7 +15,7 @@ import numpy as np
 from .. import _shapes
 from .._errors import type_name
 from ..core.modes import hook
-from ..core.value import Value, wrap
+from ..core.value import Value, constant, reading, wrap
 from ..ops import activations
 from ..ops.cross_entropy import cross_entropy, reduction_of
 from ..ops.losses import reduced
@@ -100,9 +100,11 @@ def gaussian_nll_loss(
     if isinstance(var, (int, float)):
         if var < 0:
             raise ValueError("var has negative entry/entries")
-        var = wrap(np.full(input._array.shape, var, input._array.dtype))
-    elif (var._array < 0).any():
-        raise ValueError("var has negative entry/entries")
+        var = constant(np.full(input._array.shape, var, input._array.dtype))
+    else:
+        reading(var, "gaussian_nll_loss")
+        if (var._array < 0).any():
+            raise ValueError("var has negative entry/entries")
     if var.shape != input.shape:
         shape, wanted = tuple(var.shape), tuple(input.shape)
         if shape == wanted[:-1]:

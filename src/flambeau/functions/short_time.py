@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _dtypes
 from ..core.modes import hook
-from ..core.value import Value, wrap
+from ..core.value import Value, reading, wrap
 from ..ops._arguments import check_tensor
 from ..ops.fourier import c2c_op, c2r_op, r2c_op
 from ..ops.padding import pad
@@ -207,6 +207,8 @@ def istft(
     end = start + length if length is not None else full - n_fft // 2 if center else full
     kept = max(min(end, full) - start, 0)
     signal, envelope = signal.narrow(1, start, kept), envelope.narrow(0, start, kept)
+    if kept:
+        reading(envelope, "istft")
     if kept and np.abs(envelope._array).min() <= 1e-11:
         raise RuntimeError(
             f"{described} window overlap add min: 1\n"

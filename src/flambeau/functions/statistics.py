@@ -12,7 +12,7 @@ from .._shapes import wrap_dim
 from ..core.modes import hook
 from ..core.mutation import accepts_out
 from ..core.promotion import Number, is_number
-from ..core.value import Value, wrap
+from ..core.value import Value, reading, wrap
 
 # ---- quantiles -----------------------------------------------------------------------------
 
@@ -53,6 +53,7 @@ def _quantile(
             raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
         if q.dtype is not input.dtype:
             raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+        reading(q, name)
         if not ((q._array >= 0) & (q._array <= 1)).all():
             raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
         levels = q.reshape(-1)
@@ -144,6 +145,7 @@ def _weights(v: Value, count: int, name: str, floating: bool) -> None:
             f"cov(): expected {name} to have the same numel as there are observations in the input "
             f"but got {v.numel()} != {count}"
         )
+    reading(v, "cov")
     if (v._array < 0).any():
         raise RuntimeError(f"cov(): {name} cannot be negative")
 

@@ -13,7 +13,7 @@ from ..core import threads
 from ..core.mutation import accepts_out, write_out
 from ..core.op import binary, define, unary
 from ..core.promotion import Number, by_pieces, is_number, result_type
-from ..core.value import Value, wrap
+from ..core.value import Value, reading, wrap
 from .arithmetic import as_dtype, unbroadcast
 
 BOOLEAN = np.dtype(np.bool_)
@@ -153,7 +153,9 @@ def allclose(
     equal_nan: bool = False,
 ) -> bool:
     """Whether ``isclose`` holds everywhere."""
-    return bool(np.all(isclose(input, other, rtol, atol, equal_nan)._array))
+    close = isclose(input, other, rtol, atol, equal_nan)
+    reading(close, "allclose")
+    return bool(np.all(close._array))
 
 
 def equal(input: Value, other: Value) -> bool:
@@ -161,6 +163,8 @@ def equal(input: Value, other: Value) -> bool:
     for place, v in (("'input' (position 1)", input), ("'other' (position 2)", other)):
         if not isinstance(v, Value):
             raise TypeError(f"equal(): argument {place} must be Tensor, not {type_name(v)}")
+    reading(input, "equal")
+    reading(other, "equal")
     a, b = input._array, other._array
     return a.shape == b.shape and bool(np.all(np.equal(a, b)))
 

@@ -14,7 +14,7 @@ from .._errors import LinAlgError
 from ..core import return_types
 from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
-from ..core.value import Value, wrap
+from ..core.value import Value, reading, wrap
 from . import _matrix_arrays as arrays
 from ._arguments import check_tensor
 from .joining import cat_op
@@ -59,6 +59,8 @@ def _checked_cholesky(name: str, A: Value, upper: bool, check: bool) -> tuple[Va
     check_matrix("linalg.cholesky", A, square=True)
     check_floating("linalg.cholesky", A.dtype, "cholesky_cpu")
     factor, info = cholesky_ex_op(A, upper)
+    if check:
+        reading(info, name)
     if check and info._array.any():
         order, place = batch_place(info._array)
         raise LinAlgError(

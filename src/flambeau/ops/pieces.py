@@ -264,7 +264,7 @@ def tensor_split(
                 "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
                 f"one-dimensional tensor, but got a tensor with {cuts._array.ndim} dims"
             )
-        cuts = cuts._array.tolist()
+        cuts = cuts.tolist()
     n = shape[d]
     if isinstance(cuts, int):
         if cuts <= 0:

@@ -255,7 +255,7 @@ def _prod_vjp(
     x = a.to(g.dtype)
     if not x.dim():
         return g.to(a.dtype)
-    if not (x._array == 0).any():
+    if hook.active is None and not (x._array == 0).any():
         dims = () if dim is None else (dim,)
         shape = kept_shape(x._array.shape, dims) if dims else (1,) * x.dim()
         return ((g * y.conj()).reshape(shape) / x.conj()).to(a.dtype)

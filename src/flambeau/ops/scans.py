@@ -11,6 +11,7 @@ import numpy as np
 from .. import _dtypes
 from .._shapes import wrap_dim
 from ..core import return_types
+from ..core.modes import hook
 from ..core.op import define, unsupported
 from ..core.value import Value
 from ._reduce import SHORT, cast_down, real_values, reduction, spread_parts
@@ -131,7 +132,7 @@ def _cumprod_vjp(g: Value, x: Value, y: Value, dim: int, x_dtype: np.dtype) -> V
         return (g * 1).to(d)
     x = x.to(g.dtype)
     zero = x == 0
-    if not zero._array.any():
+    if hook.active is None and not zero._array.any():
         w = reverse_cumsum((g * y.conj()), dim, g._array.dtype)
         return (w / x.conj()).to(d)
     seen = zero.cumsum(dim)

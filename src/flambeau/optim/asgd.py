@@ -70,7 +70,7 @@ class ASGD(Optimizer):
         t = next_step(state)
         lr, lambd, decay = number(group["lr"]), group["lambd"], group["weight_decay"]
         maximize = group["maximize"]
-        eta, mu = state["eta"].item(), state["mu"].item()
+        eta, mu = state["eta"]._array.item(), state["mu"]._array.item()
         state["eta"]._array[...] = lr / (1 + lambd * lr * t) ** group["alpha"]
         state["mu"]._array[...] = 1 / max(1, t - group["t0"])
 

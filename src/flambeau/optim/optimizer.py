@@ -165,6 +165,8 @@ class Optimizer:
         """Drop the gradients of all parameters, or fill them with zeros."""
         for group in self.param_groups:
             for p in group["params"]:
+                if _hook.active is not None:
+                    _hook.active.graded(p)
                 if p._grad is None:
                     continue
                 if set_to_none:
@@ -200,6 +202,8 @@ class Optimizer:
         with set_grad_enabled(bool(self.defaults.get("differentiable"))), formulas.together():
             for group in self.param_groups:
                 for p in group["params"]:
+                    if _hook.active is not None:
+                        _hook.active.graded(p)
                     if p._grad is not None:
                         self._step_one(p, p._grad, group)
         return loss
@@ -375,7 +379,7 @@ def _record(
 
 def number(value: float | Value) -> float:
     """An option that may be given as a tensor, as a number."""
-    return float(value.item()) if isinstance(value, Value) else value
+    return float(value._array) if isinstance(value, Value) else value
 
 
 def option(value: float | Value) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..core import tape
-from ..core.modes import state
+from ..core.modes import hook, state
 from ..core.tape import Handle, Leaf, Node, Output, add_hook, watch
 from ..core.value import Value, constant, wrap
 
@@ -135,6 +135,8 @@ class AutogradMethods:
     @property
     def grad(self) -> Value | None:
         """The gradient that ``backward`` has summed up here so far."""
+        if hook.active is not None:
+            hook.active.graded(self)
         found = self._grad
         if found is None and not self.is_leaf and not self._retains_grad:
             warnings.warn(
@@ -168,10 +170,14 @@ class AutogradMethods:
                     f"size '{list(self.shape)}'. Please ensure that the gradient and the tensor "
                     "are the same size"
                 )
+        if hook.active is not None:
+            hook.active.graded(self)
         self._grad = value
 
     @grad.deleter
     def grad(self) -> None:
+        if hook.active is not None:
+            hook.active.graded(self)
         self._grad = None
 
     def backward(

@@ -11,7 +11,7 @@ from .. import _dtypes
 from .._dtypes import dtype
 from .._errors import type_name
 from ..core.tape import Leaf
-from ..core.value import Value, new, wrap
+from ..core.value import Value, new, reading, wrap
 from ..ops import memory
 from ..ops.memory import convert, laid_out, memory_format
 from . import _creation
@@ -130,12 +130,16 @@ class ConversionMethods:
                 f"a Tensor with {array.size} elements cannot be converted to Scalar\n"
                 f"  its shape is {tuple(array.shape)}; index one element, or reduce it first"
             )
+        stand = reading(self, "item()")
+        if stand is not None:
+            return stand
         if array.dtype.kind not in "biufc":
             return float(array.reshape(()).astype(np.float32))
         return array.item()
 
     def tolist(self) -> list | bool | int | float | complex:
         """The elements as nested lists of Python numbers; a number for a 0-dim tensor."""
+        reading(self, "tolist()")
         array = self._array
         if array.dtype.kind not in "biufc":
             array = array.astype(np.float32)
@@ -155,6 +159,7 @@ class ConversionMethods:
                 f"Got unsupported ScalarType {name}\n"
                 "  NumPy has no such type of its own; convert first, with .float().numpy()"
             )
+        reading(self, "numpy()")
         return array.view()
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
@@ -174,12 +179,14 @@ class ConversionMethods:
     def __dlpack__(self, *, stream: object = None, **options: object) -> object:
         if self._edge is not None:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        reading(self, "DLPack")
         return self._array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
 
     def __bool__(self) -> bool:
+        reading(self, "bool()")
         array = self._array
         if array.size == 1:
             return bool(array.reshape(()).astype(bool))
@@ -203,6 +210,7 @@ class ConversionMethods:
         array = self._array
         if array.size != 1 or array.dtype.kind not in "iub":
             raise TypeError("only integer tensors of a single element can be converted to an index")
+        reading(self, "an index")
         return int(array.item())
 
     def __len__(self) -> int:
@@ -240,6 +248,7 @@ class ConversionMethods:
                 "because of a torch.nn.utils.weight_norm usage, see "
                 "https://github.com/pytorch/pytorch/pull/103001"
             )
+        reading(self, "deepcopy()")
         out = wrap(laid_out(self._array, None))
         if type(self) is not type(out):
             out = out.as_subclass(type(self))
@@ -259,6 +268,7 @@ class ConversionMethods:
                 "a tensor that an operation made cannot be pickled with its graph; "
                 "pickle .detach() of it"
             )
+        reading(self, "pickle")
         array = self._array if self._array.flags.c_contiguous else self._array.copy()
         described = (array.tobytes(), self.dtype.name, tuple(array.shape), self._edge is not None)
         return _rebuild, (type(self), *described)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import _dtypes
-from ..core.value import Value
+from ..core.value import Value, reading
 
 
 class _Options:
@@ -193,6 +193,7 @@ def _is_default(d: _dtypes.dtype) -> bool:
 
 def text_of(tensor: Value) -> str:
     """``tensor(...)`` with what is not the default: size, dtype, requires_grad or grad_fn."""
+    reading(tensor, "printing")
     prefix = "tensor("
     indent = len(prefix)
     array, d = tensor._array, tensor.dtype

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from .. import _dtypes, _shapes
-from ..core.value import Value, address, offset_of, owner_of
+from ..core.value import Value, address, offset_of, owner_of, reading
 from ._device import CPU, device
 
 
@@ -103,16 +103,19 @@ class StorageMethods:
 
     def untyped_storage(self) -> UntypedStorage:
         """The bytes this tensor looks into; views share them."""
+        reading(self, "untyped_storage()")
         return UntypedStorage(owner_of(self._array))
 
     def storage(self) -> TypedStorage:
         """The elements this tensor looks into; views share them."""
+        reading(self, "storage()")
         return TypedStorage(owner_of(self._array), self.dtype)
 
     _typed_storage = storage
 
     def data_ptr(self) -> int:
         """The address of the first element; 0 for a tensor without elements."""
+        reading(self, "data_ptr()")
         return address(self._array) if self._array.size else 0
 
     def storage_offset(self) -> int:
@@ -152,6 +155,7 @@ class StorageMethods:
 
     def resize_(self, *sizes: int | Sequence[int], memory_format: object = None) -> Value:
         """Give this tensor another shape; memory grows if it must, new elements are not filled."""
+        reading(self, "resize_()")
         if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
             sizes = tuple(sizes[0])
         if self._edge is not None:
@@ -185,6 +189,7 @@ class StorageMethods:
         stride: Sequence[int] | None = None,
     ) -> Value:
         """Look at the memory of ``source`` from now on."""
+        reading(self, "set_()")
         d = self._array.dtype
         if source is None:
             self._array = np.empty(0, d)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..._missing import missing as _missing
-from . import utils
+from . import _optimized, utils
 from .activation import *  # noqa: F403
 from .adaptive import *  # noqa: F403
 from .batchnorm import *  # noqa: F403

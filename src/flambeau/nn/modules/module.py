@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from ..._dtypes import dtype
+from ...compiler.compiled import compile
 from ...core.modes import Edits
+from ...core.modes import hook as _hook
 from ...core.tape import Handle, add_hook
 from ...core.value import Value
 from ...tensor._device import device
@@ -58,6 +60,7 @@ class Module(StateMethods):
 
     training: bool
     dump_patches = False
+    _optimized: type[Module]  # what torch.compile makes of a module
     call_super_init = False
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -97,8 +100,14 @@ class Module(StateMethods):
 
     # ---- hooks -----------------------------------------------------------------------------
 
-    def _call_hooked(self, args: tuple, kwargs: dict) -> Any:
+    def _call_plain(self, *args: Any, **kwargs: Any) -> Any:
+        """A call that ``compile`` has not taken over."""
+        return self._call_hooked(args, kwargs, False)
+
+    def _call_hooked(self, args: tuple, kwargs: dict, compiled: bool = True) -> Any:
         d = self.__dict__
+        if compiled and d.get("_compiled_call_impl") is not None:
+            return d["_compiled_call_impl"](*args, **kwargs)
         with_kwargs = d.get("_forward_pre_hooks_with_kwargs", _EMPTY)
         hooks = d.get("_forward_pre_hooks", _EMPTY)
         for key, hook in (*_every.forward_pre.items(), *hooks.items()):
@@ -570,6 +579,8 @@ class Module(StateMethods):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop all gradients, or fill them with zeros."""
         for p in self.parameters():
+            if _hook.active is not None:
+                _hook.active.graded(p)
             if p._grad is None:
                 continue
             if set_to_none:
@@ -599,8 +610,10 @@ class Module(StateMethods):
         return id(self)
 
     def compile(self, *args: object, **kwargs: object) -> None:
-        """Accepted; the module runs as it is, and a warning says so."""
-        warnings.warn("flambeau does not compile modules yet: it runs eagerly", stacklevel=2)
+        """Compile this module's calls in place; arguments as for ``torch.compile``."""
+        self.__dict__["_compiled_call_impl"] = compile(self._call_plain, *args, **kwargs)
+        self.__dict__["_hooked"] = True
+        Edits.count += 1
 
 
 def _kind(value: object) -> str:

@@ -1,0 +1,137 @@
+"""Numbers that Python reads and only returns: ``return loss.item()``.
+
+A number that is read from a tensor is known only when the program has run. If Python does nothing
+with it but to hand it back, a stand-in may take its place, to be replaced in what is returned. That
+it does nothing else is read from the bytecode that follows the call: straight on to the return,
+with the number stored in locals or put into tuples, lists and dicts on the way. Anything else
+(and any instruction that is not known here) is taken to use it.
+"""
+
+from __future__ import annotations
+
+import dis
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+from .graph import Var
+
+# Instructions that take no part in where the number goes, or whose way with the stack is known.
+_QUIET = {"NOP", "RESUME", "CACHE", "PRECALL", "EXTENDED_ARG"}
+_LOADS = {"LOAD_FAST", "LOAD_FAST_BORROW", "LOAD_FAST_CHECK"}
+_BUILDS = {"BUILD_TUPLE", "BUILD_LIST", "BUILD_MAP", "BUILD_CONST_KEY_MAP"}
+
+
+def only_returned(frame: FrameType | None, outermost: CodeType) -> bool:
+    """Whether the result of the call that ``frame`` is in the midst of is only returned, by
+    ``frame`` and its callers, to the one that runs ``outermost``."""
+    while frame is not None and frame.f_code is not outermost:
+        if not _goes_to_return(frame.f_code, frame.f_lasti):
+            return False
+        frame = frame.f_back
+    return frame is not None
+
+
+def _goes_to_return(code: CodeType, lasti: int) -> bool:
+    """Whether what the call at ``lasti`` leaves on the stack is only returned."""
+    if code.co_flags & 0x2A0:  # generators and coroutines
+        return False
+    above = 0  # values on the stack above the number, where it lies on it
+    on_stack = True
+    places: set[str] = set()  # locals that hold it
+    for i in dis.get_instructions(code):
+        if i.offset <= lasti or i.opname in _QUIET:
+            continue
+        name = i.opname
+        if "JUMP" in name or name in ("FOR_ITER", "SEND") or "EXC" in name or "WITH" in name:
+            return False
+        if name == "RETURN_VALUE":
+            return not on_stack or above == 0
+        if name == "RETURN_CONST":
+            return True
+        if name in _LOADS and i.argval in places:
+            if on_stack:
+                return False  # there are two of it now
+            on_stack, above = True, 0
+            continue
+        if name == "STORE_FAST":
+            if on_stack and above == 0:
+                places.add(i.argval)
+                on_stack = False
+                continue
+            places.discard(i.argval)
+            above -= 1
+            continue
+        if name in ("STORE_FAST_LOAD_FAST", "LOAD_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST",
+                    "LOAD_FAST_BORROW_LOAD_FAST_BORROW"):  # fmt: skip
+            return False
+        if not on_stack:
+            if _reads(i, places):
+                return False
+            continue
+        if name in _BUILDS:
+            count = i.arg or 0
+            taken = 2 * count if name == "BUILD_MAP" else count
+            taken += name == "BUILD_CONST_KEY_MAP"
+            above = above + 1 - taken if taken <= above else 0
+            continue
+        effect = dis.stack_effect(i.opcode, i.arg, jump=False)
+        if _taken(i) > above:
+            return False
+        above += effect
+    return False
+
+
+def _reads(i: dis.Instruction, places: set[str]) -> bool:
+    """Whether an instruction can see the number while it is only in locals."""
+    return i.argval in places if isinstance(i.argval, str) and "FAST" in i.opname else False
+
+
+def _taken(i: dis.Instruction) -> int:
+    """How many values an instruction takes from the stack; many, where that is not known."""
+    name, arg = i.opname, i.arg or 0
+    if name.startswith(("LOAD_CONST", "LOAD_FAST", "LOAD_GLOBAL", "LOAD_DEREF", "PUSH_NULL")):
+        return 0
+    if name in ("LOAD_SMALL_INT", "LOAD_BORROW", "MAKE_CELL", "COPY_FREE_VARS"):
+        return 0
+    if name in ("LOAD_ATTR", "LOAD_METHOD", "POP_TOP", "UNARY_NEGATIVE"):
+        return 1
+    if name == "CALL":
+        return arg + 2
+    if name in ("KW_NAMES",):
+        return 0
+    if name in ("BINARY_OP", "BINARY_SUBSCR", "COMPARE_OP"):
+        return 2
+    return 1 << 30
+
+
+class Stand:
+    """Stands for ``number``, the only element of the value ``var``, until it is returned."""
+
+    __slots__ = ("number", "var")
+
+    def __init__(self, var: Var, number: object) -> None:
+        self.var = var
+        self.number = number
+
+
+def number_of(array: np.ndarray) -> bool | int | float | complex:
+    """The only element of ``array`` as a Python number."""
+    if array.dtype.kind not in "biufc":
+        return float(array.reshape(()).astype(np.float32))
+    return array.item()
+
+
+def with_numbers(result: Any) -> Any:
+    """What a function returned, with every stand-in replaced by its number."""
+    if type(result) is Stand:
+        return result.number
+    if type(result) in (tuple, list):
+        parts = [with_numbers(r) for r in result]
+        changed = any(a is not b for a, b in zip(parts, result, strict=True))
+        return type(result)(parts) if changed else result
+    if type(result) is dict:
+        for key, value in result.items():
+            result[key] = with_numbers(value)
+    return result
