@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.generator import Generator, default_generator
+from ..core.generator import Generator, current
 from ..core.modes import Interpreter
 from ..core.op import Op
 from ..core.tape import Leaf, Node
@@ -119,7 +119,7 @@ class Before:
                 self.grads.append((o, o._grad))
         self.arrays = [o._array for o in self.held]
         self.edges = [o._edge for o in self.held]
-        self.random = default_generator.get_state_array()
+        self.random = current().get_state_array()
 
 
 def living() -> Iterator[Value]:
@@ -523,7 +523,7 @@ class Recorder(Interpreter):
             if o._edge is not edge:
                 raise Beyond("requires_grad or the graph of a tensor that was there is changed")
         drawn = any(isinstance(n, Draw) for n in self.graph.nodes)
-        if not drawn and not np.array_equal(before.random, default_generator.get_state_array()):
+        if not drawn and not np.array_equal(before.random, current().get_state_array()):
             raise Beyond("random numbers are drawn in a way that cannot be captured")
 
     def restore(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,20 @@ def constant(array: np.ndarray) -> Value:
     if hook.active is not None:
         hook.active.made(out)
     return out
+
+
+def drawn(draw: Callable[[], np.ndarray]) -> np.ndarray:
+    """The random numbers that ``draw()`` returns; called again, it draws the next ones."""
+    array = draw()
+    if hook.active is not None:
+        hook.active.drew(array, draw)
+    return array
+
+
+def outline(array: np.ndarray) -> np.ndarray:
+    """An array with the shape, dtype and strides of ``array`` and no memory: a pattern for
+    ``empty_like``, never to be read."""
+    return np.lib.stride_tricks.as_strided(np.empty(1, array.dtype), array.shape, array.strides)
 
 
 def reading(tensor: Value, what: str) -> Any:

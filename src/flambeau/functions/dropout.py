@@ -15,7 +15,7 @@ from .._dtypes import FLOATING, from_numpy
 from .._errors import type_name
 from ..core import random_recipes as recipes
 from ..core.generator import current
-from ..core.value import Value, wrap
+from ..core.value import Value, drawn, outline, wrap
 
 
 def _check(name: str, input: Value, p: float) -> None:
@@ -36,9 +36,8 @@ def _check_floating(input: Value) -> None:
         )
 
 
-def _noise_like(input: Value, feature: bool) -> np.ndarray:
+def _noise_like(array: np.ndarray, feature: bool) -> np.ndarray:
     """Memory for a mask: of the input's shape and layout, or (batch, channels, 1, ...)."""
-    array = input._array
     if not feature:
         return np.empty_like(array)
     if array.ndim < 2:
@@ -56,11 +55,14 @@ def _drop(input: Value, p: float, training: bool, inplace: bool, feature: bool) 
     if p == 1:
         return _times(input, 0, inplace)
     _check_floating(input)
-    noise = _noise_like(input, feature)
-    made = recipes.dropout_noise(current(), noise.shape, noise.dtype, p)
-    if not noise.flags.c_contiguous:
-        made = recipes.fill(noise, made)
-    return _times(input, wrap(made), inplace)
+    like = outline(input._array)
+
+    def draw() -> np.ndarray:
+        noise = _noise_like(like, feature)
+        made = recipes.dropout_noise(current(), noise.shape, noise.dtype, p)
+        return made if noise.flags.c_contiguous else recipes.fill(noise, made)
+
+    return _times(input, wrap(drawn(draw)), inplace)
 
 
 def _drop_alpha(input: Value, p: float, training: bool, inplace: bool, feature: bool) -> Value:
@@ -69,7 +71,7 @@ def _drop_alpha(input: Value, p: float, training: bool, inplace: bool, feature: 
     if p == 1:
         return _times(input, 0, inplace)
     _check_floating(input)
-    noise = _noise_like(input, feature)
+    noise = _noise_like(input._array, feature)
     scale, shift = recipes.alpha_dropout_noise(current(), noise.shape, noise.dtype, p)
     if not noise.flags.c_contiguous:
         scale = recipes.fill(noise, scale)

@@ -25,7 +25,7 @@ from ..core import threads
 from ..core.generator import current
 from ..core.modes import hook, state
 from ..core.op import define, unsupported
-from ..core.value import Value, wrap
+from ..core.value import Value, constant, drawn, wrap
 
 ndarray = np.ndarray
 _SCORES = 1 << 16  # scores that one block holds
@@ -394,10 +394,9 @@ def scaled_dot_product_attention(
     if dropout_p:
         dt = query._array.dtype
         if dropout_p == 1:
-            array = np.zeros(scores, dt)
+            noise = constant(np.zeros(scores, dt))
         else:
-            array = recipes.dropout_noise(current(), scores, dt, dropout_p)
-        noise = wrap(array)
+            noise = wrap(drawn(lambda: recipes.dropout_noise(current(), scores, dt, dropout_p)))
     if len(lead) != 2:
         query, key, value = (t.reshape(_four(t.shape, lead)) for t in (query, key, value))
         if attn_mask is not None:

@@ -15,8 +15,8 @@ import numpy as np
 from .._dtypes import from_numpy
 from .._errors import type_name
 from ..core import threads
-from ..core.modes import state
-from ..core.mutation import written
+from ..core.modes import hook, state
+from ..core.mutation import write, written
 from ..core.op import define, unsupported
 from ..core.value import Value
 from .normalisation import rows_backward, rows_forward, wide
@@ -206,11 +206,19 @@ def _check_batch(shape: tuple[int, ...]) -> None:
         )
 
 
-def _follow(running: Value | None, now: ndarray, momentum: float, count: int) -> None:
-    """Move a running statistic towards its value in this batch."""
+def _follow(
+    running: Value | None, batch: Value, unbiased: float, momentum: float, count: int
+) -> None:
+    """Move a running statistic towards its value in this batch (times ``unbiased``)."""
     if running is None or not count:
         return
     array = running._array
+    if hook.active is not None:
+        old = running.detach().to(from_numpy(wide(array[:0]).dtype))
+        now = batch.detach() * unbiased if unbiased != 1 else batch.detach()
+        write(running, (old * (1 - momentum) + now * momentum).to(running.dtype), "batch_norm")
+        return
+    now = batch._array * unbiased
     new = (1 - momentum) * wide(array) + momentum * now
     array[...] = new
     written(running, "batch_norm")
@@ -253,8 +261,8 @@ def batch_norm(
     y, mean, _, var = _batch_norm(input, weight, bias, *stats, bool(training), eps)
     if training and (running_mean is not None or running_var is not None):
         count = input._array.size // max(shape[1], 1)
-        _follow(running_mean, mean._array, momentum, count)
-        _follow(running_var, var._array * (count / max(count - 1, 1)), momentum, count)
+        _follow(running_mean, mean, 1.0, momentum, count)
+        _follow(running_var, var, count / max(count - 1, 1), momentum, count)
     return y
 
 
@@ -404,7 +412,7 @@ def instance_norm(
     y, mean, rstd = _group_norm(input, weight, bias, shape[1], eps)
     if running_mean is not None or running_var is not None:
         count = math.prod(shape[2:])
-        var = (1 / np.square(rstd._array) - eps) * (count / max(count - 1, 1))
-        _follow(running_mean, mean._array.mean(0), momentum, shape[0])
-        _follow(running_var, var.mean(0), momentum, shape[0])
+        var = (1 / rstd.detach().square() - eps).mean(0)
+        _follow(running_mean, mean.detach().mean(0), 1.0, momentum, shape[0])
+        _follow(running_var, var, count / max(count - 1, 1), momentum, shape[0])
     return y

@@ -23,9 +23,10 @@ from ..core.generator import (
     manual_seed,
     seed,
 )
-from ..core.mutation import check_writable, write_out, written
+from ..core.modes import hook
+from ..core.mutation import check_writable, write, write_out, written
 from ..core.op import define
-from ..core.value import Value, wrap
+from ..core.value import Value, drawn, outline, wrap
 from ._creation import DeviceLike, finished, size_of
 from ._device import CPU, layout
 
@@ -106,7 +107,7 @@ def rand(
 ) -> Value:
     """Uniform numbers of [0, 1)."""
     shape = _sizes("rand", size, named)
-    array = recipes.uniform(source(generator), shape, _float_type(dtype, out))
+    array = drawn(lambda: recipes.uniform(source(generator), shape, _float_type(dtype, out)))
     if out is not None:
         return _into(out, array, "rand")
     return finished(array, requires_grad, device, layout)
@@ -125,7 +126,7 @@ def randn(
 ) -> Value:
     """Normal numbers of mean 0 and variance 1."""
     shape = _sizes("randn", size, named)
-    array = recipes.normal(source(generator), shape, _float_type(dtype, out))
+    array = drawn(lambda: recipes.normal(source(generator), shape, _float_type(dtype, out)))
     if out is not None:
         return _into(out, array, "randn")
     return finished(array, requires_grad, device, layout)
@@ -149,7 +150,7 @@ def randint(
     if out is not None:
         numpy_type = out._array.dtype
     _check_range(low, high)
-    array = recipes.randint(source(generator), shape, numpy_type, low, high)
+    array = drawn(lambda: recipes.randint(source(generator), shape, numpy_type, low, high))
     if out is not None:
         return _into(out, array, "randint")
     return finished(array, requires_grad, device, layout)
@@ -205,7 +206,7 @@ def randperm(
     numpy_type = np.dtype(np.int64) if dtype is None else _dtypes.as_dtype(dtype).numpy
     if out is not None:
         numpy_type = out._array.dtype
-    array = recipes.randperm(source(generator), int(n), numpy_type)
+    array = drawn(lambda: recipes.randperm(source(generator), int(n), numpy_type))
     if out is not None:
         return _into(out, array, "randperm")
     return finished(array, requires_grad, device, layout)
@@ -215,9 +216,8 @@ def _like_type(input: Value, d: dtype | None) -> np.dtype:
     return input._array.dtype if d is None else _dtypes.as_dtype(d).numpy
 
 
-def _template(input: Value, d: np.dtype) -> np.ndarray:
-    """Unfilled memory like that of ``input``; recipes fill it in the order in which it lies."""
-    array = input._array
+def _template(array: np.ndarray, d: np.dtype) -> np.ndarray:
+    """Unfilled memory like ``array``; recipes fill it in the order in which it lies."""
     return np.empty(array.shape, d) if 0 in array.strides else np.empty_like(array, d)
 
 
@@ -232,9 +232,11 @@ def rand_like(
     memory_format: object = None,
 ) -> Value:
     """Uniform numbers of [0, 1) in the shape and dtype of ``input``."""
-    d = _like_type(input, dtype)
-    array = recipes.uniform(source(generator), input._array.shape, d)
-    return finished(recipes.fill(_template(input, d), array), requires_grad, device, layout)
+    d, like = _like_type(input, dtype), outline(input._array)
+    array = drawn(
+        lambda: recipes.fill(_template(like, d), recipes.uniform(source(generator), like.shape, d))
+    )
+    return finished(array, requires_grad, device, layout)
 
 
 def randn_like(
@@ -248,11 +250,14 @@ def randn_like(
     memory_format: object = None,
 ) -> Value:
     """Normal numbers of mean 0 and variance 1 in the shape and dtype of ``input``."""
-    d = _like_type(input, dtype)
-    target = _template(input, d)
-    dense = target.flags.c_contiguous
-    array = recipes.normal(source(generator), target.shape, d, contiguous=dense)
-    return finished(recipes.fill(target, array), requires_grad, device, layout)
+    d, like = _like_type(input, dtype), outline(input._array)
+    shape, dense = like.shape, _template(like, d).flags.c_contiguous
+    array = drawn(
+        lambda: recipes.fill(
+            _template(like, d), recipes.normal(source(generator), shape, d, contiguous=dense)
+        )
+    )
+    return finished(array, requires_grad, device, layout)
 
 
 def randint_like(
@@ -269,9 +274,14 @@ def randint_like(
     """``randint_like(input, low=0, high)``: integers of [low, high), in the shape of ``input``."""
     low, high = _bounds("randint_like", args, named, ())
     _check_range(low, high)
-    d = _like_type(input, dtype)
-    array = recipes.randint(source(generator), input._array.shape, d, low, high)
-    return finished(recipes.fill(_template(input, d), array), requires_grad, device, layout)
+    d, like = _like_type(input, dtype), outline(input._array)
+    array = drawn(
+        lambda: recipes.fill(
+            _template(like, d),
+            recipes.randint(source(generator), like.shape, d, low, high),
+        )
+    )
+    return finished(array, requires_grad, device, layout)
 
 
 # ---- distributions with parameters ---------------------------------------------------------
@@ -293,7 +303,9 @@ def normal(
     """Normal numbers: one for each element of ``mean`` and ``std``, or ``size`` of them."""
     if size is not None:
         shape = size_of("normal", (size,))
-        array = recipes.normal(source(generator), shape, _float_type(dtype, out), mean, std)
+        array = drawn(
+            lambda: recipes.normal(source(generator), shape, _float_type(dtype, out), mean, std)
+        )
     else:
         if not isinstance(mean, Value) and not isinstance(std, Value):
             raise TypeError("normal(): of two numbers, 'size' is needed too")
@@ -333,9 +345,8 @@ def bernoulli(
 ) -> Value:
     """1 with the probability that each element of ``input`` says (or ``p`` everywhere), else 0."""
     if p is not None:
-        array = recipes.bernoulli(
-            source(generator), input._array.shape, input._array.dtype, float(p)
-        )
+        like, chance = outline(input._array), float(p)
+        array = drawn(lambda: recipes.bernoulli(source(generator), like.shape, like.dtype, chance))
         result = wrap(array)
     else:
         values = input._array
@@ -352,6 +363,10 @@ def bernoulli(
 
 
 def _fill(self: Value, name: str, make: Callable[[tuple, np.dtype], np.ndarray]) -> Value:
+    if hook.active is not None:
+        a = outline(self._array)
+        draw = lambda: recipes.fill(np.empty_like(a), make(a.shape, a.dtype))
+        return write(self, wrap(drawn(draw)), name)
     check_writable(self, name, self._edge is not None)
     recipes.fill(self._array, make(self._array.shape, self._array.dtype))
     return written(self, name)
