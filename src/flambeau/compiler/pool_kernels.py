@@ -43,16 +43,13 @@ def _table(
     stride: tuple[int, ...],
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
-    lanes: int,
 ) -> ndarray:
     n, m, k, s, p, d = (v[-1] for v in (sizes, outs, kernel, stride, padding, dilation))
     low = min(-(-p // s), m)
     high = max(low, min((n - 1 - d * (k - 1) + p) // s + 1, m))
-    # a vector of windows reads 2 * lanes elements from each tap on where the stride is 2
-    vectors = max(low, min(high, (n - d * (k - 1) + p - s * lanes) // s + lanes))
     threes = [_three(sizes, 1), _three(outs, 1), _three(stride, 1), _three(padding, 0)]
     threes.append(_three(dilation, 1))
-    return np.array([v for three in threes for v in three] + [low, high, vectors], np.int64)
+    return np.array([v for three in threes for v in three] + [low, high], np.int64)
 
 
 def max_pool(
@@ -76,8 +73,7 @@ def max_pool(
     where = np.empty(best.shape, np.int64)
     quick = stride[-1] if stride[-1] in (1, 2) and dilation[-1] == 1 else 0
     run = _maximum(element, _three(kernel, 1), quick)
-    given = map(tuple, (sizes, outs, kernel, stride, padding, dilation))
-    table = _table(*given, lanes_of(element))
+    table = _table(*map(tuple, (sizes, outs, kernel, stride, padding, dilation)))
     pointers = [address(a) for a in (best, where, x, table)]
     _spread(lambda i, j: run(*pointers, i, j), math.prod(lead), x.size)
     return best, where

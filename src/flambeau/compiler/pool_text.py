@@ -8,12 +8,11 @@ import math
 from .builder import I64, PTR, Code, Value, literal, vector_of
 
 #: The table of ``maximum``: sizes, output sizes, strides, paddings and dilations along depth, rows
-#: and columns; output columns whose windows are whole: from the first to below the second; and
-#: those up to which vectors may be read.
+#: and columns; output columns whose windows are whole: from the first to below the second.
 FIELDS = (
     "depth", "height", "width", "out_depth", "out_height", "out_width",
     "stride_d", "stride_h", "stride_w", "pad_d", "pad_h", "pad_w",
-    "dilation_d", "dilation_h", "dilation_w", "whole_from", "whole_to", "vectors_to",
+    "dilation_d", "dilation_h", "dilation_w", "whole_from", "whole_to",
 )  # fmt: skip
 
 
@@ -43,6 +42,14 @@ def maximum(element: str, lanes: int, kernel: tuple[int, int, int], stride_w: in
         end = code.smaller(start + ((count - 1) * step + 1), f[length])
         return start + code.larger(behind, 0) * step, end
 
+    skips = []
+    for kd, kh, kw in itertools.product(*map(range, kernel)):
+        skip = (f["height"] * f["dilation_d"] * kd + f["dilation_h"] * kh) * f["width"]
+        skips.append(skip + f["dilation_w"] * kw)
+    widths = [w for w in (lanes, lanes // 2) if w >= 2] if stride_w else []
+    widths.append(1)
+    tap_numbers = {w: [code.splat(code.narrowed(skip), w) for skip in skips] for w in widths}
+
     def plane(p: Value) -> None:
         x = code.at(code["x"], element, p * size)
         best = code.at(code["best"], element, p * out_size)
@@ -59,14 +66,25 @@ def maximum(element: str, lanes: int, kernel: tuple[int, int, int], stride_w: in
             corner = (d * f["height"] + h) * f["width"] - f["pad_w"]
             low = code.select(inside, f["whole_from"], f["out_width"])
             high = code.select(inside, f["whole_to"], f["out_width"])
-            vectors = low
-            if stride_w:
-                room = code.larger(code.smaller(f["vectors_to"], high) - low, 0)
-                vectors = low + (room & -lanes)
-                code.loop(
-                    low, vectors, lambda j: whole(best_row, where_row, corner, j, lanes), step=lanes
-                )
-            code.loop(vectors, high, lambda j: whole(best_row, where_row, corner, j, 1))
+
+            def windows(widths: list[int]) -> None:
+                """Those from low to high, as many at a time as there are: the last vector
+                begins where it ends with them, and does some of them again."""
+                wide = widths[0]
+                last = high - wide
+
+                def some(j: Value) -> None:
+                    whole(best_row, where_row, corner, code.smaller(j, last), wide)
+
+                def vectors() -> None:
+                    code.loop(low, high, some, step=wide)
+
+                if wide == 1:
+                    vectors()
+                else:
+                    code.either(high - low >= wide, vectors, lambda: windows(widths[1:]))
+
+            windows(widths)
             code.loop(0, low, lambda j: careful(best_row, where_row, d, h, j))
             code.loop(high, f["out_width"], lambda j: careful(best_row, where_row, d, h, j))
 
@@ -74,17 +92,13 @@ def maximum(element: str, lanes: int, kernel: tuple[int, int, int], stride_w: in
             first = corner + j * (stride_w or f["stride_w"])
             kind, index = vector_of(element, wide), vector_of("i32", wide)
             top = at = None
-            for kd, kh, kw in itertools.product(*map(range, kernel)):
-                skip = (f["height"] * f["dilation_d"] * kd + f["dilation_h"] * kh) * f["width"]
-                skip = skip + f["dilation_w"] * kw
-                place = code.at(x, element, first + skip)
-                value = strided(place, kind, wide)
-                number = code.splat(code.narrowed(skip), wide)
+            for skip, numbers in zip(skips, tap_numbers[wide], strict=True):
+                value = strided(code.at(x, element, first + skip), kind, wide)
                 if top is None:
-                    top, at = value, code.lift(number, index)
+                    top, at = value, code.lift(numbers, index)
                     continue
                 new = better(value, top)
-                top, at = code.select(new, value, top), code.select(new, number, at)
+                top, at = code.select(new, value, top), code.select(new, numbers, at)
             code.store(top, best_row, j)
             places = code.cast("sext", at, vector_of(I64, wide))
             if wide > 1:
@@ -98,8 +112,11 @@ def maximum(element: str, lanes: int, kernel: tuple[int, int, int], stride_w: in
         def strided(place: Value, kind: str, wide: int) -> Value:
             if wide == 1 or stride_w == 1:
                 return code.load(kind, place)
-            low, high = code.load(kind, place), code.load(kind, place, wide)
-            return code.shuffle(low, high, range(0, 2 * wide, 2))
+            # every other element; the second vector begins early, so as not to read beyond the last
+            low, high = code.load(kind, place), code.load(kind, place, wide - 1)
+            half = wide // 2
+            later = [wide + 2 * n + 1 for n in range(half)]
+            return code.shuffle(low, high, [2 * n for n in range(half)] + later)
 
         def careful(best_row: Value, where_row: Value, d: Value, h: Value, j: Value) -> None:
             d0, d1 = taps("d", "depth", d, kernel[0])
