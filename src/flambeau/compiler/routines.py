@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import _config, _optional
-from . import attention_kernels, conv_kernels, pool_kernels, rows_kernels
+from . import attention_kernels, cell_kernels, conv_kernels, pool_kernels, rows_kernels
 
 ROUTINES: dict[str, Callable] = {
     "convolve": conv_kernels.convolve,
@@ -18,6 +18,8 @@ ROUTINES: dict[str, Callable] = {
     "convolve_weight_gradient": conv_kernels.convolve_weight_gradient,
     "attention": attention_kernels.attention,
     "attention_backward": attention_kernels.attention_backward,
+    "lstm_step": cell_kernels.lstm_step,
+    "lstm_step_backward": cell_kernels.lstm_step_backward,
     "max_pool": pool_kernels.max_pool,
     "pooled_scatter": pool_kernels.pooled_scatter,
     "row_sums": rows_kernels.row_sums,

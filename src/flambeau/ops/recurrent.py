@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..core import tape
+from ..core import tape, threads
 from ..core.modes import state
 from ..core.op import define
 from ..core.value import Value, wrap
@@ -26,6 +26,7 @@ from .joining import cat
 
 Array = np.ndarray
 Maybe = np.ndarray | None
+_KERNEL = 1 << 14  # gates from which a compiled kernel is asked for
 
 
 def _steps(sizes: Sequence[int], reverse: bool) -> list[tuple[slice, int]]:
@@ -104,6 +105,12 @@ def _weight_gradients(
     return result
 
 
+def _compiled_step(name: str, gates: Array, *arrays: Array) -> Callable | None:
+    """The compiler's kernel for the steps of an LSTM, where there is enough to do."""
+    routine = threads.routine(name) if gates.size >= _KERNEL else None
+    return None if routine is None else routine(gates, *arrays)
+
+
 # ---- LSTM ----------------------------------------------------------------------------------
 
 
@@ -129,9 +136,19 @@ def _lstm(
     cells = np.empty((len(x), hidden), x.dtype)
     bent = np.empty_like(cells)
     product, scratch = np.empty((4, len(h), hidden), x.dtype), np.empty_like(c)
+    product_rows = product.reshape(len(h), 4 * hidden)
+    step = _compiled_step("lstm_step", gates, product_rows, cells, bent)
     for rows, n in _steps(sizes, reverse):
         z, t = gates[:, rows], scratch[:n]
         h_now, c_now, b_now = out[rows], cells[rows], bent[rows]
+        if step is not None:
+            np.matmul(h[:n], w_hh.T, product_rows[:n])
+            c = np.ascontiguousarray(c)
+            step(c, h_now if w_hr is None else t, rows)
+            if w_hr is not None:
+                np.matmul(t, w_hr.T, h_now)
+            h, c = _moved(h, h_now), _moved(c, c_now)
+            continue
         z += np.matmul(h[:n], recurrent, product[:, :n])
         _sigmoid(z[:2])
         np.tanh(z[2], z[2])
@@ -169,14 +186,17 @@ def _lstm_gradients(
     i, f, g, o = gates
     steps = _steps(sizes, reverse)
     one = x.dtype.type(1)
-    # what each gate's input adds: to c for i, f, g and to h for o, so this times their gradient
-    slopes = np.empty_like(gates)
-    slopes[0] = g * i * (one - i)
-    slopes[1] = _before(cells, c, steps) * f * (one - f)
-    slopes[2] = i * (one - g * g)
-    slopes[3] = bent * o * (one - o)
-    through = o * (one - bent * bent)
+    before = _before(cells, c, steps)
     to_gates, by_gate = _rows_and_gates(gates)
+    step = _compiled_step("lstm_step_backward", gates, before, bent, to_gates)
+    if step is None:
+        # what each gate's input adds: to c for i, f, g and to h for o, so this times their gradient
+        slopes = np.empty_like(gates)
+        slopes[0] = g * i * (one - i)
+        slopes[1] = before * f * (one - f)
+        slopes[2] = i * (one - g * g)
+        slopes[3] = bent * o * (one - o)
+        through = o * (one - bent * bent)
     to_h = np.zeros_like(h) if g_h is None else g_h.copy()
     to_c = np.zeros_like(c) if g_c is None else g_c.copy()
     scratch = np.empty_like(c)
@@ -189,10 +209,13 @@ def _lstm_gradients(
         if w_hr is not None:
             projected[rows] = dh
             d = dh @ w_hr
-        dc += np.multiply(d, through[rows], scratch[:n])
-        np.multiply(slopes[:3, rows], dc, by_gate[:3, rows])
-        np.multiply(slopes[3, rows], d, by_gate[3, rows])
-        dc *= f[rows]
+        if step is not None:
+            step(d, dc, rows)
+        else:
+            dc += np.multiply(d, through[rows], scratch[:n])
+            np.multiply(slopes[:3, rows], dc, by_gate[:3, rows])
+            np.multiply(slopes[3, rows], d, by_gate[3, rows])
+            dc *= f[rows]
         np.matmul(to_gates[rows], w_hh, dh)
     h_before = _before(out, h, steps)
     result = _weight_gradients(to_gates, to_gates, x, h_before, w_ih, b_ih is not None, want_x)
