@@ -266,6 +266,173 @@ def _small_samples(torch: Torch) -> Any:
     return data.DataLoader(Samples(), batch_size=100, shuffle=True, num_workers=2)
 
 
+# Layers: forward and backward, by the framework's own kernels.
+
+
+def _gradients(torch: Torch, f: Callable[..., Any], *inputs: Any) -> Unit:
+    """One forward pass of ``f`` and the gradients of its inputs."""
+    inputs = tuple(x.requires_grad_() for x in inputs)
+    g = torch.randn(*f(*inputs).shape)
+    return lambda: torch.autograd.grad(f(*inputs), inputs, g)[-1]
+
+
+@workload("the same convolution, forward and backward", "convolution", mark=1.0)
+def conv_gradients(torch: Torch) -> Unit:
+    """With the gradients of the input and of the weight."""
+    x, w = torch.randn(8, 64, 56, 56), torch.randn(64, 64, 3, 3) / 24
+    return _gradients(torch, lambda x, w: torch.nn.functional.conv2d(x, w, padding=1), x, w)
+
+
+@workload("depthwise 3x3 convolution, 64 channels, batch 8", "convolution", mark=1.0)
+def conv_depthwise(torch: Torch) -> Unit:
+    """Forward and backward."""
+    conv2d = torch.nn.functional.conv2d
+    x, w = torch.randn(8, 64, 56, 56), torch.randn(64, 1, 3, 3)
+    return _gradients(torch, lambda x, w: conv2d(x, w, padding=1, groups=64), x, w)
+
+
+@workload("maximum pooling 2x2 of 64x16x28x28", "pooling", mark=1.0)
+def max_pool(torch: Torch) -> Unit:
+    """Forward and backward."""
+    return _gradients(
+        torch, lambda x: torch.nn.functional.max_pool2d(x, 2), torch.randn(64, 16, 28, 28)
+    )
+
+
+@workload("layer norm of 4096x1024", "norm", mark=1.0)
+def layer_norm(torch: Torch) -> Unit:
+    """Forward and backward, with weight and bias."""
+    return _gradients(
+        torch,
+        lambda x, w, b: torch.nn.functional.layer_norm(x, (1024,), w, b),
+        torch.randn(4096, 1024), torch.randn(1024), torch.randn(1024),
+    )  # fmt: skip
+
+
+@workload("RMS norm of 4096x1024", "norm", mark=1.0)
+def rms_norm(torch: Torch) -> Unit:
+    """Forward and backward, with a weight."""
+    return _gradients(
+        torch,
+        lambda x, w: torch.nn.functional.rms_norm(x, (1024,), w),
+        torch.randn(4096, 1024), torch.randn(1024),
+    )  # fmt: skip
+
+
+@workload("batch norm of 32x64x28x28, in training", "norm", mark=1.0)
+def batch_norm(torch: Torch) -> Unit:
+    """Forward and backward, with weight and bias."""
+    return _gradients(
+        torch,
+        lambda x, w, b: torch.nn.functional.batch_norm(x, None, None, w, b, True),
+        torch.randn(32, 64, 28, 28), torch.randn(64), torch.randn(64),
+    )  # fmt: skip
+
+
+@workload("causal attention, batch 12, 4 heads, 64x32", "attention", mark=1.0)
+def attention(torch: Torch) -> Unit:
+    """Forward and backward."""
+    q, k, v = (torch.randn(12, 4, 64, 32) for _ in range(3))
+    attend = torch.nn.functional.scaled_dot_product_attention
+    return _gradients(torch, lambda q, k, v: attend(q, k, v, is_causal=True), q, k, v)
+
+
+@workload("cross entropy of 4096x1024", "loss", mark=1.0)
+def cross_entropy(torch: Torch) -> Unit:
+    """Forward and backward, of logits of 1,024 classes."""
+    x, labels = torch.randn(4096, 1024).requires_grad_(), torch.randint(0, 1024, (4096,))
+    loss = torch.nn.functional.cross_entropy
+    return lambda: torch.autograd.grad(loss(x, labels), x)[0]
+
+
+@workload("product of 1024x1024, bfloat16", "product", mark=1.0)
+def matmul_bfloat16(torch: Torch) -> Unit:
+    """2.1 GFLOP, added in float32."""
+    a, b = torch.randn(1024, 1024).bfloat16(), torch.randn(1024, 1024).bfloat16()
+    return lambda: a @ b
+
+
+# Training steps of small models.
+
+
+@workload("convolutional net's step, 28x28, batch 64", "step", mark=1.2)
+def conv_net(torch: Torch) -> Unit:
+    """Two 3x3 convolutions of 16 and 32 channels with ReLU and pooling, a linear layer, SGD."""
+    nn = torch.nn
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * 7 * 7, 10),
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return _steps(torch, model, optimizer, torch.randn(64, 1, 28, 28), 10)
+
+
+@workload("LSTM step: 2 layers, width 128, batch 32", "step", mark=1.0)
+def lstm(torch: Torch) -> Unit:
+    """A sequence classifier with Adam."""
+    nn = torch.nn
+
+    class Classifier(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(128, 128, 2, batch_first=True)
+            self.head = nn.Linear(128, 10)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.lstm(x)[0][:, -1])
+
+    model = Classifier()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    return _steps(torch, model, optimizer, torch.randn(32, 32, 128), 10)
+
+
+@workload("GPT step: 4 layers, width 128, batch 12, AdamW", "step", mark=1.0)
+def gpt(torch: Torch) -> Unit:
+    """A character model in the style of minGPT, 4 heads, 65 characters."""
+    nn = torch.nn
+    width, block, characters = 128, 64, 65
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.before_attention, self.before_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.qkv, self.joined = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.mlp = nn.Sequential(
+                nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+            )
+
+        def forward(self, x: Any) -> Any:
+            shape = x.shape
+            parts = self.qkv(self.before_attention(x)).split(width, 2)
+            q, k, v = (t.view(*shape[:2], 4, width // 4).transpose(1, 2) for t in parts)
+            y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.joined(y.transpose(1, 2).reshape(shape))
+            return x + self.mlp(self.before_mlp(x))
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens = nn.Embedding(characters, width)
+            self.places = nn.Embedding(block, width)
+            self.blocks = nn.Sequential(*[Block() for _ in range(4)])
+            self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, characters)
+
+        def forward(self, tokens: Any) -> Any:
+            x = self.tokens(tokens) + self.places(torch.arange(block))
+            return self.head(self.norm(self.blocks(x))).view(-1, characters)
+
+    model = Model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    tokens = torch.randint(0, characters, (12, block))
+    return _steps(torch, model, optimizer, tokens, characters, 12 * block)
+
+
 # Memory: the most that training steps add to what the process held before its inputs were made.
 
 
@@ -300,8 +467,15 @@ WORKLOADS["import_time"] = Workload(
 
 
 def _training(torch: Torch, model: Any, inputs: Any, classes: int) -> Unit:
-    labels = torch.randint(0, classes, (len(inputs),))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    return _steps(torch, model, optimizer, inputs, classes)
+
+
+def _steps(
+    torch: Torch, model: Any, optimizer: Any, inputs: Any, classes: int, count: int | None = None
+) -> Unit:
+    """Steps of ``optimizer`` on the cross entropy of ``count`` labels (one for each input)."""
+    labels = torch.randint(0, classes, (count or len(inputs),))
 
     def unit() -> Any:
         loss = torch.nn.functional.cross_entropy(model(inputs), labels)

@@ -257,4 +257,4 @@ def erf(x: Scalar) -> Scalar:
     t = absolute(x)
     t = select(t > 4.0, 4.0, t)
     far = copysign(1 - exp_within(-t * polynomial(t, _LOG_ERFC)), x)
-    return select(t < 1.0, near, far)
+    return select(t >= 1.0, far, near)  # nan comes from near
