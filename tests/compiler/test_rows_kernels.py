@@ -164,3 +164,35 @@ def test_max_pool_with_and_without_kernels(compiled):
             results.append((y, where, *torch.autograd.grad(y.square().sum(), x)))
     for a, e in zip(*results, strict=True):
         assert torch.allclose(a, e)
+
+
+# ---- batch norm ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(3, 5, 1100), (64, 7, 6, 7), (2, 33, 17, 31)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_batch_norm_with_and_without_kernels(compiled, dtype, shape, training):
+    torch.manual_seed(0)
+    x = (torch.randn(shape, dtype=dtype) * 3 + 5).requires_grad_()
+    w, b = (torch.randn(shape[1], dtype=dtype).requires_grad_() for _ in range(2))
+    g = torch.randn(shape, dtype=dtype)
+    results = []
+    for on in (True, False):
+        mean, var = (torch.linspace(0, 2, shape[1], dtype=dtype) + k for k in (0, 1))
+        with _config.override(compiled_kernels=on):
+            y = torch.nn.functional.batch_norm(x, mean, var, w, b, training)
+            plain = torch.nn.functional.batch_norm(x, mean, var, None, None, training)
+            grads = torch.autograd.grad((y * g).sum() + (plain * g).sum(), (x, w, b))
+            results.append((y, plain, mean, var, *grads))
+    limit = 2e-4 if dtype is torch.float32 else 1e-10
+    for a, e in zip(*results, strict=True):
+        assert a.dtype is dtype
+        assert torch.allclose(a, e, rtol=limit, atol=limit * 10)
+
+
+def test_nan_in_a_channel_stays_there(compiled):
+    x = torch.randn(4, 3, 50, 50)
+    x[2, 1, 3, 4] = float("nan")
+    y = torch.nn.functional.batch_norm(x, None, None, training=True)
+    assert y[:, 1].isnan().all() and not y[:, [0, 2]].isnan().any()

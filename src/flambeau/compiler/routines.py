@@ -24,6 +24,8 @@ ROUTINES: dict[str, Callable] = {
     "pooled_scatter": pool_kernels.pooled_scatter,
     "row_sums": rows_kernels.row_sums,
     "row_moments": rows_kernels.row_moments,
+    "batch_norm": rows_kernels.batch_norm,
+    "batch_norm_backward": rows_kernels.batch_norm_backward,
     "norm_rows": rows_kernels.norm_rows,
     "norm_rows_backward": rows_kernels.norm_rows_backward,
 }

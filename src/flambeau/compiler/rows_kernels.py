@@ -136,3 +136,76 @@ def norm_rows_backward(
     _spread(part, rows, x.size)
     total = functools.reduce(np.add, sums)
     return dx, total[0] if needs[1] else None, total[1] if needs[2] else None
+
+
+# ---- batch norm ----------------------------------------------------------------------------
+
+
+@functools.cache
+def _channels(text: Callable[[str, int], str], element: str, pointers: int) -> Callable[..., None]:
+    return machine_code.load(text(element, lanes_of(element)), [_POINTER] * pointers + [_INDEX] * 4)
+
+
+def _over_channels(text: Callable[[str, int], str], x: ndarray, *arrays: ndarray) -> None:
+    """Run a kernel over the rows of x (images, channels, length)."""
+    images, channels, length = x.shape
+    kernel = _channels(text, FLOATS[x.dtype], len(arrays))
+    given = [address(a) for a in arrays]
+    _spread(lambda i, j: kernel(*given, channels, length, i, j), images * channels, x.size)
+
+
+def batch_norm(
+    x: ndarray,
+    weight: ndarray | None,
+    bias: ndarray | None,
+    running: tuple[ndarray, ndarray] | None,
+    eps: float,
+) -> tuple[ndarray, ndarray, ndarray, ndarray] | None:
+    """(result, mean, rstd, variance) of x (images, channels, length), contiguous, with the
+    statistics of the batch or the ``running`` ones."""
+    if x.dtype not in FLOATS:
+        return None
+    images, channels, length = x.shape
+    if running is None:
+        means, squares = (a.reshape(images, channels) for a in row_moments(x.reshape(-1, length)))
+        mean = means.mean(0)
+        var = (squares + np.square(means - mean) * length).sum(0) / (images * length)
+    else:
+        mean, var = (a.astype(np.float64) for a in running)
+    rstd = 1 / np.sqrt(var + eps)
+    scale = rstd if weight is None else rstd * weight
+    shift = np.zeros(channels) if bias is None else bias
+    mean, rstd, var, scale, shift = (
+        np.ascontiguousarray(a, x.dtype) for a in (mean, rstd, var, scale, shift)
+    )
+    y = np.empty(x.shape, x.dtype)
+    _over_channels(rows_text.channels_scaled, x, y, x, mean, scale, shift)
+    return y, mean, rstd, var
+
+
+def batch_norm_backward(
+    g: ndarray,
+    x: ndarray,
+    mean: ndarray,
+    rstd: ndarray,
+    weight: ndarray | None,
+    training: bool,
+    needs_x: bool,
+) -> tuple[ndarray | None, ndarray, ndarray] | None:
+    """(gradient of x if needed, sum of g * xhat, sum of g); all arrays contiguous, of one dtype."""
+    if x.dtype not in FLOATS or g.dtype != x.dtype:
+        return None
+    images, channels, length = x.shape
+    sums, products = np.empty((images, channels)), np.empty((images, channels))
+    mean = np.ascontiguousarray(mean, x.dtype)
+    _over_channels(rows_text.channels_correlated, x, sums, products, g, x, mean)
+    total, along = sums.sum(0), products.sum(0) * rstd
+    dx = None
+    if needs_x:
+        scale = rstd.astype(np.float64) if weight is None else rstd * weight.astype(np.float64)
+        count = images * length if training else np.inf  # running statistics do not follow x
+        numbers = (scale, -scale * along * rstd / count, -scale * total / count)
+        numbers = [np.ascontiguousarray(a, x.dtype) for a in numbers]
+        dx = np.empty(x.shape, x.dtype)
+        _over_channels(rows_text.channels_combined, x, dx, g, x, mean, *numbers)
+    return dx, along.astype(x.dtype), total.astype(x.dtype)

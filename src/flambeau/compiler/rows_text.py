@@ -264,3 +264,97 @@ def norm_backward(
 
     code.loop(code["start"], code["stop"], rows, step=ROWS)
     return code.text()
+
+
+# ---- rows that belong to channels ----------------------------------------------------------
+
+
+class _Channels:
+    """Rows (image, channel) of ``columns`` elements, with numbers of their channel."""
+
+    def __init__(
+        self, element: str, lanes: int, arrays: tuple[str, ...], numbers: tuple[str, ...]
+    ) -> None:
+        parameters = dict.fromkeys((*arrays, *numbers), PTR)
+        parameters |= dict.fromkeys(("channels", "columns", "start", "stop"), I64)
+        self.code = code = Code("kernel", parameters)
+        self.element, self.lanes, self.numbers = element, lanes, numbers
+        self.columns = code["columns"]
+
+    def text(self, row: Callable[[Value, dict[str, dict[int, Value]]], None]) -> str:
+        """The kernel: ``row(r, numbers)``, each number by the width in which it is needed."""
+        code = self.code
+
+        def one(r: Value) -> None:
+            numbers = {}
+            for name in self.numbers:
+                value = code.load(self.element, code[name], r % code["channels"])
+                numbers[name] = {1: value, self.lanes: code.splat(value, self.lanes)}
+            row(r, numbers)
+
+        code.loop(code["start"], code["stop"], one)
+        return code.text()
+
+    def line(self, name: str, r: Value) -> Value:
+        return self.code.at(self.code[name], self.element, r * self.columns)
+
+
+def channels_scaled(element: str, lanes: int) -> str:
+    """``kernel(y, x, mean, scale, shift, channels, columns, start, stop)`` over rows
+    (image, channel): y = (x - mean) * scale + shift with the numbers of the channel."""
+    kernel = _Channels(element, lanes, ("y", "x"), ("mean", "scale", "shift"))
+    code = kernel.code
+
+    def row(r: Value, numbers: dict[str, dict[int, Value]]) -> None:
+        x, y = kernel.line("x", r), kernel.line("y", r)
+        mean, scale, shift = (numbers[n] for n in kernel.numbers)
+
+        def some(wide: int, i: Value) -> None:
+            centred = code.load(vector_of(element, wide), x, i) - mean[wide]
+            code.store(code.fma(centred, scale[wide], shift[wide]), y, i)
+
+        row_pass(code, lanes, 0, kernel.columns, some)
+
+    return kernel.text(row)
+
+
+def channels_correlated(element: str, lanes: int) -> str:
+    """``kernel(sums, products, g, x, mean, channels, columns, start, stop)``: of every row the
+    sum of g and that of g * (x - mean), in float64."""
+    kernel = _Channels(element, lanes, ("sums", "products", "g", "x"), ("mean",))
+    code = kernel.code
+
+    def row(r: Value, numbers: dict[str, dict[int, Value]]) -> None:
+        g, x = kernel.line("g", r), kernel.line("x", r)
+
+        def terms(wide: int, i: Value) -> list[Value]:
+            kind = vector_of(element, wide)
+            grad = code.load(kind, g, i)
+            return [grad, grad * (code.load(kind, x, i) - numbers["mean"][wide])]
+
+        total, product = row_sums(code, element, lanes, 0, kernel.columns, terms, 2)
+        code.store(total, code["sums"], r)
+        code.store(product, code["products"], r)
+
+    return kernel.text(row)
+
+
+def channels_combined(element: str, lanes: int) -> str:
+    """``kernel(dx, g, x, mean, scale, slope, shift, channels, columns, start, stop)``:
+    dx = g * scale + (x - mean) * slope + shift with the numbers of the channel."""
+    kernel = _Channels(element, lanes, ("dx", "g", "x"), ("mean", "scale", "slope", "shift"))
+    code = kernel.code
+
+    def row(r: Value, numbers: dict[str, dict[int, Value]]) -> None:
+        g, x, dx = (kernel.line(n, r) for n in ("g", "x", "dx"))
+        mean, scale, slope, shift = (numbers[n] for n in kernel.numbers)
+
+        def some(wide: int, i: Value) -> None:
+            kind = vector_of(element, wide)
+            centred = code.load(kind, x, i) - mean[wide]
+            rest = code.fma(centred, slope[wide], shift[wide])
+            code.store(code.fma(code.load(kind, g, i), scale[wide], rest), dx, i)
+
+        row_pass(code, lanes, 0, kernel.columns, some)
+
+    return kernel.text(row)

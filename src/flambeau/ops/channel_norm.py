@@ -22,6 +22,7 @@ from ..core.value import Value
 from .normalisation import rows_backward, rows_forward, wide
 
 ndarray = np.ndarray
+_KERNEL, _LENGTH = 1 << 14, 16  # elements, and those of a row, from which there is a kernel
 
 
 def _samples(part: Callable[[int, int], None], x: ndarray) -> None:
@@ -49,6 +50,13 @@ def _sums(x: ndarray) -> ndarray:
     return np.add.reduce(x.dot(np.ones(length, x.dtype)), 0)
 
 
+def _routine(name: str, flat: ndarray) -> Callable | None:
+    """The compiler's routine for channels of some length; None where NumPy does the work."""
+    if flat.size < _KERNEL or flat.shape[2] < _LENGTH:
+        return None
+    return threads.routine(name)
+
+
 # ---- batch norm -------------------------------------------------------------------------------
 
 
@@ -63,6 +71,12 @@ def _batch_norm_forward(
 ) -> tuple[ndarray, ndarray, ndarray, ndarray]:
     """(result, mean, rstd, variance) with the statistics of the batch, or the running ones."""
     flat = _flat(x)
+    routine = _routine("batch_norm", flat)
+    if routine is not None:
+        running = None if training else (wide(running_mean), wide(running_var))
+        compiled = routine(flat, wide(weight), wide(bias), running, eps)
+        if compiled is not None:
+            return compiled[0].astype(x.dtype, copy=False).reshape(x.shape), *compiled[1:]
     y = np.empty(flat.shape, flat.dtype)
     count = max(flat.shape[0] * flat.shape[2], 1)
     if training:
@@ -102,6 +116,17 @@ def _batch_norm_backward(
     needs_x: bool,
 ) -> tuple[ndarray, ndarray, ndarray]:
     g, flat = _flat(grad), _flat(x)
+    d = x.dtype if weight is None else weight.dtype
+    routine = _routine("batch_norm_backward", flat)
+    compiled = routine and routine(g, flat, mean, rstd, wide(weight), training, needs_x)
+    if compiled:
+        dx, along, total = compiled
+        dx = np.empty((0, *flat.shape[1:]), x.dtype) if dx is None else dx.reshape(x.shape)
+        return (
+            dx.astype(x.dtype, copy=False),
+            along.astype(d, copy=False),
+            total.astype(d, copy=False),
+        )
     dx = np.empty(flat.shape if needs_x else (0, *flat.shape[1:]), flat.dtype)
     products = np.empty(flat.shape[:2], flat.dtype)
 
@@ -129,7 +154,6 @@ def _batch_norm_backward(
     if needs_x:
         _samples(into_x, flat)
         dx = dx.astype(x.dtype, copy=False).reshape(x.shape)
-    d = x.dtype if weight is None else weight.dtype
     return dx, along.astype(d, copy=False), total.astype(d, copy=False)
 
 
