@@ -425,3 +425,28 @@ def an_optimizer_of_the_users_own(t: Any) -> Any:
     p.grad = t.ones(2)
     optimizer.step()
     return [p.tolist(), optimizer.state_dict(), repr(optimizer)]
+
+
+def other_tensors_for_a_while(t: Any) -> Any:
+    swap = t.optim.swap_in_optimizer_params_and_state
+    p, q = t.nn.Parameter(t.ones(2).double()), t.nn.Parameter(t.zeros(2).double())
+    optimizer = t.optim.Adam([p])
+
+    def step_within(parameters: Any, state: Any) -> str:
+        try:
+            with swap(optimizer, parameters, state):
+                q.grad = t.ones(2).double()
+                optimizer.step()
+        except Exception as error:
+            return f"{type(error).__name__}: {str(error)[:60]}"
+        return "accepted"
+
+    answers = [step_within({"q": q}, {})]
+    p.grad = t.ones(2).double()
+    optimizer.step()
+    answers.append(step_within({"q": q}, {}))
+    state = copy.deepcopy(optimizer.state_dict())
+    state["param_groups"][0]["lr"] = 0.5
+    answers += [step_within({"q": q}, state), q.tolist(), p.tolist()]
+    answers += [optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["params"][0] is p]
+    return [*answers, state["state"][0]["exp_avg"].tolist(), _state(t, optimizer)]

@@ -77,3 +77,29 @@ def test_a_step_counts_as_a_write() -> None:
     flambeau.optim.SGD([w]).step()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+@pytest.mark.parametrize("width", [4, 50_000])
+def test_complex_parameters_of_any_layout(width: int) -> None:
+    flambeau.manual_seed(0)
+    start, g = (flambeau.randn(3, width, dtype=flambeau.complex64) for _ in range(2))
+    ends = []
+    for turned in (False, True):
+        p = flambeau.nn.Parameter(start.T.contiguous().T if turned else start.clone())
+        p.grad = g.clone()
+        optimizer = flambeau.optim.Adam([p], lr=0.1)
+        optimizer.step()
+        optimizer.step()
+        ends.append(p.detach().contiguous())
+    assert flambeau.equal(*ends)
+    assert not flambeau.equal(ends[0], start)
+
+
+@pytest.mark.parametrize("size", [1, 1 << 16, (1 << 18) + 1])
+def test_a_large_16_bit_parameter_is_cut_like_others(size: int) -> None:
+    x = flambeau.arange(float(size)).remainder(7).bfloat16()
+    p, wide = flambeau.nn.Parameter(x.clone()), flambeau.nn.Parameter(x.float())
+    p.grad, wide.grad = -x, -x.float()
+    for q in (p, wide):
+        flambeau.optim.SGD([q], lr=0.5).step()
+    assert flambeau.equal(p.detach(), wide.detach().bfloat16())

@@ -3,6 +3,7 @@ stay in the cache, on all threads, for every dtype."""
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 
@@ -55,13 +56,18 @@ def apply_elementwise(change: Callable[..., None], arrays: list[np.ndarray]) -> 
     """
     first = arrays[0]
     if first.dtype.kind == "c":
-        real = first.real.dtype
-        pairs = [_pairs(a, real) for a in arrays]
-        apply_elementwise(change, pairs)
+        dense = [np.ascontiguousarray(a) for a in arrays]
+        pairs = [a.reshape(-1).view(first.real.dtype) for a in dense]
+        if all(a is d for a, d in zip(arrays, dense, strict=True)):
+            apply_elementwise(change, pairs)
+            return
+        change(*pairs)  # at once: the copies go back
+        for a, d in zip(arrays, dense, strict=True):
+            if a is not d:
+                np.copyto(a, d)
         return
-    if first.dtype.kind != "f" or first.dtype.itemsize < 4:
-        apply_wide(change, arrays)
-        return
+    if _is_narrow(first):
+        change = functools.partial(_widely, change)
     if first.size <= _SMALL:
         change(*arrays)
         return
@@ -84,22 +90,16 @@ def apply_elementwise(change: Callable[..., None], arrays: list[np.ndarray]) -> 
         _waiting.pieces += pieces
 
 
-def apply_wide(change: Callable[..., None], arrays: list[np.ndarray]) -> None:
-    """``change(*arrays)``, which writes into its arguments: 16-bit floats by way of float32,
-    rounded once."""
-    if arrays[0].dtype.kind == "f" and arrays[0].dtype.itemsize >= 4:
-        change(*arrays)
-        return
+def _is_narrow(a: np.ndarray) -> bool:
+    return a.dtype.kind != "f" or a.dtype.itemsize < 4
+
+
+def _widely(change: Callable[..., None], *arrays: np.ndarray) -> None:
+    """``change(*arrays)`` for 16-bit floats: in float32, rounded once."""
     wide = [a.astype(np.float32) for a in arrays]
     change(*wide)
     for a, w in zip(arrays, wide, strict=True):
         np.copyto(a, w, casting="unsafe")
-
-
-def _pairs(a: np.ndarray, real: np.dtype) -> np.ndarray:
-    if not a.flags.c_contiguous:
-        raise NotImplementedError("optimizers need complex parameters to be contiguous")
-    return a.reshape(-1).view(real)
 
 
 def apply(change: Callable[..., None], arrays: list[np.ndarray], whole: bool = False) -> None:
@@ -107,7 +107,9 @@ def apply(change: Callable[..., None], arrays: list[np.ndarray], whole: bool = F
     elementwise."""
     if not arrays[0].ndim:  # NumPy turns what it computes from 0-dim arrays into numbers
         arrays = [a.reshape(1) for a in arrays]
-    if whole:
-        apply_wide(change, arrays)
+    if whole and _is_narrow(arrays[0]):
+        _widely(change, *arrays)
+    elif whole:
+        change(*arrays)
     else:
         apply_elementwise(change, arrays)
