@@ -47,6 +47,7 @@ DYNAMIC_IMPORTS = {
     "flambeau._optional",
     "flambeau.cli",
     "flambeau.compat",
+    "flambeau.serialization._names",  # what a trusted checkpoint names
     "flambeau.tensor._tensor",  # methods on demand
     "flambeau.utils",
 }

@@ -184,6 +184,7 @@ _ON_DEMAND = (
     "optim",
     "overrides",
     "random",
+    "serialization",
     "signal",
     "special",
     "testing",
@@ -276,6 +277,8 @@ _FUNCTIONS_ON_DEMAND = {
             digamma erf erfc erfinv i0 igamma igammac lgamma mvlgamma polygamma sinc xlogy
         """,
         "ops.spectra": "svd",
+        "serialization._load": "load",
+        "serialization._save": "save",
         "tensor._sampling": """
             _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad binomial
             multinomial poisson

@@ -22,6 +22,7 @@ OPTIONAL: dict[str, tuple[str, str]] = {
     "onnx": ("export", "onnx"),
     "tensorboardX": ("tensorboard", "tensorboardX"),
     "names": ("names", "names"),
+    "safetensors": ("safetensors", "safetensors"),
 }
 
 

@@ -285,6 +285,10 @@ class Generator:
         """RuntimeError: mt19937 has no offset; PyTorch's GPU generators have."""
         raise RuntimeError("CPU Generator does not use offset")
 
+    def __setstate__(self, state: tuple) -> None:
+        """Take ``(seed, offset, state)``, as PyTorch's checkpoints have it."""
+        self.set_state(state[2])
+
     def __reduce__(self) -> tuple:
         return _restore, (type(self), self.get_state_array())
 

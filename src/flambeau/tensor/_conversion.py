@@ -263,11 +263,6 @@ class ConversionMethods:
         return out
 
     def __reduce_ex__(self, protocol: int) -> tuple:
-        if not self.is_leaf:
-            raise RuntimeError(
-                "a tensor that an operation made cannot be pickled with its graph; "
-                "pickle .detach() of it"
-            )
         reading(self, "pickle")
         array = self._array if self._array.flags.c_contiguous else self._array.copy()
         described = (array.tobytes(), self.dtype.name, tuple(array.shape), self._edge is not None)

@@ -98,6 +98,8 @@ class TransformerEncoderLayer(_TransformerLayer):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.activation = _get_activation_fn(activation)
+        # PyTorch's layers look for it when they are made again from a file.
+        self.activation_relu_or_gelu = {F.relu: 1, F.gelu: 2}.get(self.activation, 0)
 
     def forward(
         self,
