@@ -169,8 +169,6 @@ def find_any(module: str, name: str) -> Any:
     parts = module.replace("torch", _ROOT, 1).split(".")
     if module == "torch.return_types":
         parts = [_ROOT, "core", "return_types"]
-    elif module == "torch._C._nn":
-        parts = [_ROOT, "nn", "functional"]
     for length in range(len(parts), 0, -1):
         place = ".".join(parts[:length])
         try:
