@@ -6,10 +6,8 @@ additions to it.
 
 from __future__ import annotations
 
-import builtins
 import codecs
 import importlib
-import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pickle import UnpicklingError
@@ -118,7 +116,8 @@ _LAYERS = (
     ("loss", "LinearCrossEntropyOptions", "linear_cross_entropy_options"),
 )
 _OPTIMIZERS = {"Adafactor": "_adafactor", "Muon": "_muon", "SparseAdam": "sparse_adam"}
-#: Where a function is looked for whose own module says nothing (an operation's is ``core.op``).
+#: Packages that PyTorch has not: what is in them is known by the public name that it has there.
+_INSIDE = ("core", "ops", "functions", "tensor")
 _PUBLIC = (".nn.functional", "", ".special", ".linalg", ".fft")
 
 
@@ -136,7 +135,7 @@ def torch_name(value: Any, name: str | None = None) -> tuple[str, str] | None:
     if module.partition(".")[0] != _ROOT:
         return None
     name = name or getattr(value, "__qualname__", None) or value.__name__
-    if name.partition(".")[0] not in vars(sys.modules.get(module, builtins)):
+    if module.split(".")[1:2] and module.split(".")[1] in _INSIDE:
         for place in _PUBLIC:
             holder = importlib.import_module(_ROOT + place)
             if getattr(holder, name, None) is value:
