@@ -173,6 +173,7 @@ _ON_DEMAND = (
     "distributions",
     "fft",
     "futures",
+    "hub",
     "fx",
     "jit",
     "linalg",

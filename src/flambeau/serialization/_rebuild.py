@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _dtypes, _shapes
 from ..core.tape import Leaf
-from ..core.value import Value, address, dense, owner_of, wrap
+from ..core.value import Value, address, dense, owner_of, reading, wrap
 from ..nn.parameter import Buffer, Parameter, is_lazy
 from ..tensor._device import layout, sparse_coo, sparse_csr, strided
 from ..tensor._storage import TypedStorage, UntypedStorage
@@ -200,6 +200,7 @@ def described(tensor: Value, claim: Callable[[np.ndarray, _dtypes.dtype], bool])
         if state:
             return _rebuild_parameter_with_state, (*plain, state)
         return _rebuild_parameter, plain
+    reading(tensor, "save")
     array = tensor._array
     owner = owner_of(array)
     flat = dense(owner)
