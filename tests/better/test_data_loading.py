@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
+import flambeau.multiprocessing as mp
 from flambeau.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 fork_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -183,6 +184,27 @@ class Stateless(torch.utils.data.Sampler):
         yield from order
 
 
+class Eager(Stateless):
+    def __iter__(self):
+        return iter(torch.randperm(23).tolist())
+
+
+class Counted(Stateless):
+    """One that has a state of its own: how many passes there were."""
+
+    passes = 0
+
+    def __iter__(self):
+        self.passes += 1
+        yield from (i * self.passes % 23 for i in range(23))
+
+    def state_dict(self):
+        return {"passes": self.passes}
+
+    def load_state_dict(self, state):
+        self.passes = state["passes"]
+
+
 class Counting(IterableDataset):
     def __iter__(self):
         for i in range(13):
@@ -200,6 +222,8 @@ class Counting(IterableDataset):
             "generator": True,
         },
         {"sampler": lambda g: Stateless()},
+        {"sampler": lambda g: Counted()},
+        {"sampler": lambda g: Eager(), "batch_size": None},
         {"sampler": lambda g: torch.utils.data.DistributedSampler(range(23), 2, 1)},
         {"dataset": Counting()},
         {"dataset": Counting(), "num_workers": 1, "multiprocessing_context": "thread"},
@@ -207,8 +231,8 @@ class Counting(IterableDataset):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("stop", [0, 1, 3])
-def test_every_sampler_resumes(options: dict, stop: int) -> None:
+@pytest.mark.parametrize(("stop", "early"), [(0, True), (1, False), (3, True)])
+def test_every_sampler_resumes(options: dict, stop: int, early: bool) -> None:
     def make():
         chosen = dict(options)
         generator = torch.Generator().manual_seed(5) if chosen.pop("generator", None) else None
@@ -227,8 +251,12 @@ def test_every_sampler_resumes(options: dict, stop: int) -> None:
     loader = make()
     iterator = iter(loader)
     start = [repr(b) for b in values(next(iterator) for _ in range(stop))]
-    state, states = loader.state_dict(), (torch.get_rng_state(), random.getstate())
+    if early:
+        state = loader.state_dict()
+    states = torch.get_rng_state(), random.getstate()
     del iterator
+    if not early:
+        state = loader.state_dict()
     torch.manual_seed(99), random.seed(99)
     resumed = make()
     resumed.load_state_dict(state)
@@ -503,6 +531,27 @@ def test_batches_of_processes_are_in_shared_memory_that_is_used_again() -> None:
         del batch
     assert len(places) < 16
     assert (kept[0] == torch.arange(12.0, 16.0)[:, None]).all(), "what is kept is not overwritten"
+
+
+@fork_only
+def test_a_batch_that_another_process_has_is_not_overwritten() -> None:
+    loader = DataLoader(Big(), batch_size=2, num_workers=1, multiprocessing_context="fork")
+    iterator = iter(loader)
+    first, second = next(iterator), next(iterator)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.read(read, 1)
+        os._exit(0 if (first[:, 5] == torch.tensor([0.0, 1.0])).all() else 1)
+    queue = mp.get_context("fork").Queue()
+    queue.put(second)
+    sent = queue.get(timeout=60)
+    del first, second
+    for batch in iterator:
+        del batch
+    os.write(write, b"x")
+    assert os.waitpid(pid, 0)[1] == 0
+    assert (sent[:, 5] == torch.tensor([2.0, 3.0])).all()
 
 
 @fork_only

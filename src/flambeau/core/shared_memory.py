@@ -32,12 +32,15 @@ class Block:
     """``size`` bytes of memory that can be shared, and their descriptor ``fd``.
 
     Without ``fd`` they are new, and zero. OSError where the system refuses the memory.
+    ``exported``: another process looks into it besides those that the owner knows of, so that it
+    must not be used again when the arrays here are gone.
     """
 
-    __slots__ = ("__weakref__", "fd", "map", "size")
+    __slots__ = ("__weakref__", "exported", "fd", "map", "size")
 
     def __init__(self, size: int, fd: int | None = None) -> None:
         self.size = size
+        self.exported = False
         self.fd = _anonymous_file(size) if fd is None else fd
         self.map = mmap.mmap(self.fd, size)
         weakref.finalize(self, os.close, self.fd)

@@ -29,6 +29,7 @@ def reduce_tensor(tensor: Value) -> tuple:
         return tensor.__reduce_ex__(2)
     array = tensor.share_memory_()._array
     block = shared_memory.block_of(array)
+    block.exported = True
     place = (shared_memory.offset_in(block, array), array.shape, array.strides)
     return rebuild_tensor, (
         type(tensor),

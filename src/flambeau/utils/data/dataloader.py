@@ -33,7 +33,15 @@ from .dataset import (
     Subset,
     TensorDataset,
 )
-from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
+from .distributed import DistributedSampler
+from .sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    _Drawing,
+    draw_seed,
+)
 
 T_co = TypeVar("T_co", covariant=True)
 _collate_fn_t = Callable[[list], object]
@@ -182,7 +190,7 @@ class DataLoader(Generic[T_co]):
         self._length: int | None = None  # what len() told of an iterable dataset
         self._pool: Pool | None = None  # of persistent workers
         self._last_seed: int | None = None  # of persistent workers' last epoch
-        self._latest: weakref.ref | None = None  # the iterator that was made last
+        self._pass: _Pass | None = None  # the one that began last
         self._resume: dict | None = None  # where the next one is to go on
         self._ready = True
         self._check_worker_count()
@@ -286,9 +294,7 @@ class DataLoader(Generic[T_co]):
 
     def __iter__(self) -> _BaseDataLoaderIter:
         kind = _WorkersDataLoaderIter if self.num_workers else _SingleProcessDataLoaderIter
-        iterator = kind(self)
-        self._latest = weakref.ref(iterator)
-        return iterator
+        return kind(self)
 
     def _next_seed(self) -> int:
         """The seed of an epoch. As in PyTorch, persistent workers draw one only once."""
@@ -297,7 +303,7 @@ class DataLoader(Generic[T_co]):
         return mix(self._last_seed, 0) >> 1
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_pool": None, "_latest": None}
+        return {**self.__dict__, "_pool": None}
 
     # ---- stopping and going on ---------------------------------------------------------------
 
@@ -305,21 +311,27 @@ class DataLoader(Generic[T_co]):
         """Where the loader stands: the batches handed out in this epoch, its seed, the sampler.
 
         A loader made with the same arguments that ``load_state_dict`` is given this goes on with
-        the next batch, bit for bit; between epochs, with the next epoch. The default generators
-        of the training process are not part of it: save ``get_rng_state()`` beside it.
+        the next batch, bit for bit; between epochs, with the next epoch. After a ``break`` it is
+        the state of the pass that was broken off. The default generators of the training process
+        are not part of it: save ``get_rng_state()`` beside it.
         """
-        iterator = self._latest() if self._latest is not None else None
         if self._resume is not None:
-            return self._resume
-        if iterator is None or iterator.ended:
-            state: dict[str, object] = {"batches": 0, "base_seed": None, "sampler": None}
-            state["last_seed"] = self._last_seed
-        else:
-            state = iterator.state_dict()
-        if self.generator is not None:
-            state["generator"] = self.generator.get_state()
+            return dict(self._resume)
+        running = self._pass is not None and not self._pass.ended
+        stands = self._pass if running else _Pass(None)
+        state = {name: getattr(stands, name) for name in _Pass.NAMES}
+        sampler = _stateful(self._index_sampler)
+        if not running and sampler is not None and not isinstance(sampler, _Drawing):
+            state["sampler"] = sampler.state_dict()
+        state["last_seed"] = self._last_seed
+        state["generators"] = [g.get_state() for g in self._generators()]
         state["dataset"] = len(self.dataset) if hasattr(self.dataset, "__len__") else None
         return state
+
+    def _generators(self) -> list[Generator]:
+        """The generators that this loader and its sampler were given."""
+        given = (self.generator, getattr(_stateful(self._index_sampler), "generator", None))
+        return [g for g in given if isinstance(g, Generator)]
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
         """Let the next iteration go on where ``state_dict`` was taken.
@@ -333,12 +345,14 @@ class DataLoader(Generic[T_co]):
             raise ValueError(
                 f"load_state_dict: the state is of a dataset of length {known}, this one has {now}"
             )
+        self._last_seed = state_dict["last_seed"]
+        for generator, state in zip(self._generators(), state_dict["generators"]):
+            generator.set_state(state)
+        sampler = _stateful(self._index_sampler)
         if state_dict["base_seed"] is not None:
             self._resume = dict(state_dict)
-        else:
-            self._last_seed = state_dict["last_seed"]
-            if self.generator is not None and "generator" in state_dict:
-                self.generator.set_state(state_dict["generator"])
+        elif state_dict["sampler"] is not None and sampler is not None:
+            sampler.load_state_dict(state_dict["sampler"])
 
     def __len__(self) -> int:
         """The number of batches; for an iterable dataset by its own len()."""
@@ -348,6 +362,25 @@ class DataLoader(Generic[T_co]):
         if self.batch_size is None:
             return length
         return length // self.batch_size if self.drop_last else -(-length // self.batch_size)
+
+
+class _Pass:
+    """Where one pass over a loader stands, which outlives its iterator."""
+
+    NAMES = ("base_seed", "batches", "sampler", "globals")
+
+    def __init__(
+        self,
+        base_seed: int | None,
+        batches: int = 0,
+        sampler: dict | None = None,
+        globals: dict | None = None,
+    ) -> None:
+        self.base_seed = base_seed
+        self.batches = batches  # handed out
+        self.sampler = sampler  # what repeats its sampler's order
+        self.globals = globals  # the default generators before a sampler that may draw from them
+        self.ended = False
 
 
 class _BaseDataLoaderIter:
@@ -360,7 +393,6 @@ class _BaseDataLoaderIter:
         self._num_yielded = 0
         self._position = 0  # of the next sample that is asked for
         self._ahead: deque = deque()  # keys that the sampler has given, not yet asked for
-        self.ended = False
         if loader.pin_memory:
             warnings.warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device "
@@ -368,28 +400,35 @@ class _BaseDataLoaderIter:
                 stacklevel=3,
             )
         sampler = self._sampler = _stateful(loader._index_sampler)
-        if resume is None:
-            self._sampler_iter = iter(loader._index_sampler)
-            self._base_seed = loader._next_seed()
-            self._globals = None if sampler is not None else _global_states()
-            self._skip = 0
+        if resume is not None:
+            self._pass = _Pass(**{name: resume[name] for name in _Pass.NAMES})
+            self._redo_sampler()
         else:
-            self._base_seed = resume["base_seed"]
-            self._skip = resume["batches"]
-            if sampler is not None:
-                self._globals = None
-                if resume["sampler"]:
-                    sampler.load_state_dict(resume["sampler"])
-                self._sampler_iter = iter(loader._index_sampler)
-            else:
-                self._globals = resume["sampler"]
-                now = _global_states()
-                _set_global_states(self._globals)
-                self._sampler_iter = iter(loader._index_sampler)
-                self._ahead.extend(itertools.islice(self._sampler_iter, self._skip + 1))
-                _set_global_states(now)
+            self._pass = _Pass(loader._next_seed())
+            if not isinstance(sampler, _Drawing):
+                self._pass.sampler = None if sampler is None else sampler.state_dict()
+            self._before = _global_states() if _may_draw(loader._index_sampler) else None
+            self._sampler_iter = iter(loader._index_sampler)
+            if self._before is not None and not _same(self._before, _global_states()):
+                self._pass.globals = self._before  # it has drawn already
+        self._skip = self._pass.batches
+        self._base_seed = self._pass.base_seed
+        loader._pass = self._pass
         if loader.persistent_workers:
             loader._last_seed = self._base_seed
+
+    def _redo_sampler(self) -> None:
+        """Let the sampler give again what it gave in the pass that was stopped."""
+        states = self._before = self._pass.globals
+        now = _global_states()
+        if self._sampler is not None and self._pass.sampler is not None:
+            self._sampler.load_state_dict(self._pass.sampler)
+        if states is not None:
+            _set_global_states(states)
+        self._sampler_iter = iter(self._loader._index_sampler)
+        if states is not None:
+            self._ahead.extend(itertools.islice(self._sampler_iter, self._pass.batches + 1))
+            _set_global_states(now)
 
     def _go_on(self) -> None:
         """Get to where the state that was loaded had been taken."""
@@ -412,17 +451,13 @@ class _BaseDataLoaderIter:
     def _next_keys(self) -> tuple[int, object]:
         """The position and the keys of the next batch. StopIteration when there is none."""
         keys = self._ahead.popleft() if self._ahead else next(self._sampler_iter)
+        if self._position == 0:  # the sampler has begun to draw
+            self._pass.globals = self._before
+            if isinstance(self._sampler, _Drawing):
+                self._pass.sampler = self._sampler.state_dict()
         position = self._position
         self._position += len(keys) if self._loader._auto_collation else 1
         return position, keys
-
-    def state_dict(self) -> dict[str, object]:
-        """Where this pass stands: see ``DataLoader.state_dict``."""
-        if self._position == 0 and not self._ahead:
-            self._ahead.extend(itertools.islice(self._sampler_iter, 1))  # the pass begins to draw
-        state = self._globals if self._sampler is None else self._sampler.state_dict()
-        batches = max(self._num_yielded, self._skip)
-        return {"batches": batches, "base_seed": self._base_seed, "sampler": state}
 
     def __iter__(self) -> _BaseDataLoaderIter:
         return self
@@ -434,9 +469,10 @@ class _BaseDataLoaderIter:
         try:
             data = self._next_data()
         except StopIteration:
-            self.ended = True
+            self._pass.ended = True
             raise
         self._num_yielded += 1
+        self._pass.batches = self._num_yielded
         if (
             self._told_length is not None
             and self._loader._dataset_kind == _DatasetKind.Iterable
@@ -527,7 +563,7 @@ class _WorkersDataLoaderIter(_BaseDataLoaderIter):
 
     def _next_data(self) -> object:
         pool, loader = self._pool, self._loader
-        if pool.epoch != self._epoch and not self.ended:
+        if pool.epoch != self._epoch and not self._pass.ended:
             raise RuntimeError(
                 "this iteration is over: its persistent workers have begun another one"
             )
@@ -606,22 +642,19 @@ def _objects_in(dataset: object) -> int:
 
 
 def _stateful(sampler: object) -> object:
-    """What has the state of ``sampler``; None where it may draw from the global generators."""
+    """The sampler inside of batches, if it has a state of its own."""
     while type(sampler) is BatchSampler:
         sampler = sampler.sampler
-    if hasattr(sampler, "state_dict") and hasattr(sampler, "load_state_dict"):
-        return sampler
-    fixed = (SequentialSampler, _InfiniteConstantSampler, list, tuple, range)
-    return _Fixed if type(sampler) in fixed else None
+    stateful = hasattr(sampler, "state_dict") and hasattr(sampler, "load_state_dict")
+    return sampler if stateful else None
 
 
-class _Fixed:
-    """The state of a sampler that has none."""
-
-    @staticmethod
-    def state_dict() -> dict[str, object]:
-        """Nothing."""
-        return {}
+def _may_draw(sampler: object) -> bool:
+    """Whether a sampler may draw from the default generators in ways that its state leaves out."""
+    while type(sampler) is BatchSampler:
+        sampler = sampler.sampler
+    fixed = (SequentialSampler, DistributedSampler, _InfiniteConstantSampler, list, tuple, range)
+    return type(sampler) not in fixed and not isinstance(sampler, _Drawing)
 
 
 def _global_states() -> dict[str, object]:
@@ -632,6 +665,10 @@ def _global_states() -> dict[str, object]:
         "random": [version, list(numbers), gauss],
         "numpy": [kind, words.tolist(), *rest],
     }
+
+
+def _same(a: dict[str, object], b: dict[str, object]) -> bool:
+    return a["flambeau"].equal(b["flambeau"]) and all(a[k] == b[k] for k in ("random", "numpy"))
 
 
 def _set_global_states(states: dict[str, object]) -> None:

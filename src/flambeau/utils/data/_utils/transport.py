@@ -139,6 +139,7 @@ class Receiver:
         self._blocks: list[shared_memory.Block] = []
         self._returned: list[int] = []
         self._watches: dict[int, weakref.ref] = {}
+        _receivers.add(self)
 
     def returned(self) -> list[int]:
         """Numbers of the blocks that were given back since the last call."""
@@ -165,14 +166,32 @@ class Receiver:
         return *head, _Unpickler(data, leases).load()
 
     def _when_gone(self, number: int) -> Callable[[weakref.ref], None]:
-        returned = self._returned
-        return lambda _: returned.append(number)
+        returned, block = self._returned, self._blocks[number]
+        return lambda _: None if block.exported else returned.append(number)
+
+    def keep_lent(self) -> None:
+        """Never lend again the blocks that arrays lie in now."""
+        for number, watch in list(self._watches.items()):
+            if watch() is not None:
+                self._blocks[number].exported = True
 
     def close(self) -> None:
         """Close the pipe; arrays that are in use keep their memory."""
         self.connection.close()
         if self._socket is not None:
             self._socket.close()
+
+
+_receivers: weakref.WeakSet[Receiver] = weakref.WeakSet()
+
+
+def _keep_lent() -> None:
+    for receiver in list(_receivers):
+        receiver.keep_lent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_keep_lent)  # the child sees the batches that are there now
 
 
 class _Unpickler(pickle.Unpickler):
