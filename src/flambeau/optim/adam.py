@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.value import Value
+from ._means import followed, update_means
 from .optimizer import (
     Optimizer,
     Params,
@@ -109,20 +110,8 @@ class Adam(Optimizer):
             v: np.ndarray,
             largest: np.ndarray | None = None,
         ) -> None:
-            if maximize:
-                g = -g
-            if decay:
-                if decoupled:
-                    p *= 1 - lr * decay
-                else:
-                    g = g + decay * p
-            d = g - m
-            d *= 1 - beta1
-            m += d
-            np.multiply(g, g, out=d)
-            d *= 1 - beta2
-            v *= beta2
-            v += d
+            g = followed(p, g, lr, decay, decoupled, maximize)
+            d = update_means(g, m, v, beta1, beta2)
             if largest is None:
                 np.sqrt(v, out=d)
             else:
