@@ -192,3 +192,56 @@ def test_other_processors_tiles_make_valid_code(compiled, monkeypatch, width, co
             np.float32,
         )
     close(got, expected, np.float32)
+
+
+# ---- 3x3 kernels with fewer multiplications --------------------------------------------------
+
+
+@pytest.fixture
+def winograd(compiled, monkeypatch):
+    """How often it was used; sizes that it would leave to the direct sum are given to it, too."""
+    used = []
+    direct = conv_kernels.winograd
+
+    def counted(*args):
+        result = direct(*args)
+        used.append(result is not None)
+        return result
+
+    monkeypatch.setattr(conv_kernels, "winograd", counted)
+    monkeypatch.setattr(conv_kernels, "WINOGRAD_CHANNELS", 1)
+    monkeypatch.setattr(conv_kernels, "WINOGRAD_PIECES", 1)
+    return used
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_winograd_is_the_direct_sum(winograd, compiled, seed):
+    pick = random.Random(seed).choice
+    channels, outputs = pick([1, 3, 16, 17, 40]), pick([1, 4, 16, 19, 33])
+    sizes = pick([3, 4, 7, 8, 13, 28]), pick([3, 5, 7, 14, 31, 64])
+    padding = ((pick([0, 1, 2]), pick([0, 1, 2])), (pick([0, 1]), pick([0, 1, 2])))
+    x = drawn((pick([1, 2, 5, 9]), channels, *sizes), np.float32, 1)
+    w, bias = drawn((outputs, channels, 3, 3), np.float32, 2), drawn(outputs, np.float32, 3)
+    settings = (1, 1), padding, (1, 1), 1
+    with _config.override(compiled_kernels=False):
+        y = arrays.convolve(x, w, bias, *settings)
+        dx = arrays.convolve_input_gradient(y, w, sizes, *settings)
+    close(compiled.convolve(x, w, bias, *settings), y, np.float32)
+    close(compiled.convolve_input_gradient(y, w, sizes, *settings), dx, np.float32)
+    assert winograd == [True, True]
+
+
+def test_winograd_leaves_what_is_not_finite_to_the_direct_sum(winograd, compiled):
+    x, w = drawn((2, 8, 20, 20), np.float32, 1), drawn((8, 8, 3, 3), np.float32, 2)
+    x[0, 3, 4, 5] = np.inf
+    settings = (1, 1), ((1, 1), (1, 1)), (1, 1), 1
+    got = compiled.convolve(x, w, None, *settings)
+    assert winograd == [False]
+    assert np.isinf(got[0, :, 3:6, 4:7]).all() and np.isfinite(got[1]).all()
+
+
+def test_winograd_is_for_many_channels_of_float32(compiled):
+    x, w = drawn((2, 8, 20, 20), np.float32, 1), drawn((8, 8, 3, 3), np.float32, 2)
+    assert compiled.winograd(x, w, None, (20, 20), (-1, -1), False) is None
+    x, w = drawn((2, 64, 40, 40), np.float64, 1), drawn((64, 64, 3, 3), np.float64, 2)
+    assert compiled.winograd(x, w, None, (40, 40), (-1, -1), False) is None

@@ -16,15 +16,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..core.threads import get_num_threads, run_parts
-from . import conv_text, machine_code
+from . import conv_text, machine_code, winograd_text
 from .builder import FLOATS
 from .conv_plan import Axis, Geometry, Plan, plan
-from .rows_kernels import address
+from .rows_kernels import address, row_sums
 from .scratch import scratch
 from .tiles import Tile, tile
 
 ndarray = np.ndarray
 Pads = Sequence[tuple[int, int]]
+WINOGRAD_CHANNELS = 48  # inputs and outputs, and
+WINOGRAD_PIECES = 256  # pieces of the result, from which fewer multiplications pay
+WINOGRAD_POINTS = 70_000  # that are worked on at once: about a second-level cache
 FEW = 8  # outputs of a group, up to which the lanes run along rows
 _INDEX = ctypes.c_int64
 _POINTER = ctypes.c_void_p
@@ -217,6 +220,80 @@ def _wide(*arrays: ndarray | None) -> list[ndarray | None]:
     return wide
 
 
+@functools.cache
+def winograd_kernel(shape: Tile) -> Callable[..., None]:
+    """``winograd_text.forward``, compiled."""
+    return machine_code.load(winograd_text.forward(shape), [_POINTER] * 8 + [_INDEX] * 6)
+
+
+@functools.cache
+def winograd_weights(element: str, rows: int) -> Callable[..., None]:
+    """``winograd_text.weights``, compiled."""
+    return machine_code.load(winograd_text.weights(element, rows), [_POINTER] * 2 + [_INDEX] * 7)
+
+
+def winograd(
+    x: ndarray,
+    weight: ndarray,
+    bias: ndarray | None,
+    sizes: tuple[int, ...],
+    first: tuple[int, int],
+    turned: bool,
+) -> ndarray | None:
+    """A 3x3 convolution of stride 1 with a result of ``sizes`` (height, width): the first tap of
+    the first position lies at ``first`` in x. ``turned``: as a gradient to the input has it, with
+    inputs and outputs exchanged. None where this way is not the faster one, or something is
+    not finite.
+    """
+    element = FLOATS[x.dtype]
+    outputs, channels = weight.shape[:2][:: -1 if turned else 1]
+    pieces = [-(-n // 2) for n in sizes]
+    if (
+        x.dtype != np.float32
+        or min(outputs, channels) < WINOGRAD_CHANNELS
+        or len(x) * pieces[0] * pieces[1] < WINOGRAD_PIECES
+    ):
+        return None
+    shape = tile(element, 4, 3)
+    axes = [
+        Axis(n, m, 2, tuple(e + t for t in range(4)))
+        for n, m, e in zip(x.shape[2:], pieces, first, strict=True)
+    ]
+    steps = _steps(outputs, sizes)
+    p = plan(
+        Geometry(len(x), 1, channels, outputs, _three(axes), steps), shape, get_num_threads(), False
+    )
+    padded = p.outputs_padded
+    u = np.empty(winograd_text.POINTS * padded * channels, x.dtype)
+    count = 9 * weight.shape[1]
+    given = (9, count, -1) if turned else (count, 9, 1)
+    start = address(weight) + (8 * x.itemsize if turned else 0)
+    points = winograd_weights(element, shape.rows)
+    run_parts(lambda i, j: points(address(u), start, outputs, channels, *given, i, j), padded)
+    biases = np.zeros(padded, x.dtype)
+    if bias is not None:
+        biases[:outputs] = bias
+    out = np.empty((len(x), outputs, *sizes), x.dtype)
+    fields = dict(zip(conv_text.FIELDS, p.table.tolist(), strict=True))
+    points_at = fields["sums_at"] + outputs * 4 * fields["sums_width"]
+    room = WINOGRAD_POINTS // (winograd_text.POINTS * (channels + padded))
+    chunk = max(1, min(room, fields["sums_width"]) // shape.columns) * shape.columns
+    size = points_at + winograd_text.POINTS * (
+        (channels + padded) * chunk + 2 * winograd_text.APART
+    )
+    kernel = winograd_kernel(shape)
+    pointers = [address(a) for a in (out, x, u, biases, p.table, p.offsets, p.taps)]
+
+    def part(start: int, stop: int) -> None:
+        place = scratch.address(size, x.itemsize)
+        kernel(*pointers, place, points_at, chunk, *sizes, start, stop)
+
+    run_parts(part, p.blocks)
+    # one number that is not finite makes the sum so
+    total = row_sums(out.reshape(len(x) * outputs, -1))
+    return out if np.isfinite(total).all() else None
+
+
 def convolve(
     x: ndarray,
     weight: ndarray,
@@ -232,6 +309,11 @@ def convolve(
     if _element(x.dtype) is None:
         return None
     g, shape = geometry(x.shape, weight.shape, stride, padding, dilation, groups)
+    if weight.shape[2:] == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1:
+        first = (-padding[0][0], -padding[1][0])
+        quick = winograd(x, weight, bias, shape[2:], first, False)
+        if quick is not None:
+            return quick.astype(dtype, copy=False)
     out = np.empty(shape, x.dtype)
     _run_forward(g, out, 0, x, weight, None, bias)
     return out.astype(dtype, copy=False)
@@ -252,6 +334,11 @@ def convolve_input_gradient(
     if _element(grad.dtype) is None:
         return None
     sizes = tuple(sizes)
+    if weight.shape[2:] == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1:
+        first = (padding[0][0] - 2, padding[1][0] - 2)
+        quick = winograd(grad, weight, None, sizes, first, True)
+        if quick is not None:
+            return quick.astype(dtype, copy=False)
     found = gradient_geometries(grad.shape, weight.shape, sizes, stride, padding, dilation, groups)
     whole = len(found) == math.prod(stride)
     make = np.empty if whole else np.zeros

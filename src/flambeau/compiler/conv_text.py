@@ -42,14 +42,17 @@ FIELDS = (
 )  # fmt: skip
 
 
-class _Kernel:
+class BlockKernel:
     """What the kernels have in common: the table, the cut into blocks, the copied image."""
 
-    def __init__(self, name: str, tile: Tile, arrays: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, tile: Tile, arrays: tuple[str, ...], numbers: tuple[str, ...] = ()
+    ) -> None:
         # tables: offsets of the terms; depth offset of every tap; offset of every phase of rows;
         # offset, first and last inner cell of every phase of columns
         parameters = dict.fromkeys((*arrays, "table", "offsets", "taps", "scratch"), PTR)
-        self.code = code = Code(name, {**parameters, "start": I64, "stop": I64})
+        parameters |= dict.fromkeys((*numbers, "start", "stop"), I64)
+        self.code = code = Code(name, parameters)
         self.tile = tile
         self.element = tile.element
         self.f = {name: code.load(I64, code["table"], i) for i, name in enumerate(FIELDS)}
@@ -170,7 +173,7 @@ def forward(tile: Tile) -> str:
     ``w``: for every group and every ``tile.rows`` outputs, (terms, tile.rows), the rows that are
     too many zero; ``bias``: the outputs of every group, filled up likewise.
     """
-    kernel = _Kernel("kernel", tile, ("out", "x", "w", "bias"))
+    kernel = BlockKernel("kernel", tile, ("out", "x", "w", "bias"))
     code, f, element = kernel.code, kernel.f, tile.element
     outputs = f["outputs"] + (tile.rows - 1)
     row_tiles = outputs // tile.rows
@@ -271,7 +274,7 @@ def weight_gradient(tile: Tile) -> str:
     Adds to ``sums``: for every group and every ``tile.columns`` outputs, (terms_padded,
     tile.columns). ``grad`` has the steps of the result in the table.
     """
-    kernel = _Kernel("kernel", tile, ("sums", "grad", "x"))
+    kernel = BlockKernel("kernel", tile, ("sums", "grad", "x"))
     code, f = kernel.code, kernel.f
     panels = (f["outputs"] + (tile.columns - 1)) // tile.columns
     block = code["scratch"]
@@ -333,7 +336,7 @@ def weight_gradient_of_few(tile: Tile) -> str:
 
     Adds to ``sums``: (groups, outputs, terms_padded).
     """
-    kernel = _Kernel("kernel", tile, ("sums", "grad", "x"))
+    kernel = BlockKernel("kernel", tile, ("sums", "grad", "x"))
     code, f, element, lanes = kernel.code, kernel.f, tile.element, tile.lanes
     block = code["scratch"]
     copied = kernel.at(block, f["turned_at"])
@@ -401,7 +404,7 @@ def weight_gradient_of_few(tile: Tile) -> str:
     return kernel.each_block(body)
 
 
-def _transposed(kernel: _Kernel, line: Value, to: Value, held: Value) -> None:
+def _transposed(kernel: BlockKernel, line: Value, to: Value, held: Value) -> None:
     """One row of the gradient, of ``held`` outputs, as (columns, tile.columns) with zeros."""
     code, tile, f = kernel.code, kernel.tile, kernel.f
     lanes = tile.lanes
