@@ -185,6 +185,46 @@ def test_an_error_of_an_iterable_dataset_names_the_count(kind: str, workers: int
     assert "reading sample 3 of BadEnd" in told
 
 
+class Shared(IterableDataset):
+    """Shares its samples out by an order that all workers draw alike."""
+
+    def __init__(self) -> None:
+        self.rng = random.Random(3)
+
+    def __iter__(self):
+        info = get_worker_info()
+        order = list(range(40))
+        self.rng.shuffle(order)
+        yield from order[info.id :: info.num_workers]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_iterable_dataset_keeps_its_own_generator(kind: str) -> None:
+    loader = DataLoader(Shared(), num_workers=3, multiprocessing_context=kind)
+    assert sorted(b.item() for b in loader) == list(range(40))
+
+
+class Leaves(Dataset):
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, i: int) -> int:
+        if i == 2:
+            raise SystemExit(3)
+        return i
+
+    def __deepcopy__(self, memo: dict) -> Dataset:
+        return self
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_that_leaves_is_noticed(kind: str) -> None:
+    loader = DataLoader(Leaves(), num_workers=2, multiprocessing_context=kind)
+    with pytest.raises(RuntimeError, match="reading sample 2 of Leaves") as raised:
+        list(loader)
+    assert ("left with status 3" if kind == "fork" else "Caught SystemExit") in str(raised.value)
+
+
 def test_which_workers_a_loader_has() -> None:
     def threads(dataset, **options) -> bool:
         return DataLoader(dataset, num_workers=1, **options)._uses_threads()

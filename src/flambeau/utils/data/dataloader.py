@@ -24,7 +24,7 @@ from ...core.value import Value
 from ._utils.collate import default_collate, default_convert
 from ._utils.pool import Pool, ProcessPool, ThreadPool, failure_of
 from ._utils.streams import BorrowedStreams, inside, mix
-from ._utils.worker import Setup, get_worker_info, make_fetcher
+from ._utils.worker import Setup, get_worker_info, make_fetcher, make_streams
 from .dataset import (
     ConcatDataset,
     Dataset,
@@ -79,11 +79,12 @@ class DataLoader(Generic[T_co]):
     - Each sample has a stream of random numbers of its own, made of the loader's seed, which is
       drawn anew in each epoch, and the sample's position: the same for any number of workers of
       any kind, and for 0. It is that of ``flambeau``, ``random``, ``numpy.random``, unseeded
-      ``numpy.random.default_rng()``, and of generators that are attributes of the dataset. What
+      ``numpy.random.default_rng()``, and of generators that a dataset with keys holds. What
       ``worker_init_fn`` seeds is not touched. The first sample that draws from ``random`` or
       ``numpy.random`` after 64 that did not is read twice. ``FLAMBEAU_SAMPLE_SEEDS=0``: PyTorch's
       way.
-    - ``state_dict()`` and ``load_state_dict()``: stop after any batch and go on with the next.
+    - ``state_dict()`` and ``load_state_dict()``: stop after any batch and go on with the next
+      (unless ``in_order=False``, when the next is not known).
     - Batches of processes come in shared memory, which is used again when they are dropped.
     - Errors name the sample, the field, the worker, and how a process died.
     """
@@ -509,7 +510,7 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
         setup = loader._setup()
         streams = None
         if setup.draws and _config.sample_seeds:
-            streams = BorrowedStreams(loader.dataset, loader.collate_fn)
+            streams = make_streams(BorrowedStreams, setup, loader.dataset)
             streams.begin(self._base_seed)
         self._fetcher = make_fetcher(setup, loader.dataset, streams, [-1, 0])
         self._go_on()
@@ -572,10 +573,8 @@ class _WorkersDataLoaderIter(_BaseDataLoaderIter):
                 if not loader.persistent_workers:
                     pool.close()
                 raise StopIteration
-            if loader.in_order:
-                answer = self._answers.pop(self._out, None)
-            else:
-                answer = self._answers.popitem()[1] if self._answers else None
+            task = self._out if loader.in_order else next(iter(self._answers), None)
+            answer = self._answers.pop(task, None)
             if answer is None:
                 self._wait()
                 continue
@@ -585,7 +584,7 @@ class _WorkersDataLoaderIter(_BaseDataLoaderIter):
                 continue
             self._submit()
             if status == "error":
-                raise failure_of(pool, worker, self._out - 1, result)
+                raise failure_of(pool, worker, task, result)
             return result
 
     def _wait(self) -> None:

@@ -256,9 +256,14 @@ class ThreadPool(Pool):
 
     def _next(self, timeout: float | None) -> tuple | None:
         try:
-            return self._results.get(timeout=timeout)
+            answer = self._results.get(timeout=timeout)
         except queue.Empty:
             return None
+        _, worker, status, failure = answer
+        if status == "dead":
+            self.close()
+            raise failure.error(f"{self.place(worker)}, which has ended.\n  {self.doing(worker)}")
+        return answer
 
     def close(self) -> None:
         """Tell the threads to stop after what they are doing."""

@@ -3,8 +3,10 @@
 Before a sample is read, every generator it may draw from is started from a seed made of the
 loader's seed, which is drawn anew for each epoch, and the sample's position in the epoch:
 flambeau's default generator, ``random``, ``numpy.random``, ``numpy.random.default_rng()`` without a
-seed, and the generators that the dataset holds as attributes. Outside of samples all of them go on
-as if nothing had been read. What ``worker_init_fn`` seeds is the program's own, and left alone.
+seed, and the generators that a dataset with keys holds as attributes (one that is iterated over may
+need them to be alike in all workers, to share its samples out among them). Outside of samples all
+of them go on as if nothing had been read. What ``worker_init_fn`` seeds is the program's own, and
+left alone.
 """
 
 from __future__ import annotations
@@ -79,11 +81,11 @@ class Watched:
 
 
 class Streams:
-    """The generators of one worker, which has its process for itself."""
+    """The generators of a worker that has its process for itself, and those inside ``roots``."""
 
-    def __init__(self, dataset: object, collate_fn: object = None) -> None:
+    def __init__(self, *roots: object) -> None:
         self.torch = Generator()
-        self.held = list(held_generators(dataset, collate_fn))
+        self.held = list(held_generators(*roots))
         self.base_seed = 0
         self.active = _config.sample_seeds
         self.own_torch = True  # False: worker_init_fn has seeded the default generator

@@ -68,7 +68,6 @@ class Failure:
 
     kind: type[BaseException] | None
     kind_name: str
-    text: str
     report: str = field(repr=False)
 
     @classmethod
@@ -82,20 +81,28 @@ class Failure:
         except Exception:
             kind = None
         report = "".join(traceback.format_exception(error))
-        return cls(kind, type(error).__qualname__, str(error), report)
+        return cls(kind, type(error).__qualname__, report)
 
     def error(self, where: str) -> BaseException:
         """The error again, of its own class where that takes a message, else a RuntimeError."""
         text = f"Caught {self.kind_name} {where}\nOriginal {self.report}"
-        if self.kind is KeyError or (self.kind and issubclass(self.kind, KeyError)):
-            return collate.KeyErrorText(text)
-        if self.kind is None or issubclass(self.kind, StopIteration):
+        kind = self.kind
+        if kind is None or not issubclass(kind, Exception) or issubclass(kind, StopIteration):
             return RuntimeError(text)
+        if issubclass(kind, KeyError):
+            return collate.KeyErrorText(text)
         try:
-            made = self.kind(text)
+            made = kind(text)
         except Exception:
             return RuntimeError(text)
         return made if isinstance(made, BaseException) else RuntimeError(text)
+
+
+def make_streams(kind: type[Streams], setup: Setup, dataset: object) -> Streams | None:
+    """The streams of whoever makes the batches of ``setup``, of ``dataset``."""
+    if not setup.draws:
+        return None
+    return kind() if setup.iterable else kind(dataset, setup.collate_fn)
 
 
 def make_fetcher(
@@ -117,7 +124,7 @@ class Worker:
         self.number = number
         self.dataset = dataset
         self.progress = progress
-        self.streams = streams(dataset, setup.collate_fn) if setup.draws else None
+        self.streams = make_streams(streams, setup, dataset)
         self.fetcher: Fetcher | None = None
         self.failure: Failure | None = None
 
@@ -286,7 +293,22 @@ def run_thread(
     epoch: list[int],
     progress: list[int],
 ) -> None:
-    """A worker thread: answers tasks until it is told to stop."""
+    """A worker thread: answers tasks until it is told to stop. Its last answer is "dead", with the
+    error, if it cannot go on."""
+    try:
+        _serve(setup, number, tasks, results, epoch, progress)
+    except BaseException as error:
+        results.put((0, number, "dead", Failure.of(error)))
+
+
+def _serve(
+    setup: Setup,
+    number: int,
+    tasks: SimpleQueue,
+    results: SimpleQueue,
+    epoch: list[int],
+    progress: list[int],
+) -> None:
     worker = Worker(setup, number, own_copy(setup.dataset), ThreadStreams, progress)
     gate = _new_gate()
     while (task := tasks.get()) is not None:
