@@ -304,6 +304,8 @@ def _writes(planner: _Planner) -> None:
     the old value comes later; else in memory of their own, and copied at the end."""
     lowered = planner.lowered
     late: list[tuple[Leaf, Lazy]] = []
+    for _, v in lowered.graph.writes:  # all units are to be there when readers are looked for
+        planner.makers(lowered.reads[v].read.array)
     for target, v in lowered.graph.writes:
         leaf = lowered.leaves[target]
         x = lowered.reads[v]

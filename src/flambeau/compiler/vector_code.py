@@ -361,8 +361,10 @@ class _Writer:
             old = self.emit(f"load {own}, ptr {local}")
             new = self.combined(r.kind, r.term.dtype, lanes, old, value)
             self.do(f"store {own} {new}, ptr {local}")
-        for s in stores:
-            self.store(s, self.vector(s.term))
+        # All values first: one may be of an element that another store writes over.
+        values = [self.vector(s.term) for s in stores]
+        for s, value in zip(stores, values, strict=True):
+            self.store(s, value)
 
     def vector(self, root: Scalar) -> str:
         """The value of an expression for these columns."""
