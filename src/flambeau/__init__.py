@@ -172,6 +172,7 @@ _ON_DEMAND = (
     "cuda",
     "distributions",
     "fft",
+    "func",
     "futures",
     "hub",
     "fx",
@@ -206,6 +207,7 @@ _FUNCTIONS_ON_DEMAND = {
             set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled
             set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype
         """,
+        "func._vmap": "vmap",
         "functions.differences": "cumulative_trapezoid diff gradient trapezoid trapz",
         "functions.distances": "cdist cosine_similarity norm_except_dim pairwise_distance pdist",
         "functions.dropout": "alpha_dropout dropout feature_alpha_dropout",

@@ -321,6 +321,8 @@ def current() -> Generator:
 
     ``default_generator``, but for the samples of a data loader, each of which has its own stream.
     """
+    if hook.active is not None:
+        hook.active.draws()
     return place.own or default_generator
 
 

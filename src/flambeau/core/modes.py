@@ -260,6 +260,16 @@ class Interpreter:
         asked where an interpreter may convert the operands of the whole (autocast does)."""
         return values if self.below is None else self.below.operands(name, values)
 
+    def write(self, target: Value, source: Value) -> bool:
+        """Give ``target`` the elements of ``source`` where that is no write into its array; whether
+        that has been done. ``wrote`` follows in either case."""
+        return self.below is not None and self.below.write(target, source)
+
+    def draws(self) -> None:
+        """Random numbers are about to be drawn from the default generator."""
+        if self.below is not None:
+            self.below.draws()
+
     # ---- events ------------------------------------------------------------------------------
 
     def viewed(self, source: Value, view: Value, op: Any, args: tuple) -> None:

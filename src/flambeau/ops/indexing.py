@@ -19,7 +19,7 @@ from ..core.value import Value, address, owner_of, wrap
 from ..core.views import view as view_record
 from ..core.views import view_of
 from ._accumulate import add_rows, sum_at
-from .memory import convert, copy_, laid_out
+from .memory import clone_op, convert, copy_, laid_out
 from .pieces import ALL, _piece, _select, _slice, placed
 from .views import _unsqueeze, expand
 
@@ -167,7 +167,9 @@ def getitem(self: Value, index: object) -> Value:
     elif isinstance(index, Value):
         i = index._array
         if array.ndim and (i.dtype is INT64 or i.dtype == INT32):
-            return _index_rows(self, index) if i.ndim else getitem(self, int(i))
+            if i.ndim or hook.active is not None:
+                return _index_rows(self, index)
+            return getitem(self, int(i))
     view, indices, dims = resolved(self, index)
     if not dims:
         return view
@@ -414,6 +416,8 @@ def overwrite(x: Value, record: Callable[..., Value], name: str, *args: object) 
 
 def fresh(x: Value) -> Value:
     """A copy of ``x`` at the same place in the graph, for a record that writes into its operand."""
+    if hook.active is not None:
+        return clone_op(x, None)
     return wrap(laid_out(x._array, None), x._edge)
 
 

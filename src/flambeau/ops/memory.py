@@ -159,7 +159,8 @@ def copy_(self: Value, src: Value, non_blocking: bool = False) -> Value:
     try:
         if state.grad and src._edge is not None:
             src = copied(convert(src, from_numpy(array.dtype)), array.shape)
-        np.copyto(array, converted(source, from_numpy(array.dtype)), casting="unsafe")
+        if hook.active is None or not hook.active.write(self, src):
+            np.copyto(array, converted(source, from_numpy(array.dtype)), casting="unsafe")
     except ValueError:
         pairs = zip(reversed(array.shape), reversed(source.shape), strict=False)
         wrong = next((i for i, (a, b) in enumerate(pairs, 1) if b not in (1, a)), len(array.shape))

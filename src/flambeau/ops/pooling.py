@@ -120,7 +120,7 @@ def _max_pooling(
         _check_kind("max_pool1d_impl", input)
     else:
         _check_kind(name if dims > 1 else "max_pool2d", input, "fiu")
-    if not indices and not (input._edge is not None and state.grad):
+    if not (indices or hook.active is not None or (input._edge is not None and state.grad)):
         return wrap(arrays.max_pool(input._array, *settings, ceil_mode, False)[0])
     if dims > 1:
         r = _max_pool[dims](input, *settings, ceil_mode)
@@ -229,7 +229,7 @@ def _adaptive_maxima(
     outs = _adaptive_settings(name, input._array.shape, _numbers(output_size))
     dims = len(outs)
     _check_kind(f"{name.replace('1', '2')}{'_cpu' if dims == 3 else ''}", input)
-    if not indices and not (input._edge is not None and state.grad):
+    if not (indices or hook.active is not None or (input._edge is not None and state.grad)):
         return wrap(arrays.adaptive_max_pool(input._array, outs, False)[0])
     if dims > 1:
         r = _adaptive_max_pool[dims](input, outs)

@@ -225,7 +225,7 @@ def nanmean(
             "nanmean(): expected input to have floating point or complex dtype but got "
             f"{input.dtype.legacy_name}"
         )
-    present = wrap(input._array == input._array)
+    present = input == input
     return nansum(input, dim, keepdim, dtype=dtype) / sum(present, dim, keepdim)
 
 
@@ -293,38 +293,50 @@ def prod(
 # ---- truth ---------------------------------------------------------------------------------
 
 
-def _truth(ufunc: np.ufunc, input: Value, dim: Dims, keepdim: bool) -> Value:
-    a = input._array
-    if a.dtype.kind not in "biufc":
-        a = a != 0
+def _truth_record(name: str, ufunc: np.ufunc) -> Callable[..., Value]:
+    def forward(x: np.ndarray, dims: tuple[int, ...] | None, keepdim: bool) -> np.ndarray:
+        a = x if x.dtype.kind in "biufc" else x != 0
+        r = np.asarray(ufunc.reduce(a, dims, np.bool_, keepdims=keepdim))
+        return r.astype(np.uint8) if x.dtype == np.uint8 else r
+
+    return define(name, forward)
+
+
+all_op = _truth_record("all", np.logical_and)
+any_op = _truth_record("any", np.logical_or)
+
+
+def _truth(record: Callable[..., Value], input: Value, dim: Dims, keepdim: bool) -> Value:
+    n = input._array.ndim
     if dim is None:
         dims = None
     elif isinstance(dim, int):
-        dims = (wrap_dim(dim, a.ndim),) if a.ndim else ()
-        if not a.ndim:
+        dims = (wrap_dim(dim, n),) if n else ()
+        if not n:
             wrap_dim(dim, 0)
     else:
-        dims = wrap_dims(dim, a.ndim)
-    r = np.asarray(ufunc.reduce(a, dims, np.bool_, keepdims=keepdim))
-    return wrap(r.astype(np.uint8) if input._array.dtype == np.uint8 else r)
+        dims = wrap_dims(dim, n)
+    return record(input, dims, keepdim)
 
 
 @reduction
 def all(input: Value, dim: Dims = None, keepdim: bool = False) -> Value:
     """Whether every element is true (not zero), or every one along ``dim``."""
-    return _truth(np.logical_and, input, dim, keepdim)
+    return _truth(all_op, input, dim, keepdim)
 
 
 @reduction
 def any(input: Value, dim: Dims = None, keepdim: bool = False) -> Value:
     """Whether some element is true (not zero), or some along ``dim``."""
-    return _truth(np.logical_or, input, dim, keepdim)
+    return _truth(any_op, input, dim, keepdim)
 
 
 @reduction
 def count_nonzero(input: Value, dim: Dims = None) -> Value:
     """The number of elements that are not zero."""
     a = input._array
+    if hook.active is not None:
+        return (input != 0).sum(dim)
     if dim is None:
         flat, counts = np.ascontiguousarray(a).reshape(-1), []
         spread_parts(lambda i, j: counts.append(np.count_nonzero(flat[i:j])), a.size, a.size)

@@ -238,7 +238,8 @@ class AutogradMethods:
 
     def detach(self) -> Value:
         """The same memory outside the graph: no gradient flows through the result."""
-        out = wrap(self._array)
+        array = self._array
+        out = wrap(array if array.__class__ is np.ndarray else array.detached())
         out._shares = self
         if self._inference:
             out._inference = True

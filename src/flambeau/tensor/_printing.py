@@ -193,6 +193,9 @@ def _is_default(d: _dtypes.dtype) -> bool:
 
 def text_of(tensor: Value) -> str:
     """``tensor(...)`` with what is not the default: size, dtype, requires_grad or grad_fn."""
+    described = getattr(tensor._array, "described", None)
+    if described is not None:  # not the elements themselves: a batched tensor
+        return described()
     reading(tensor, "printing")
     prefix = "tensor("
     indent = len(prefix)

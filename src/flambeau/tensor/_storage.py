@@ -160,6 +160,8 @@ class StorageMethods:
             sizes = tuple(sizes[0])
         if self._edge is not None:
             raise RuntimeError("cannot resize variables that require grad")
+        if type(self._array) is not np.ndarray:
+            raise RuntimeError("vmap: resize_ of a batched tensor is not supported")
         for n in sizes:
             if n < 0:
                 raise RuntimeError(f"requested resize to {list(sizes)} with a negative size")
