@@ -30,7 +30,7 @@ from .arrays import (
     row_major,
 )
 from .graph import Call, Copy, Graph, Node, Put, Update, Var, View
-from .products_code import matrix_layout
+from .products_code import batch_split, matrix_layout
 from .scalar import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, Scalar
 
 #: dtypes that kernels compute with, or move.
@@ -224,15 +224,31 @@ def product(a: Lazy, b: Lazy) -> Lazy:
     if not (math.prod(batch) and m and k and n):
         raise Refused("an empty product")
     shape = (*batch, m, n)
-    made = Product(
-        shape, a.dtype, placed_matrix(a).read, placed_matrix(b).read, tuple(batch), m, n, k
-    )
+    a, b = (copied(x) if x.read.index is not None else x for x in (a, b))
+    # Batch dimensions are split until both operands can be read where they are.
+    while True:
+        place = batch_split(a.read, a.shape)
+        if place is None:
+            place = batch_split(b.read, b.shape)
+        if place is None:
+            break
+        a, b = (split_dimension(x, *place) for x in (a, b))
+    a, b = (x if matrix_layout(x.read, x.shape) else copied(x) for x in (a, b))
+    made = Product(shape, a.dtype, a.read, b.read, a.shape[:-2], m, n, k)
     return Lazy(Read(made, row_major(shape)), shape)
 
 
-def placed_matrix(x: Lazy) -> Lazy:
-    """``x``, or a copy of it where BLAS cannot read it in place."""
-    return dense(x) if matrix_layout(x.read, x.shape) is None else x
+def split_dimension(x: Lazy, place: int, inner: int) -> Lazy:
+    """``x`` with dimension ``place`` seen as two, the second of size ``inner``."""
+    shape, strides = list(x.shape), list(x.read.strides)
+    shape[place : place + 1] = [shape[place] // inner, inner]
+    strides[place : place + 1] = [strides[place] * inner, strides[place]]
+    return Lazy(Read(x.read.array, tuple(strides), x.read.offset), tuple(shape))
+
+
+def copied(x: Lazy) -> Lazy:
+    """The elements of ``x`` in memory of their own."""
+    return mapped(lambda a: a, x)
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from .tiles import Tile, registers
 TERMS = 512  # of a sum that one panel holds
 TURNED_TERMS = 256  # the same where the rows of a are copied,
 GROUP = 4  # and for how many blocks at a time
+NEAR = 1 << 13  # elements that the first-level cache holds
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ class Sizes:
 
     @property
     def is_turned(self) -> bool:
-        """Whether the elements of a row of ``a`` are no neighbours, and there are many."""
-        return self.a[1] != 1 and self.k > 64
+        """Whether the elements of a row of ``a`` are no neighbours, and lie so far apart that the
+        nearest cache does not hold those of the next rows with them."""
+        return self.a[1] != 1 and self.k * self.a[1] > NEAR
 
     @property
     def terms(self) -> int:

@@ -34,6 +34,18 @@ def matrix_layout(read: Read, dims: tuple[int, ...]) -> tuple[list[int], int] | 
     return None
 
 
+def batch_split(read: Read, dims: tuple[int, ...]) -> tuple[int, int] | None:
+    """Which of the batch dimensions must be seen as two, the second of which size, so that the
+    memory of a matrix operand can be read where it is; None where none must."""
+    try:
+        composed(dims, read, memory_strides(read.array))
+    except Split as split:
+        return (split.place, split.inner) if split.place < len(dims) - 2 else None
+    except Tangled:
+        return None
+    return None
+
+
 def _operand(strides: list[int], m: int, n: int) -> tuple[int, int]:
     """How CBLAS names a matrix of m rows and n columns: (transposed or not, leading dimension)."""
     rows, cols = strides[-2:]
@@ -46,7 +58,7 @@ def product_text(writer: Any, work: Product, small: bool) -> None:
     """The calls of BLAS for ``work``, shared out among threads: by batch, by rows or by columns."""
     a, a_start = matrix_layout(work.a, (*work.batch, work.m, work.k))
     b, b_start = matrix_layout(work.b, (*work.batch, work.k, work.n))
-    out = row_major((*work.batch, work.m, work.n))
+    out = row_major((*work.batch, work.m, work.n))  # ``work.shape``, its batch perhaps split
     count = math.prod(work.batch)
     threads = writer.program.threads
     one = "float" if work.dtype == FLOAT32 else "double"
