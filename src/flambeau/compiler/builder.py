@@ -23,7 +23,8 @@ from .scalar import Scalar, input, ordered
 
 I64, I1, PTR = "i64", "i1", "ptr"
 FLOATS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-BYTES = {"float": 4, "double": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "half": 2}
+BYTES = {"float": 4, "double": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "half": 2,
+         "ptr": 8}  # fmt: skip
 _SUFFIX = {"float": "f32", "double": "f64", "i64": "i64", "i32": "i32"}
 
 Number = int | float
@@ -203,6 +204,14 @@ class Code:
         kind = (yes if isinstance(yes, Value) else no).kind
         yes, no = self.lift(yes, kind), self.lift(no, kind)
         return self.new(kind, f"select {condition}, {yes}, {no}")
+
+    def either_bit(self, a: Value, b: Value) -> Value:
+        """``a | b`` of two conditions."""
+        return self.new(a.kind, f"or {a}, {b.name}")
+
+    def unsigned_at_least(self, a: Value, limit: int) -> Value:
+        """Whether an integer is negative, or at least ``limit``."""
+        return self.new(I1, f"icmp uge {a}, {limit}")
 
     def smaller(self, a: Value, b: Value | Number) -> Value:
         """The smaller of two numbers."""
@@ -398,8 +407,9 @@ class Code:
             self._lines.append(f"  br label %{label}_end")
         self._open(f"{label}_end")
 
-    def text(self) -> str:
-        """The whole function."""
+    def text(self, result: Value | None = None) -> str:
+        """The whole function; it returns ``result``, or nothing."""
         given = ", ".join(map(str, self.parameters.values()))
         body = "\n".join(self._lines)
-        return f"define void @{self.name}({given}) {{\nentry:\n{body}\n  ret void\n}}\n"
+        kind, last = ("void", "void") if result is None else (result.kind, str(result))
+        return f"define {kind} @{self.name}({given}) {{\nentry:\n{body}\n  ret {last}\n}}\n"

@@ -461,7 +461,7 @@ class _Attempt:
                 dtypes[s.buffer] = s.term.dtype
         names = dict.fromkeys(m.note for m in self.cluster.members if m.note)
         kernel = Kernel(rows, cols, dtypes, self.loads, passes, self.slots, " ".join(names))
-        return collapsed(_keeping(kernel)), self.buffers
+        return in_rows(collapsed(_keeping(kernel))), self.buffers
 
     def _store(self, t: Target) -> Store:
         array = t.read.array
@@ -663,4 +663,12 @@ def collapsed(kernel: Kernel) -> Kernel:
         if d < border:
             border -= 1
     kernel.rows, kernel.cols = tuple(sizes[:border]), tuple(sizes[border:])
+    return kernel
+
+
+def in_rows(kernel: Kernel) -> Kernel:
+    """A kernel of one row without reductions as one of many rows, which threads can share out."""
+    whole = not kernel.rows and len(kernel.passes) == 1 and not kernel.passes[0].reductions
+    if whole and len(kernel.cols) > 1 and not any(s.add for s in kernel.passes[0].stores):
+        kernel.rows, kernel.cols = kernel.cols[:-1], kernel.cols[-1:]
     return kernel

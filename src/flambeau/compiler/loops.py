@@ -75,6 +75,8 @@ def instruction(node: Scalar, names: Sequence[str], lanes: int) -> str:
     if name == "select":
         condition = llvm_type(BOOL, lanes)
         return f"select {condition} {names[0]}, {own} {names[1]}, {own} {names[2]}"
+    if name == "negate" and node.dtype.kind != "f":
+        return f"sub {own} {'0' if lanes == 1 else 'zeroinitializer'}, {names[0]}"
     if name == "negate":
         return f"fneg {own} {names[0]}"
     if name == "convert":

@@ -428,7 +428,15 @@ class Lowering:
 
 def out_is_reshape(node: View) -> bool:
     """Whether a view keeps all elements in order."""
-    return node.op.name in ("view", "_unsafe_view")
+    return (
+        node.source.size == node.out.size
+        and node.offset == 0
+        and all(
+            n == 1 or s == d
+            for v in (node.source, node.out)
+            for n, s, d in zip(v.shape, element_strides(v), row_major(v.shape))
+        )
+    )
 
 
 def _located(

@@ -6,6 +6,7 @@ import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import Any
 
 from .. import _optional, _system
 from . import object_cache
@@ -121,9 +122,11 @@ class Code:
         passes.run(module, builder)
         return target.emit_object(module)
 
-    def function(self, name: str, types: Sequence[type]) -> Callable[..., None]:
+    def function(
+        self, name: str, types: Sequence[type], result: type | None = None
+    ) -> Callable[..., Any]:
         """The function ``name``, with arguments of ctypes ``types``; it runs without the GIL."""
-        return ctypes.CFUNCTYPE(None, *types)(self.engine.get_function_address(name))
+        return ctypes.CFUNCTYPE(result, *types)(self.engine.get_function_address(name))
 
 
 def assembly(text: str) -> str:

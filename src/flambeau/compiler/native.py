@@ -17,6 +17,7 @@ import math
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,11 +27,12 @@ from ..core import threads
 from ..core.modes import no_grad
 from . import machine_code, vector_code
 from .arrays import Added, Array, Leaf, Product
-from .execute import OutOfBounds, run_node
+from .builder import PTR, Code, Value
+from .execute import DullExecutor, OutOfBounds, run_node
 from .fusion import Cluster, memory_dtype
 from .graph import Graph, Node, Var
 from .kernel import Kernel, Load, Store, verify
-from .lowering import Lowered, Lowering
+from .lowering import Lowered, Lowering, element_strides
 from .lowering_layers import MAY_BE_EMPTY
 from .lowering_rules import RULES_OF_ARRAYS
 from .products_code import added_text, panel_bytes, product_text
@@ -38,7 +40,7 @@ from .schedule import ALIGNMENT, Plan, Unit, np_view, scheduled
 
 #: Nanoseconds of work from which a program is spread over threads, and a unit of it.
 SPREAD, SPREAD_UNIT = 150_000.0, 8_000.0
-check_everything = False  # the tests verify every kernel
+strict = False  # in tests: verify every kernel, and let mistakes of the compiler be seen
 
 
 @dataclass(slots=True)
@@ -169,7 +171,37 @@ class Program:
                 number = sum(1 for s in self.segments if s.call is None)
                 self.segments.append(Segment(group))
                 parts.append(self._segment_text(f"segment{number}", group))
+        self.checked = list(dict.fromkeys((v, abs(rows)) for v, rows in self.lowered.checks))
+        if self.checked:
+            parts.append(self._check_text())
         return "\n".join([_DECLARATIONS, *self.functions, *parts])
+
+    def _check_text(self) -> str:
+        """``check(table)``: whether an index is no place of its table; negative ones, which count
+        from the end, are left to eager, too."""
+        code = Code("check", {"table": PTR})
+        bad = code.constant("i1", 0)
+        for v, rows in self.checked:
+            memory = code.load(PTR, code.at(code["table"], PTR, self.place_of_input[v]))
+            strides = element_strides(v)
+
+            def look(
+                dims: tuple[int, ...], steps: tuple[int, ...], place: Value, bad: Value,
+                memory: Value = memory, rows: int = rows,
+            ) -> Value:  # fmt: skip
+                if not dims:
+                    index = code.load("i64", memory, place)
+                    return code.either_bit(bad, code.unsigned_at_least(index, rows))
+                (found,) = code.loop(
+                    0,
+                    dims[0],
+                    lambda i, b: [look(dims[1:], steps[1:], place + i * steps[0], b)],
+                    [bad],
+                )
+                return found
+
+            bad = look(v.shape, strides, code.constant("i64", 0), bad)
+        return code.text(bad)
 
     def _segment_text(self, name: str, units: list[Unit]) -> str:
         writer = _SegmentWriter(self)
@@ -179,7 +211,7 @@ class Program:
 
     def kernel_name(self, kernel: Kernel) -> str:
         """The function of ``kernel``; kernels that are alike share one."""
-        if check_everything:
+        if strict:
             verify(kernel)
         return self.shared(vector_code.text(kernel, "$self"))
 
@@ -198,6 +230,9 @@ class Program:
             if segment.call is None:
                 segment.function = code.function(f"segment{number}", kinds)
                 number += 1
+        self.check = (
+            code.function("check", [ctypes.c_void_p], ctypes.c_bool) if self.checked else None
+        )
         self.code = code
 
     def address(self, array: Array) -> tuple[int, int]:
@@ -224,8 +259,8 @@ class Program:
                 if array is not last[k]:
                     table[k] = array.__array_interface__["data"][0]
                     last[k] = array
-            for v, rows in self.lowered.checks:
-                _check(last[self.place_of_input[v]], rows)
+            if self.check is not None and self.check(ctypes.addressof(table)):
+                raise OutOfBounds
             if numbers:
                 self.numbers[: len(numbers)] = numbers
             outputs = self._outputs()
@@ -284,12 +319,14 @@ class Program:
         for k, v in enumerate(dict.fromkeys(node.reads())):
             leaf = self.plan.arguments.get((unit.number, k)) or self.lowered.leaves[v]
             arrays[v] = self._array(leaf, filled)
+        given = list(arrays.values())
         with no_grad():
             run_node(node, arrays, self.numbers)
         for v in node.made:
             array = arrays[v]
             leaf = self.lowered.leaves[v]
-            if array.strides != tuple(s * array.itemsize for s in leaf.strides):
+            shared = any(np.may_share_memory(array, a) for a in given)
+            if shared or array.strides != tuple(s * array.itemsize for s in leaf.strides):
                 fresh = np_view(np.empty(max(1, array.size) * array.itemsize, np.uint8), leaf)
                 fresh[...] = array
                 array = fresh
@@ -307,14 +344,6 @@ class Program:
             return self.last_inputs[self.place_of_input[v]]
         offset = self.plan.places[id(leaf)]
         return np_view(self.arena[offset:], leaf)
-
-
-def _check(array: np.ndarray, rows: int) -> None:
-    """OutOfBounds for indices outside of [-rows, rows); of [0, -rows) where rows is negative."""
-    limit = abs(rows)
-    # As unsigned numbers, negative ones are huge: one comparison.
-    if array.size and int(array.view(np.uint64).max()) >= limit:
-        raise OutOfBounds
 
 
 _DECLARATIONS = """
@@ -624,6 +653,20 @@ def described(unit: Unit, seconds: float) -> str:
     return f"{touched / seconds / 1e9:7.1f} GB/s     kernel {shape}: {kernel.name}"
 
 
-def build(graph: Graph) -> Program:
-    """The program of ``graph``."""
-    return Program(graph)
+def build(graph: Graph) -> Callable[..., list[np.ndarray]]:
+    """The program of ``graph``.
+
+    Where the compiler fails, which is a mistake of its own, a warning says so, and the program runs
+    node by node; the tests turn that into an error (``strict``).
+    """
+    try:
+        return Program(graph)
+    except Exception as error:  # whatever it is, the answer must be right
+        if strict:
+            raise
+        warnings.warn(
+            f"flambeau.compile cannot make machine code of this program, which runs operation by "
+            f"operation instead ({type(error).__name__}: {error}); please report this",
+            stacklevel=2,
+        )
+        return DullExecutor.build(graph)

@@ -124,15 +124,15 @@ class _Writer:
                     self.number_names[node.value] = self.emit(f"load double, ptr {at}")
         if is_flat(kernel):
             self.row([], "%start", "%stop")
-        elif not kernel.rows:
-            self.row([], "0", str(self.cols[-1]))
         else:
             with self.loop("%start", "%stop", 1) as r:
                 rest, indices = r, []
                 for n in reversed(kernel.rows[1:]):
                     indices.append(self.emit(f"urem i64 {rest}, {n}"))
                     rest = self.emit(f"udiv i64 {rest}, {n}")
-                self.row([rest, *reversed(indices)], "0", str(self.cols[-1]))
+                if kernel.rows:
+                    indices.append(rest)
+                self.row(indices[::-1], "0", str(self.cols[-1]))
         body = "\n  ".join([*self.allocas, *self.lines])
         body = body.replace("\n  b", "\nb")
         return f"""define void @{name}({parameters}, i64 %start, i64 %stop) {{

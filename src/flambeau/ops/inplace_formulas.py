@@ -237,7 +237,7 @@ def fill(input: Value, value: Value | Number) -> Value:
         return _fill_tensor(input, arithmetic.as_dtype(value, d))
     if isinstance(value, complex) and d.category in (INTEGRAL, FLOATING):
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
-    return _fill_number(input, as_array(value, d))
+    return _fill_number(input, as_array(value, d)[()])  # a NumPy number, not an array
 
 
 _fill_recorded = inplace(fill)
