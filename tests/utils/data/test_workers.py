@@ -365,6 +365,18 @@ def test_everything_gets_through_processes(collate) -> None:
     assert [described(b) for b in DataLoader(Odd(), num_workers=2, **options)] == here
 
 
+def test_what_cannot_be_pickled_is_told_the_way_out() -> None:
+    """12831, 139792."""
+    dataset = Squares()
+    dataset.transform = lambda x: x
+    loader = DataLoader(dataset, num_workers=1, multiprocessing_context="spawn")
+    with pytest.raises(Exception, match="pickle") as raised:
+        next(iter(loader))
+    assert "multiprocessing_context='fork' and 'thread' do not" in raised.value.__notes__[0]
+    threads = DataLoader(dataset, num_workers=1, multiprocessing_context="thread")
+    assert len(list(threads)) == 20
+
+
 SCRIPT = """
     import torch
     from torch.utils.data import DataLoader, Dataset, TensorDataset

@@ -127,7 +127,13 @@ class ProcessPool(Pool):
                 theirs.close()
                 self.processes.append(process)
                 self.progress.append(progress)
-        except BaseException:
+        except BaseException as error:
+            if not forks:
+                error.add_note(
+                    f"  {context.get_start_method()!r} pickles dataset, collate_fn and "
+                    "worker_init_fn for each worker; multiprocessing_context='fork' and 'thread' "
+                    "do not"
+                )
             self.close()
             raise
         self._waited = {receiver.connection: i for i, receiver in enumerate(self.receivers)}

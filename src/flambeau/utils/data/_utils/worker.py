@@ -296,30 +296,19 @@ def run_thread(
     """A worker thread: answers tasks until it is told to stop. Its last answer is "dead", with the
     error, if it cannot go on."""
     try:
-        _serve(setup, number, tasks, results, epoch, progress)
+        worker = Worker(setup, number, own_copy(setup.dataset), ThreadStreams, progress)
+        gate = _new_gate()
+        while (task := tasks.get()) is not None:
+            kind, of_epoch, *rest = task
+            if of_epoch != epoch[0]:
+                continue
+            if kind == "epoch":
+                worker.begin(*rest)
+                continue
+            number_of_task, position, keys = rest
+            progress[0], progress[1] = number_of_task, 0
+            with gate:
+                answer = worker.work(keys, position)
+            results.put((of_epoch, number_of_task, *answer))
     except BaseException as error:
         results.put((0, number, "dead", Failure.of(error)))
-
-
-def _serve(
-    setup: Setup,
-    number: int,
-    tasks: SimpleQueue,
-    results: SimpleQueue,
-    epoch: list[int],
-    progress: list[int],
-) -> None:
-    worker = Worker(setup, number, own_copy(setup.dataset), ThreadStreams, progress)
-    gate = _new_gate()
-    while (task := tasks.get()) is not None:
-        kind, of_epoch, *rest = task
-        if of_epoch != epoch[0]:
-            continue
-        if kind == "epoch":
-            worker.begin(*rest)
-            continue
-        number_of_task, position, keys = rest
-        progress[0], progress[1] = number_of_task, 0
-        with gate:
-            answer = worker.work(keys, position)
-        results.put((of_epoch, number_of_task, *answer))
