@@ -17,6 +17,7 @@ from ...tensor._device import device
 from ...tensor._tensor import Tensor
 from ..parameter import Buffer, Parameter
 from . import _global_hooks as _every
+from . import _state
 from ._global_hooks import (
     register_module_backward_hook,
     register_module_buffer_registration_hook,
@@ -48,6 +49,9 @@ _TABLES = frozenset(
     )
 )
 _EMPTY: dict = {}
+_IncompatibleKeys = _state._IncompatibleKeys
+_global_forward_pre_hooks, _global_forward_hooks = _every.forward_pre, _every.forward
+_global_backward_pre_hooks, _global_backward_hooks = _every.backward_pre, _every.backward
 T_destination = TypeVar("T_destination", bound=dict[str, Any])
 
 
