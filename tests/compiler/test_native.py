@@ -8,6 +8,7 @@ import pytest
 import flambeau as torch
 import flambeau.nn.functional as F
 from flambeau.compiler import native
+from flambeau.compiler.python_code import PythonProgram
 from flambeau.core import threads
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install -e '.[compile]'")
@@ -294,3 +295,18 @@ def test_a_failure_of_the_compiler_is_said_and_the_answer_is_right(monkeypatch):
     compiled(A)
     with pytest.warns(UserWarning, match="cannot make machine code"):
         assert torch.equal(compiled(A), A * 3)
+
+
+@pytest.mark.parametrize("name", sorted({*CASES} - {"long sums", "products of many sizes"}))
+def test_the_same_loops_as_python_give_what_machine_code_gives(name):
+    function, *inputs = CASES[name]
+    compiled = torch.compile(function)
+    for _ in range(2):
+        compiled(*inputs)
+    program = compiled.variants[0].program.run
+    given = list(program.last_inputs)
+    expected = [a.copy() for a in program(given)]
+    got = PythonProgram(program.graph)([a.copy(order="K") for a in given])
+    assert len(got) == len(expected)
+    for a, b in zip(got, expected):
+        near(*(torch.tensor(x) for x in (a, b)))

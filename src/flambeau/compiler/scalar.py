@@ -320,7 +320,8 @@ def _fma(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     return (a.astype(wide) * b + c).astype(a.dtype)
 
 
-_MEANING: dict[str, Callable[..., np.ndarray]] = {
+#: Operation -> what it does to arrays, or to single NumPy numbers.
+MEANING: dict[str, Callable[..., np.ndarray]] = {
     "add": np.add,
     "subtract": np.subtract,
     "multiply": np.multiply,
@@ -371,7 +372,7 @@ def evaluate(root: Scalar, inputs: Sequence[np.ndarray | float]) -> np.ndarray:
                 value = (
                     operands[0].astype(node.dtype)
                     if node.operation == "convert"
-                    else _MEANING[node.operation](*operands)
+                    else MEANING[node.operation](*operands)
                 )
             values[id(node)] = np.asarray(value, node.dtype)
     return values[id(root)]
