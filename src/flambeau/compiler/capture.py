@@ -154,6 +154,7 @@ class Recorder(Interpreter):
         self.owned: list[ndarray] = []
         self.asked: set[int] = set()  # ids of tensors whose .grad was looked at
         self.count = 0
+        self.doing = "the function"  # what is being recorded, for people
         self.pending: str | None = None
         self.reason: str | None = None
         self.again = False
@@ -247,8 +248,8 @@ class Recorder(Interpreter):
             tensors = self._covering(owner, array)
             if tensors is None:
                 raise Beyond(
-                    "a tensor is used here that no captured operation made (from NumPy, or by a "
-                    "function that cannot be captured)"
+                    f"{self.doing} uses a tensor that no captured operation made: it is from "
+                    "NumPy, or from a function that cannot be captured"
                 )
             self.member(tensors[0]._array)
             return self._adopt(array)
@@ -290,6 +291,7 @@ class Recorder(Interpreter):
     def run(self, op: Op, plain: Callable[..., Any], args: tuple) -> Any:
         """See Interpreter."""
         if self.reason is None:
+            self.doing = op.name
             try:
                 self.settled()
                 known = tuple([self._operand(a) for a in args])
@@ -323,6 +325,9 @@ class Recorder(Interpreter):
                 return
             raise Beyond(f"{op.name} does not return tensors")
         line = user_line()
+        if op.kind == "general" and len(outs) == 1 and id(outs[0]._array) in self.members:
+            self._written_operand(op, plain, known, args, outs[0]._array, line)
+            return
         made, views = [], []
         for o in outs:
             array = o._array
@@ -340,10 +345,30 @@ class Recorder(Interpreter):
         for o, v in zip(outs, variables, strict=True):
             self.new(o._array, v)
 
+    def _written_operand(
+        self, op: Op, plain: Callable, known: tuple, args: tuple, array: ndarray, line: str
+    ) -> None:
+        """The operation has written into an operand, and returns it: here, into a copy that is
+        made for it, unless the operand is itself a copy that was made just now."""
+        places = [i for i, a in enumerate(args) if isinstance(a, Value) and a._array is array]
+        if len(places) != 1:
+            raise Beyond(f"{op.name} returns memory that is not its operand's")
+        place = places[0]
+        operand = known[place]
+        last = self.graph.nodes[-1] if self.graph.nodes else None
+        if not (isinstance(last, Call) and last.op.name == "clone" and last.outs == (operand,)):
+            copy = self.fresh(array, op.name)
+            self.graph.nodes.append(Copy(operand, copy))
+            known = (*known[:place], copy, *known[place + 1 :])
+        out = self.fresh(array, op.name)
+        self.graph.nodes.append(Call(op, plain, known, (out,), line))
+        self.assign(self.members[id(array)], out)
+
     def viewed(self, source: Value, view: Value, op: Any, args: tuple) -> None:
         """See Interpreter."""
         if not self.mine():
             return
+        self.doing = op.name
         try:
             self.settled()
             self.enter(source)

@@ -285,6 +285,15 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 F = TypeVar("F", bound=Callable)
 
 
+def _copied(x: Value) -> Value:
+    """A copy of ``x`` at the same place in the graph."""
+    if hook.active is None:
+        return wrap(x._array.copy(), x._edge)
+    copy = x.detach().clone()
+    copy._edge = x._edge
+    return copy
+
+
 def inplace(function: Callable[..., Value], name: str | None = None) -> Callable[..., Value]:
     """The method ``name`` (default: the function's with ``_``) that writes ``function(self, ...)``
     into ``self`` and returns it."""
@@ -307,7 +316,7 @@ def inplace(function: Callable[..., Value], name: str | None = None) -> Callable
             )
         ):
             # The gradient needs the old values, which the write is about to replace.
-            source = wrap(self._array.copy(), self._edge)
+            source = _copied(self)
         return write(self, function(source, *args, **kwargs), name)
 
     method.__name__ = method.__qualname__ = name

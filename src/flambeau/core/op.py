@@ -29,7 +29,7 @@ from .modes import hooked, state
 from .mutation import write_out
 from .promotion import Number, compute_type, is_number, result_type, widened
 from .tape import FREED, Anomaly, Node, Output, made_by, note_line
-from .value import Value, Version, _Class, as_array, new, ticks, wrap, wrap_view
+from .value import Value, Version, _Class, as_array, constant, new, ticks, wrap, wrap_view
 
 ndarray = np.ndarray
 F32 = np.dtype(np.float32)
@@ -441,7 +441,7 @@ def binary(
         d = result_type(b, a)
         if op.result == "float" and d.category < _dtypes.FLOATING:
             d = _dtypes.get_default_dtype()
-        return operator(wrap(as_array(a, d)), b)
+        return operator(constant(as_array(a, d)), b)
 
     def call(input: Value | Number, other: Value | Number, *, out: Value | None = None) -> Value:
         a, b = input, other

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..core.value import Value, wrap
+from ..core.value import Value, constant
 from ..ops.attention import scaled_dot_product_attention
 from ..ops.joining import cat
 from ..ops.padding import pad
@@ -60,7 +60,7 @@ def _as_numbers(mask: Value | None, name: str, like: Value) -> Value | None:
         return None
     if mask._array.dtype.kind == "b":
         d = like._array.dtype
-        return wrap(np.where(mask._array, d.type(-np.inf), d.type(0)))
+        return constant(np.zeros((), d)).masked_fill(mask, -np.inf)
     _require(mask.is_floating_point(), f"only bool and floating types of {name} are supported")
     return mask
 

@@ -37,11 +37,8 @@ def norm_except_dim(v: Value, pow: int = 2, dim: int = 0) -> Value:
 def _bounded_norm(x: Value, dim: int, eps: float) -> Value:
     """The norm along ``dim``, at least ``eps``; its gradient is that of the norm."""
     norm = vector_norm(x, 2, dim, True)
-    if hook.active is not None:  # for every element, without a look at them
-        return norm + (eps - norm.detach()).clamp(min=0)
-    array = norm._array
-    if (array < eps).any():
-        norm = norm + wrap(np.maximum(eps - array, 0).astype(array.dtype))
+    if hook.active is not None or (norm._array < eps).any():
+        norm = norm + (eps - norm.detach()).clamp(min=0)
     return norm
 
 

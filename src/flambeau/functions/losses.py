@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import _shapes
+from .._dtypes import from_numpy
 from .._errors import type_name
 from ..core.modes import hook
 from ..core.value import Value, constant, reading, wrap
@@ -121,8 +122,9 @@ def gaussian_nll_loss(
                 )
     reduction = reduction_of(reduction, None, None)
     # The bound passes gradients through, as PyTorch's does.
-    low = np.maximum(eps - var._array.astype(np.promote_types(var._array.dtype, np.float32)), 0)
-    var = var + wrap(low.astype(var._array.dtype))
+    wide = from_numpy(np.promote_types(var._array.dtype, np.float32))
+    low = (eps - var.detach().to(wide)).clamp(min=0)
+    var = var + low.to(var.dtype)
     losses = 0.5 * (var.log() + (input - target).square() / var)
     if full:
         losses = losses + 0.5 * math.log(2 * math.pi)
@@ -327,7 +329,7 @@ def multi_margin_loss(
         terms = terms * terms
     if weight is not None:
         terms = terms * weight[index]
-    terms = terms.masked_fill(wrap(np.arange(classes) == numbers), 0)
+    terms = terms.masked_fill(constant(np.arange(classes)) == index, 0)
     losses = terms.sum(1) / classes
     return reduced(losses.reshape(()) if single else losses, reduction)
 

@@ -12,7 +12,7 @@ from .. import _dtypes, _shapes
 from .._dtypes import dtype
 from .._errors import type_name
 from ..core.mutation import accepts_out
-from ..core.value import Value, wrap
+from ..core.value import Value, constant, wrap
 from ..ops._arguments import check_tensor
 from ..ops.joining import cat, stack
 from ..ops.rearranging import _triangle
@@ -244,7 +244,7 @@ def combinations(input: Value, r: int = 2, with_replacement: bool = False) -> Va
         return input.new_empty((0,))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = np.array(list(choose(range(input._array.size), r)), np.int64).reshape(-1, r)
-    return input.index_select(0, wrap(rows.reshape(-1))).reshape(rows.shape)
+    return input.index_select(0, constant(rows.reshape(-1))).reshape(rows.shape)
 
 
 def is_same_size(input: Value, other: Value) -> bool:

@@ -18,7 +18,7 @@ from .._errors import type_name
 from ..core.mutation import accepts_out
 from ..core.op import binary, unary
 from ..core.promotion import Number, is_number, result_type
-from ..core.value import Value, as_array, wrap
+from ..core.value import Value, as_array, constant, reading, wrap
 
 
 def conjugate(v: Value | Number) -> Value | Number:
@@ -35,14 +35,14 @@ def unbroadcast(g: Value, shape: tuple[int, ...]) -> Value:
 
 def flat(g: Value) -> Value:
     """The gradient of a function that is constant between its steps: 0."""
-    return wrap(np.zeros(g._array.shape, g._array.dtype))
+    return constant(np.zeros(g._array.shape, g._array.dtype))
 
 
 def as_dtype(v: Value | Number, d: dtype) -> Value:
     """A tensor or number as a tensor of dtype ``d``; conversions are recorded."""
     if isinstance(v, Value):
         return v if v._array.dtype == d.numpy else v.to(d)
-    return wrap(as_array(v, d))
+    return constant(as_array(v, d))
 
 
 def no_derivative(name: str) -> Callable[[Value], Value]:
@@ -393,6 +393,7 @@ pow_tensor = binary(
 
 def _pow_from_vjp(g: Value, a: Value, b: Number, y: Value) -> Value:
     if b == 0:  # 0 ** a is 1 at 0, 0 above and infinite below
+        reading(a, "the gradient of 0 ** x")
         return g * wrap(np.where(a._array.real < 0, -math.inf, 0.0).astype(a._array.dtype))
     if isinstance(b, complex):
         return g * (y * complex(np.log(b))).conj()

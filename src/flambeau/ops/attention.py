@@ -225,16 +225,16 @@ def composed(
     scores = (q * scale) @ k.transpose(-1, -2)
     if causal:
         hidden = _causal_mask(q.shape[-2], k.shape[-2], np.dtype(np.float32))
-        scores = scores.masked_fill(wrap(hidden != 0), -math.inf)
+        scores = scores.masked_fill(constant(hidden != 0), -math.inf)
     dead = None
     if mask is not None:
         if mask._array.dtype.kind == "b":
-            scores = scores.masked_fill(wrap(~mask._array), -math.inf)
+            scores = scores.masked_fill(~mask, -math.inf)
         else:
             scores = scores + mask
-        dead = np.isneginf(_wide(scores._array)).all(-1, keepdims=True)
-    if dead is not None and dead.any():
-        p = scores.masked_fill(wrap(dead), 0).softmax(-1).masked_fill(wrap(dead), 0)
+        dead = (scores.detach() == -math.inf).all(-1, keepdim=True)
+    if dead is not None and (hook.active is not None or dead._array.any()):
+        p = scores.masked_fill(dead, 0).softmax(-1).masked_fill(dead, 0)
     else:
         p = scores.softmax(-1)
     dropped = p if noise is None else p * noise

@@ -345,7 +345,7 @@ def where(
                 "where expected condition to be a boolean tensor, but got a tensor with dtype "
                 f"{from_numpy(kind).legacy_name}"
             )
-        condition = wrap(condition._array != 0)
+        condition = condition != 0
     for name, v in (("input", input), ("other", other)):
         if not isinstance(v, Value) and not is_number(v):
             raise TypeError(f"where(): argument '{name}' must be Tensor, not {type_name(v)}")

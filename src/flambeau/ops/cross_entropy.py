@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._dtypes import FLOATING, from_numpy
+from .._dtypes import FLOATING, float64, from_numpy, int64
 from .._errors import type_name
 from ..core.modes import hook, state
 from ..core.op import define, intact
@@ -349,7 +349,7 @@ def nll_loss(
     _check_pair(input, target, "nll_loss")
     _check_weight(input, weight)
     if target._array.dtype != np.int64:
-        target = wrap(target._array.astype(np.int64))
+        target = target.to(int64)
     return nll_op(input, target, weight, ignore_index, reduction)
 
 
@@ -396,7 +396,7 @@ def cross_entropy(
     _check_pair(input, target, "cross_entropy")
     _check_weight(input, weight)
     if target._array.dtype != np.int64:
-        target = wrap(target._array.astype(np.int64))
+        target = target.to(int64)
     if label_smoothing:
         return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)
     return _entropy(input, target, weight, ignore_index, reduction)[0]
@@ -439,15 +439,13 @@ def _smoothed(
     nll = nll_op(logp, target, weight, ignore_index, reduction)
     terms = logp if weight is None else logp * _along(weight, input.dim(), axis)
     smooth = -terms.sum(axis)
-    kept = target._array != ignore_index
-    smooth = smooth * wrap(kept.astype(input._array.dtype))
+    kept = target != ignore_index
+    smooth = smooth * kept.to(smooth.dtype)
     if reduction == "sum":
         smooth = smooth.sum()
     elif reduction == "mean":
-        w = (
-            kept.astype(np.float64)
-            if weight is None
-            else np.where(kept, weight._array[np.where(kept, target._array, 0)], 0)
-        )
-        smooth = smooth.sum() / float(w.sum())
+        w = kept.to(float64)
+        if weight is not None:
+            w = w * weight.detach()[target.masked_fill(~kept, 0)]
+        smooth = (smooth.sum() / w.sum()).to(smooth.dtype)
     return nll * (1 - smoothing) + smooth * (smoothing / classes)

@@ -12,7 +12,7 @@ from .._dtypes import from_numpy
 from .._errors import type_name
 from ..core.mutation import written
 from ..core.op import define
-from ..core.value import Value, wrap
+from ..core.value import Value, reading, wrap
 from ._accumulate import add_rows
 
 ndarray = np.ndarray
@@ -158,6 +158,7 @@ def embedding(
     _check_index("embedding", input, weight)
     padding = _padding_row(padding_idx, weight._array.shape[0])
     if max_norm is not None:
+        reading(weight, "embedding(max_norm)")
         _renormalise(weight, input._array, max_norm, norm_type)
     return _embedding(weight, input, padding, scale_grad_by_freq)
 

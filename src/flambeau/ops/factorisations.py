@@ -12,6 +12,7 @@ import numpy as np
 from .. import _dtypes, _optional
 from .._errors import LinAlgError
 from ..core import return_types
+from ..core.modes import hook
 from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
 from ..core.value import Value, reading, wrap
@@ -368,6 +369,8 @@ def check_lu(name: str, A: Value) -> None:
 
 
 def _raise_zero_pivot(name: str, info: ndarray) -> None:
+    if hook.active is not None:
+        hook.active.opaque(f"{name} looks whether it succeeded")
     if info.any():
         i, place = batch_place(info)
         raise RuntimeError(
@@ -505,6 +508,8 @@ def ldl_factor(A: Value, *, hermitian: bool = False) -> return_types.linalg_ldl_
 
 
 def _raise_singular_ldl(name: str, info: ndarray) -> None:
+    if hook.active is not None:
+        hook.active.opaque(f"{name} looks whether it succeeded")
     if info.any():
         i, place = batch_place(info)
         raise LinAlgError(

@@ -7,9 +7,10 @@ import numpy as np
 from .._errors import type_name
 from .._shapes import broadcast, contiguous_strides, numel
 from ..core import threads
+from ..core.modes import hook
 from ..core.mutation import accepts_out, put_out
 from ..core.op import define
-from ..core.value import Value, wrap
+from ..core.value import Value, constant, reading, wrap
 from ._arguments import check_tensor, dimension, integers
 from .indexing import INT32, INT64, check_bounds, index_backward, taken
 
@@ -224,6 +225,8 @@ def take(input: Value, index: Value) -> Value:
 def _from_front(index: Value, n: int) -> Value:
     """``index`` with negative places counted from the front."""
     array = index._array
+    if hook.active is not None:
+        return index.remainder(n) if n else index
     if not array.size or int(array.min()) >= 0:
         return index
     return wrap(np.where(array < 0, array + n, array))
@@ -356,7 +359,13 @@ def one_hot(tensor: Value, num_classes: int = -1) -> Value:
     if not classes.size:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        return wrap(np.zeros((*classes.shape, num_classes), np.int64))
+        return constant(np.zeros((*classes.shape, num_classes), np.int64))
+    if hook.active is not None:
+        if num_classes < 1:
+            reading(tensor, "one_hot() without num_classes")
+        else:
+            places = constant(np.arange(num_classes))
+            return (tensor.unsqueeze(-1) == places).to(tensor.dtype)
     low, high = int(classes.min()), int(classes.max())
     if low < 0:
         raise RuntimeError(f"Class values must be non-negative, but one of them is {low}")

@@ -15,7 +15,7 @@ from ..core.modes import hook, state
 from ..core.mutation import check_writable, rebase, write
 from ..core.op import Op, define
 from ..core.promotion import is_number
-from ..core.value import Value, address, owner_of, wrap
+from ..core.value import Value, address, constant, owner_of, wrap
 from ..core.views import view as view_record
 from ..core.views import view_of
 from ._accumulate import add_rows, sum_at
@@ -273,7 +273,7 @@ def resolved(self: Value, index: object) -> tuple[Value, tuple[Value, ...], tupl
             last = _unsqueeze.op
             if item is not None:  # a mask with one element
                 chosen = [0] if item else []
-                advanced.append((place, wrap(np.array(chosen, np.int64))))
+                advanced.append((place, constant(np.array(chosen, np.int64))))
         elif item._array.dtype.kind == "b":
             mask = item._array
             _check_mask(mask, array.shape, d)
@@ -348,7 +348,7 @@ def _item(item: object) -> object:
     if isinstance(item, Value):
         array = item._array
         if array.dtype == INT64 or array.dtype == INT32:
-            return item if array.ndim else int(array)
+            return item if array.ndim else int(item.item())
         if array.dtype == BOOL:
             return item
         if array.dtype == UINT8:
@@ -358,15 +358,16 @@ def _item(item: object) -> object:
                 UserWarning,
                 stacklevel=5,
             )
-            return wrap(array != 0)
+            return item != 0
         if not array.ndim and array.dtype.kind in "iu":
-            return int(array)
+            return int(item.item())
         raise IndexError(
             "tensors used as indices must be long, int, byte or bool tensors\n"
             f"  this one holds {item.dtype!r}"
         )
     if isinstance(item, (list, tuple, range)):
-        return _item(wrap(_index_array(item)))
+        made = constant if _of_numbers(item) else wrap
+        return _item(made(_index_array(item)))
     if isinstance(item, ndarray):
         return _item(wrap(item.astype(np.int64) if item.dtype.kind in "iu" else item))
     if isinstance(item, np.bool_):
@@ -412,6 +413,13 @@ def overwrite(x: Value, record: Callable[..., Value], name: str, *args: object) 
     if records:
         rebase(x, result._edge)
     return x
+
+
+def _of_numbers(item: object) -> bool:
+    """Whether nested sequences hold nothing but Python's numbers."""
+    if isinstance(item, (list, tuple, range)):
+        return all(map(_of_numbers, item))
+    return type(item) in (int, bool)
 
 
 def fresh(x: Value) -> Value:
@@ -551,18 +559,28 @@ def setitem(self: Value, index: object, value: object) -> None:
             else:
                 self.counter().bump("copy_" if mask is None else "index_put_")
                 return
+    if (
+        hook.active is not None
+        and isinstance(index, Value)
+        and index._array.dtype is BOOL
+        and not content.ndim
+        and index._array.shape == array.shape[: index._array.ndim]
+    ):
+        mask = index.reshape(index._array.shape + (1,) * (array.ndim - index._array.ndim))
+        self.masked_fill_(mask, value)
+        return
     view, indices, dims = resolved(self, index)
     if is_tensor and not dims and _same_place(view._array, content):
         return  # x[i] += y has written it already
     if dims:
         if content.dtype != array.dtype:
             value = convert(value, self.dtype) if is_tensor else value
-        value = value if is_tensor else wrap(content)
+        value = value if is_tensor else constant(content)
         ndim = view._array.ndim - len(dims) + max([i._array.ndim for i in indices])
         value = _without_leading_ones(value, ndim)
         overwrite(view, index_put_op, "index_put_", indices, dims, value, False)
         return
-    value = value if is_tensor else wrap(content)
+    value = value if is_tensor else constant(content)
     shape = view._array.shape
     value = _without_leading_ones(value, len(shape))
     expand(value, shape)  # PyTorch's error where it does not fit
@@ -613,7 +631,7 @@ def _put_arguments(
             continue
         item = _item(item)
         if isinstance(item, (int, bool)):
-            item = wrap(np.array(item))
+            item = constant(np.array(item))
         if item._array.dtype.kind == "b":
             _check_mask(item._array, self._array.shape, d)
             for where in item._array.nonzero():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..core.op import define
-from ..core.value import Value, wrap
+from ..core.value import Value, constant
 from ._accumulate import add_rows
 from ._arguments import check_tensor, integers
 from .indexing import filling
@@ -63,7 +63,7 @@ def constant_pad_nd(input: Value, pad: Sequence[int], value: float = 0) -> Value
                 f"resulted in a negative output size, which is invalid. Check dimension {d} of "
                 "your input."
             )
-    return _constant_op(input, pad, wrap(filling(value, input)))
+    return _constant_op(input, pad, constant(filling(value, input)))
 
 
 # ---- the elements themselves ---------------------------------------------------------------

@@ -11,7 +11,7 @@ from .._errors import type_name
 from .._shapes import wrap_dim, wrap_dims
 from ..core.mutation import accepts_out
 from ..core.op import define
-from ..core.value import Value, wrap
+from ..core.value import Value, constant, wrap
 from ._arguments import check_tensor, dimension, integers
 from .pieces import diagonal_of
 
@@ -93,7 +93,7 @@ def repeat_interleave(
         copies = input.unsqueeze(d + 1).expand(shape).clone()
         return copies.flatten(d, d + 1)
     if isinstance(repeats, (list, tuple)):
-        repeats = wrap(np.array(repeats, np.int64))
+        repeats = constant(np.array(repeats, np.int64))
     check_tensor("repeat_interleave", repeats, "repeats")
     counts = repeats._array.reshape(-1)
     if repeats._array.ndim > 1 or counts.size not in (1, n):

@@ -13,14 +13,16 @@ last to the first. Weights lie as PyTorch has them: gates are blocks of rows of 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..core import tape, threads
 from ..core.modes import state
 from ..core.op import define
-from ..core.value import Value, wrap
+from ..core.value import Value
 from ._windows import working_dtype
 from .joining import cat
 
@@ -109,6 +111,34 @@ def _compiled_step(name: str, gates: Array, *arrays: Array) -> Callable | None:
     """The compiler's kernel for the steps of an LSTM, where there is enough to do."""
     routine = threads.routine(name) if gates.size >= _KERNEL else None
     return None if routine is None else routine(gates, *arrays)
+
+
+def _gradients_record(name: str, gradients: Callable[..., list[Maybe]]) -> Callable[..., Any]:
+    """The record of ``gradients``, which works in float32 or wider: its results that are there, in
+    the dtype of the operand ``x``."""
+    place = gradients.__code__.co_varnames.index("x")
+
+    @functools.wraps(gradients)
+    def forward(*args: Any) -> tuple[Array, ...]:
+        kind = args[place].dtype
+        work = working_dtype(kind)
+        wide = [a.astype(work, copy=False) if isinstance(a, np.ndarray) else a for a in args]
+        found = gradients(*wide)
+        return tuple([r.astype(kind, copy=False) for r in found if r is not None])
+
+    return define(name, forward)
+
+
+def _placed(
+    operands: list[Value | None], found: tuple[Value, ...], want_x: bool
+) -> list[Value | None]:
+    """The gradients of those operands that are tensors; that of the first only if it is wanted."""
+    rest = iter(found)
+    return [
+        None if i == 0 and not want_x else next(rest)
+        for i, v in enumerate(operands)
+        if v is not None
+    ]
 
 
 # ---- LSTM ----------------------------------------------------------------------------------
@@ -264,13 +294,12 @@ def _lstm_vjp(
             return _unrolled(_lstm_cell, z, (h, c), (w_hh, w_hr), sizes, reverse)
 
         return _differentiable(again, operands, g[:3])
-    arrays = _widened(*(None if v is None else v._array for v in operands))
-    del arrays[6]
-    grads = _widened(x._array, *(None if v is None else v._array for v in g[:3]))[1:]
-    saved = _widened(*(y[k]._array for k in (0, 3, 4, 5)))
-    return _wrapped(operands, _lstm_gradients(*grads, *saved, *arrays, sizes, reverse, needs[0]))
+    saved = [y[k] for k in (0, 3, 4, 5)]
+    found = lstm_backward(*g[:3], *saved, *operands[:6], w_hr, sizes, reverse, needs[0])
+    return _placed(operands, found, needs[0])
 
 
+lstm_backward = _gradients_record("lstm_backward", _lstm_gradients)
 lstm_op = define("lstm", _lstm, _lstm_vjp, differentiable=(0, 1, 2))
 
 
@@ -390,12 +419,12 @@ def _gru_vjp(
             return _unrolled(_gru_cell, z, (h,), (w_hh, b_hh), sizes, reverse)
 
         return _differentiable(again, operands, g[:2])
-    arrays = _widened(*(None if v is None else v._array for v in operands[:5]))
-    grads = _widened(x._array, *(None if v is None else v._array for v in g[:2]))[1:]
-    saved = _widened(*(y[k]._array for k in (0, 2, 3)))
-    return _wrapped(operands, _gru_gradients(*grads, *saved, *arrays, sizes, reverse, needs[0]))
+    saved = [y[k] for k in (0, 2, 3)]
+    found = gru_backward(*g[:2], *saved, *operands[:5], sizes, reverse, needs[0])
+    return _placed(operands, found, needs[0])
 
 
+gru_backward = _gradients_record("gru_backward", _gru_gradients)
 gru_op = define("gru", _gru, _gru_vjp, differentiable=(0, 1))
 
 
@@ -494,27 +523,15 @@ def _rnn_vjp(
             return _unrolled(cell, z, (h,), (w_hh,), sizes, reverse)
 
         return _differentiable(again, operands, g[:2])
-    arrays = _widened(*(None if v is None else v._array for v in operands[:5]))
-    grads = _widened(x._array, *(None if v is None else v._array for v in g[:2]))[1:]
-    (saved,) = _widened(y[0]._array)
-    return _wrapped(
-        operands, _rnn_gradients(*grads, saved, *arrays, relu, sizes, reverse, needs[0])
-    )
+    found = rnn_backward(*g[:2], y[0], *operands[:5], relu, sizes, reverse, needs[0])
+    return _placed(operands, found, needs[0])
 
 
+rnn_backward = _gradients_record("rnn_backward", _rnn_gradients)
 rnn_op = define("rnn", _rnn, _rnn_vjp)
 
 
 # ---- gradients as tensors, and gradients of gradients --------------------------------------
-
-
-def _wrapped(operands: list[Value | None], gradients: list[Maybe]) -> list[Value | None]:
-    """The gradients of those operands that are tensors, each in its operand's dtype."""
-    return [
-        None if g is None else wrap(g.astype(v._array.dtype, copy=False))
-        for v, g in zip(operands, gradients, strict=True)
-        if v is not None
-    ]
 
 
 def _unrolled(

@@ -13,7 +13,7 @@ import numpy as np
 from .._shapes import broadcast, wrap_dim
 from ..core.mutation import accepts_out, inplace
 from ..core.op import define
-from ..core.value import Value, wrap
+from ..core.value import Value, constant, wrap
 from ._accumulate import add_flat, add_rows
 from ._arguments import check_tensor, dimension
 from .gathering import (
@@ -162,11 +162,11 @@ def _scatter_call(
         if reduce not in _LEGACY:
             raise RuntimeError("reduce argument must be either add or multiply.")
         if not is_tensor:
-            source = wrap(np.broadcast_to(filling(source, self), index._array.shape))
+            source = constant(np.broadcast_to(filling(source, self), index._array.shape))
         return run(_scatter_legacy, d, index, source, _LEGACY[reduce], True)
     if is_tensor:
         return run(scatter_src, d, index, source)
-    return run(scatter_value, d, index, wrap(filling(source, self)))
+    return run(scatter_value, d, index, constant(filling(source, self)))
 
 
 def _into_copy(input: Value) -> Callable[..., Value]:
@@ -539,7 +539,7 @@ def _fill_value(name: str, self: Value, dim: int, index: Value, value: object) -
         raise RuntimeError(
             f"{name}(): Converting complex Scalar to non-complex type is not supported"
         )
-    return d, wrap(filling(value, self))
+    return d, constant(filling(value, self))
 
 
 def index_fill(input: Value, dim: int, index: Value, value: float | Value) -> Value:

@@ -14,6 +14,7 @@ from .._dtypes import dtype
 from .._errors import LinAlgError
 from .._shapes import broadcast
 from ..core import return_types
+from ..core.modes import hook
 from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
 from ..core.value import Value, reading, wrap
@@ -208,6 +209,8 @@ def solve_general(a: Value, b: Value) -> Value:
 
 
 def _raise_singular(text: str, name: str, info: ndarray) -> None:
+    if hook.active is not None:
+        hook.active.opaque(f"{name} looks whether it succeeded")
     if info.any():
         i, place = batch_place(info)
         raise LinAlgError(f"{name}: {place}{text.format(i)}")
