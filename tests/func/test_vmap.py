@@ -182,6 +182,7 @@ def test_chunks_and_unmapped_results() -> None:
     assert y.shape == (2,) and torch.equal(x, a)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_writes_in_place_reach_the_examples_alone() -> None:
     a, before = torch.randn(3, 4), None
 
@@ -354,3 +355,67 @@ def test_a_batched_tensor_can_be_printed_and_must_not_escape() -> None:
     vmap(f)(torch.ones(3, 2))
     with pytest.raises(RuntimeError, match="vmap"):
         kept[0] + 1
+
+
+# ---- with other interpreters, and users' own operations ------------------------------------------
+
+
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx: object, g: torch.Tensor) -> torch.Tensor:
+        return g * 3 * ctx.saved_tensors[0] ** 2
+
+
+class Doubled(torch.autograd.Function):
+    """With a ``vmap`` of its own."""
+
+    seen: tuple = ()
+
+    @staticmethod
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    @staticmethod
+    def setup_context(ctx: object, inputs: tuple, output: torch.Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: object, g: torch.Tensor) -> torch.Tensor:
+        return g * 2
+
+    @staticmethod
+    def vmap(info: object, in_dims: tuple, x: torch.Tensor) -> tuple[torch.Tensor, int]:
+        Doubled.seen = (info.batch_size, in_dims)
+        return Doubled.apply(x), in_dims[0]
+
+
+def test_functions_of_users_are_mapped_and_differentiated() -> None:
+    x = torch.randn(4, 3)
+    close(vmap(Cube.apply)(x), x**3)
+    close(vmap(grad(lambda v: Cube.apply(v).sum()))(x), 3 * x**2)
+    leaf = x.clone().requires_grad_()
+    vmap(lambda v: Cube.apply(v).sum())(leaf).sum().backward()
+    close(leaf.grad, 3 * x**2)
+    close(vmap(hessian(lambda v: Cube.apply(v).sum()))(x)[1], torch.diag(6 * x[1]))
+    close(vmap(Doubled.apply, in_dims=1, out_dims=1)(x), 2 * x)
+    assert Doubled.seen == (3, (1,))
+    with pytest.raises(RuntimeError, match="inside and outside of vmap at once"):
+        vmap(grad(lambda v: Cube.apply(v).sum()))(leaf)
+
+
+def test_autocast_inside_and_outside() -> None:
+    x, w = torch.randn(4, 3), torch.randn(3, 2)
+
+    def inside(v: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu"):
+            return v @ w
+
+    wanted = x.bfloat16() @ w.bfloat16()
+    assert torch.equal(vmap(inside)(x), wanted)
+    with torch.autocast("cpu"):
+        assert torch.equal(vmap(lambda v: v @ w)(x), wanted)

@@ -14,7 +14,7 @@ from ..core.modes import (
 )
 from ..core.value import Value
 from ..tensor._tensor import Tensor
-from . import function, functional, graph
+from . import forward_ad, function, functional, graph
 from ._anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
@@ -45,6 +45,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",

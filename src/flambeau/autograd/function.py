@@ -186,9 +186,22 @@ class Function:
             "forward mode AD."
         )
 
+    @staticmethod
+    def vmap(info: object, in_dims: tuple, *args: object) -> tuple[object, object]:
+        """``(outputs, out_dims)`` for tensors of ``info.batch_size`` examples, along dimension
+        ``in_dims[i]`` of each. To be overridden; without it ``vmap`` finds its own way."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or "
+            "set generate_vmap_rule=True."
+        )
+
     @classmethod
     def apply(cls, *args: object, **kwargs: object) -> object:
         """Call the operation on ``args``, recording it if a tensor among them requires grad."""
+        if hook.active is not None:
+            found = hook.active.function(cls, args, kwargs)
+            if found is not NotImplemented:
+                return found
         node = FunctionNode()
         node.function = cls
         node.saved = None

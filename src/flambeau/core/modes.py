@@ -265,34 +265,55 @@ class Interpreter:
         that has been done. ``wrote`` follows in either case."""
         return self.below is not None and self.below.write(target, source)
 
+    def function(self, cls: Any, args: tuple, kwargs: dict) -> Any:
+        """What ``cls.apply(*args, **kwargs)`` of an ``autograd.Function`` returns; NotImplemented
+        to have it run as it stands."""
+        if self.below is None:
+            return NotImplemented
+        return self.below.function(cls, args, kwargs)
+
     def draws(self) -> None:
         """Random numbers are about to be drawn from the default generator."""
         if self.below is not None:
             self.below.draws()
 
     # ---- events ------------------------------------------------------------------------------
+    # What an interpreter does not look at goes on to the one below.
 
     def viewed(self, source: Value, view: Value, op: Any, args: tuple) -> None:
         """``view`` is another look at the memory of ``source``, by the view operation ``op``."""
+        if self.below is not None:
+            self.below.viewed(source, view, op, args)
 
     def wrote(self, target: Value, source: Value, name: str) -> None:
         """``target`` has been given the elements of ``source`` (broadcast and converted)."""
+        if self.below is not None:
+            self.below.wrote(target, source, name)
 
     def drew(self, array: Any, again: Callable[[], Any]) -> None:
         """``array`` holds random numbers; ``again()`` draws the next ones in an array alike."""
+        if self.below is not None:
+            self.below.drew(array, again)
 
     def recorded(self, node: Any) -> None:
         """``node`` is that of an operation recorded without ``run``: an ``autograd.Function``."""
+        if self.below is not None:
+            self.below.recorded(node)
 
     def made(self, tensor: Value) -> None:
         """``tensor`` is new, and its elements depend on no tensor."""
+        if self.below is not None:
+            self.below.made(tensor)
 
     def read(self, tensor: Value, what: str) -> Any:
         """Python is about to read the elements of ``tensor`` (``what``: item, bool, numpy ...).
         ``item()`` hands on what is returned here, unless it is None."""
+        return None if self.below is None else self.below.read(tensor, what)
 
     def bumped(self, writer: str) -> None:
         """A version counter moved: the operation ``writer`` has written, or is about to."""
+        if self.below is not None:
+            self.below.bumped(writer)
 
     def updated(
         self,
@@ -305,13 +326,19 @@ class Interpreter:
     ) -> None:
         """``change`` has written one step of ``optimizer`` into ``operands`` (parameter, gradient
         and the state tensors it takes), by the formula of ``p``, ``group`` and ``state``."""
+        if self.below is not None:
+            self.below.updated(optimizer, p, group, state, change, operands)
 
     def graded(self, tensor: Value) -> None:
         """The ``.grad`` of ``tensor`` is about to be looked at or set."""
+        if self.below is not None:
+            self.below.graded(tensor)
 
     def opaque(self, what: str, again: bool = False) -> None:
         """Something was done that no other event describes: ``what``, for people to read.
         ``again``: it is done the first time only, and a later run may be without."""
+        if self.below is not None:
+            self.below.opaque(what, again)
 
 
 class Edits:

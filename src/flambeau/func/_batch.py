@@ -13,16 +13,19 @@ tensor of one level may be a batched tensor of the level below.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NoReturn
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from ..autograd.function import Function
 from ..core.modes import Interpreter, hook, state
 from ..core.op import BinaryNode, Op, OpNode, UnaryNode, _SavedOutput
 from ..core.promotion import result_type
 from ..core.tape import Anomaly, Output, note_line
 from ..core.value import Value, Version, new, offset_of, strided, ticks, wrap, wrap_view
+from ..ops.joining import stack
 from ..ops.products import AddedNode
 
 ndarray = np.ndarray
@@ -184,6 +187,22 @@ def front(inner: Value, dim: int) -> Value:
     return inner if dim == 0 else inner.movedim(dim, 0)
 
 
+class VmapInfo(NamedTuple):
+    """What the ``vmap`` of an ``autograd.Function`` is told: how many examples there are."""
+
+    batch_size: int
+    randomness: str
+
+
+def on_tape(value: Any) -> bool:
+    """Whether ``value`` is a tensor on a tape, or a batched one whose examples are."""
+    while isinstance(value, Value):
+        if value._edge is not None:
+            return True
+        value = getattr(value._array, "inner", None)
+    return False
+
+
 # ---- the interpreter -----------------------------------------------------------------------------
 
 
@@ -284,8 +303,7 @@ class Level(Interpreter):
     def viewed(self, source: Value, view: Value, op: Op, args: tuple) -> None:
         """See Interpreter."""
         if not self.own(source):
-            if self.below is not None:
-                self.below.viewed(source, view, op, args)
+            super().viewed(source, view, op, args)
             return
         inner, dim = self.inside(source)
         logical = view._array
@@ -337,6 +355,11 @@ class Level(Interpreter):
         np.copyto(target._array, source._array, casting="unsafe")
         return True
 
+    def wrote(self, target: Value, source: Value, name: str) -> None:
+        """See Interpreter."""
+        if not self.own(target):  # the write into the inner tensor has been told already
+            super().wrote(target, source, name)
+
     def draws(self) -> None:
         """See Interpreter."""
         if self.randomness == "error":
@@ -347,6 +370,53 @@ class Level(Interpreter):
             )
         if self.below is not None:
             self.below.draws()
+
+    def function(self, cls: type[Function], args: tuple, kwargs: dict) -> Any:
+        """See Interpreter.
+
+        A Function runs on batched tensors as it stands, which serves the tape of one example. By
+        its own ``vmap``, or else once for each example, where a tape outside has to see it.
+        """
+        if threading.get_ident() != self.thread or not any(map(self.own, args)):
+            return super().function(cls, args, kwargs)
+        own = cls.vmap is not Function.vmap
+        within = state.grad and any(self._edge(a) is not None for a in args)
+        without = state.grad and any(map(on_tape, (self.inside(a)[0] for a in args)))
+        if within and without:
+            raise RuntimeError(
+                f"vmap: {cls.__name__}, an autograd.Function, is differentiated inside and outside "
+                "of vmap at once, which is not supported\n  write it in differentiable operations"
+            )
+        if within or not (own or without):
+            return NotImplemented
+        hook.active = self.below
+        try:
+            if own:
+                dims = tuple([self.inside(a)[1] for a in args])
+                info = VmapInfo(self.size, self.randomness)
+                outs, places = cls.vmap(info, dims, *[self.inside(a)[0] for a in args], **kwargs)
+            else:
+                rows = zip(*[self.examples(a) for a in args], strict=True)
+                outs, places = self.stacked([cls.apply(*row, **kwargs) for row in rows]), 0
+        finally:
+            hook.active = self
+        if not isinstance(outs, tuple):
+            return batched(outs, places, self)
+        places = places if isinstance(places, tuple) else (places,) * len(outs)
+        return tuple([batched(o, d, self) for o, d in zip(outs, places, strict=True)])
+
+    def examples(self, value: Any) -> Sequence[Any]:
+        """``value`` for each example."""
+        inner, dim = self.inside(value)
+        if dim is None:
+            return [inner] * self.size
+        return [inner.select(dim, i) for i in range(self.size)]
+
+    def stacked(self, rows: Sequence[Any]) -> Any:
+        """Results of all examples, one or a tuple each, as whole tensors."""
+        if isinstance(rows[0], tuple):
+            return tuple([stack(column, 0) for column in zip(*rows, strict=True)])
+        return stack(tuple(rows), 0)
 
     # ---- the tape of one example -------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from ..core.modes import enable_grad, state
 from ..core.tape import Leaf, _order
 from ..core.value import Value, wrap
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
-from ._batch import batched
+from ._batch import batched, on_tape
 from ._vmap import current_level, vmap
 
 Argnums = int | tuple[int, ...]
@@ -68,7 +68,7 @@ class _Recording:
         """Whether something outside may want the gradient of what is computed here."""
         if not self.outer:
             return False
-        if _on_tape([getattr(o._array, "inner", None) for o in outputs if isinstance(o, Value)]):
+        if any(on_tape(getattr(o._array, "inner", None)) for o in outputs if isinstance(o, Value)):
             return True
         own = {id(v._edge) for v in self.inputs}
         roots = [o._edge for o in outputs if isinstance(o, Value) and o._edge is not None]
@@ -243,8 +243,7 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> tuple:
                 f"Expected pytree structure of cotangents to be the same as pytree structure of "
                 f"outputs to the function. cotangents: {given_spec}, primal output: {spec}"
             )
-        needs = any(isinstance(v, Value) and v._edge is not None for v in given)
-        create = state.grad and (outside or needs or _on_tape(given))
+        create = state.grad and (outside or any(map(on_tape, given)))
         if create_graph is not None:
             create = create_graph
         found = run.gradients(flat, given, create, retain_graph)
@@ -253,16 +252,6 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     if not outside:
         outputs, aux = _cut(outputs), _cut(aux)
     return (outputs, vjp_fn, aux) if has_aux else (outputs, vjp_fn)
-
-
-def _on_tape(values: Sequence[Value]) -> bool:
-    """Whether one of ``values`` is on a tape: its own, or for a batched tensor one outside."""
-    for v in values:
-        while isinstance(v, Value):
-            if v._edge is not None:
-                return True
-            v = getattr(v._array, "inner", None)
-    return False
 
 
 # ---- forward mode ----------------------------------------------------------------------------
@@ -288,7 +277,7 @@ class _Linear:
         pairs = [
             (p, t) for p, t in zip(self.products, tangents, strict=True) if p._edge is not None
         ]
-        create = state.grad and (self.outside or _on_tape(tangents))
+        create = state.grad and (self.outside or any(map(on_tape, tangents)))
         found: Sequence[Value | None] = [None] * len(self.ghosts)
         if pairs:
             with enable_grad():

@@ -59,9 +59,9 @@ def loops(level: Level, op: Op, plain: Callable, args: tuple) -> Any:
     columns = []
     for a in args:
         if type(a) in (tuple, list):
-            columns.append([type(a)(row) for row in zip(*[_slices(level, v) for v in a])])
+            columns.append([type(a)(row) for row in zip(*map(level.examples, a))])
         else:
-            columns.append(_slices(level, a))
+            columns.append(level.examples(a))
     columns = [c or [()] * level.size for c in columns]
     if op.name in _WRITES and level.shared(args[0]):
         columns[0] = [v.clone() for v in columns[0]]
@@ -69,13 +69,6 @@ def loops(level: Level, op: Op, plain: Callable, args: tuple) -> Any:
     if type(rows[0]) is tuple:
         return tuple([_stacked(op, column) for column in zip(*rows, strict=True)])
     return _stacked(op, rows)
-
-
-def _slices(level: Level, value: Any) -> Sequence[Any]:
-    inner, dim = level.inside(value)
-    if dim is None:
-        return [inner] * level.size
-    return [inner.select(dim, i) for i in range(level.size)]
 
 
 def _stacked(op: Op, rows: Sequence[Value]) -> Value:
