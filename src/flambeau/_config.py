@@ -38,6 +38,10 @@ sample_seeds: bool = _flag("sample_seeds", True)
 # place of caches (~/.cache/flambeau).
 cache: str | None = os.environ.get("FLAMBEAU_CACHE")
 
+# "kernels": one line to stderr for each kernel, product and call that a compiled program runs, with
+# its time and speed.
+debug: str = os.environ.get("FLAMBEAU_DEBUG", "")
+
 # "short": a traceback ends in the user's own line; "full": with flambeau's frames as well.
 traceback: str = os.environ.get("FLAMBEAU_TRACEBACK", "short")
 

@@ -624,22 +624,16 @@ def _keeping(kernel: Kernel) -> Kernel:
                 return Scalar("input", node.dtype, (), keep[id(node)])
             return None
 
+        for begun, node, buffer in kept_terms:
+            if begun == number:
+                p.stores.append(Store(buffer, strides, 0, node))
+        done: dict[int, Scalar] = {}
         for r in p.reductions:
-            r.term = _cut_off(r.term, leaf)
+            r.term = scalar.substituted(r.term, leaf, done)
         for s in p.stores:
             if not s.row:
-                s.term = _cut_off(s.term, leaf)
-    for first, node, buffer in kept_terms:
-        kernel.passes[first].stores.append(Store(buffer, strides, 0, node))
+                s.term = scalar.substituted(s.term, leaf, done)
     return kernel
-
-
-def _cut_off(root: Scalar, leaf: Callable[[Scalar], Scalar | None]) -> Scalar:
-    """``scalar.substituted`` from the top: what is below a replaced node is not looked at."""
-    new = leaf(root)
-    if new is not None:
-        return new
-    return scalar.substituted(root, leaf)
 
 
 def collapsed(kernel: Kernel) -> Kernel:

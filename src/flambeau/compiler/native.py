@@ -23,9 +23,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .. import _config
 from ..core import threads
 from ..core.modes import no_grad
-from . import machine_code, vector_code
+from . import machine_code, report, vector_code
 from .arrays import Added, Array, Leaf, Product
 from .builder import PTR, Code, Value
 from .execute import DullExecutor, OutOfBounds, run_node
@@ -310,7 +311,8 @@ class Program:
             self._run(segment.function)
         seconds = time.perf_counter() - start
         unit = segment.call or segment.units[0]
-        print(f"{1e6 * seconds:9.1f} us  {described(unit, seconds)}", file=sys.stderr)
+        how = report.speed(unit, seconds)
+        print(f"{1e6 * seconds:9.1f} us  {how:16} {report.named(unit)}", file=sys.stderr)
 
     def _call(self, unit: Unit, filled: dict[int, np.ndarray]) -> None:
         """Run a node by its NumPy meaning."""
@@ -633,26 +635,6 @@ def placed_at_zero(kernel: Kernel) -> Kernel:
     )
 
 
-def described(unit: Unit, seconds: float) -> str:
-    """What a unit does, and its speed where it took ``seconds``."""
-    work = unit.work
-    if isinstance(work, Product):
-        work_done = 2 * math.prod(work.batch) * work.m * work.n * work.k
-        batch = "x".join(map(str, work.batch))
-        sizes = f"{work.m}x{work.k} @ {work.k}x{work.n}"
-        name = f"product {sizes}" + (f" for each of {batch}" if batch else "")
-        return f"{work_done / seconds / 1e9:7.1f} GFLOP/s  {name}"
-    if isinstance(work, Node):
-        name = work.op.name if hasattr(work, "op") else type(work).__name__
-        return f"{'':15}  call {name}"
-    touched = sum(a.size * a.dtype.itemsize for a in unit.buffers)
-    if isinstance(work, Added):
-        return f"{touched / seconds / 1e9:7.1f} GB/s     rows added at places {work.shape}"
-    kernel = unit.kernel
-    shape = f"{kernel.row_count} rows x {kernel.col_count}"
-    return f"{touched / seconds / 1e9:7.1f} GB/s     kernel {shape}: {kernel.name}"
-
-
 def build(graph: Graph) -> Callable[..., list[np.ndarray]]:
     """The program of ``graph``.
 
@@ -660,7 +642,7 @@ def build(graph: Graph) -> Callable[..., list[np.ndarray]]:
     node by node; the tests turn that into an error (``strict``).
     """
     try:
-        return Program(graph)
+        return Program(graph, apart=_config.debug == "kernels")
     except Exception as error:  # whatever it is, the answer must be right
         if strict:
             raise

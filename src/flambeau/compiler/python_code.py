@@ -73,12 +73,16 @@ class _Writer:
                 parts.append(name if stride == 1 else f"{name} * {stride}")
         return " + ".join(parts) or "0"
 
-    def value(self, root: Scalar, columns: bool) -> str:
+    def value(self, root: Scalar) -> str:
         """Lines that compute ``root``; its name."""
         for node in ordered(root):
-            if id(node) not in self.names or (columns and self.varying[id(node)]):
+            if id(node) not in self.names:
                 self._compute(node)
         return self.names[id(root)]
+
+    def forget(self) -> None:
+        """Another column: what varies along the row is not known yet."""
+        self.names = {key: name for key, name in self.names.items() if not self.varying[key]}
 
     def _compute(self, node: Scalar) -> None:
         if node.operation in ("constant", "reduced", "number", "iota"):
@@ -110,9 +114,17 @@ class _Writer:
         self.count += 1
         self.line(f"{name} = {text}")
 
-    def store(self, s: Store, columns: bool) -> None:
-        value = self.value(s.term, columns)
+    def store(self, s: Store) -> None:
+        value = self.value(s.term)
         self.line(f"b{s.buffer}[{self.place(s)}] {'+=' if s.add else '='} {value}")
+
+    def prepare(self, terms: Sequence[Scalar]) -> None:
+        """Compute, before the loops of a pass, what its terms need that holds for the row."""
+        for t in terms:
+            for node in ordered(t):
+                for a in (*node.operands, node) if node is t else node.operands:
+                    if not self.varying[id(a)]:
+                        self.value(a)
 
     def text(self, name: str) -> str:
         kernel = self.kernel
@@ -131,27 +143,29 @@ class _Writer:
                 rest = "rest"
         for p in kernel.passes:
             for slot, term in p.lets:
-                self.line(f"r{slot} = {self.value(term, False)}")
+                self.line(f"r{slot} = {self.value(term)}")
             stores = [s for s in p.stores if not s.row]
             for r in p.reductions:
                 first = scalar_of_identity(r.kind, r.term.dtype)
                 self.line(f"r{r.slot} = {first}")
             if p.reductions or stores:
                 depth = self.depth
+                self.prepare([r.term for r in p.reductions] + [s.term for s in stores])
+                self.forget()
                 for d, n in enumerate(kernel.cols):
                     self.line(f"for i{self.first_col + d} in range({n}):")
                     self.depth += 1
-                values = [self.value(r.term, True) for r in p.reductions]
+                values = [self.value(r.term) for r in p.reductions]
                 for r, value in zip(p.reductions, values):
                     self.line(f"r{r.slot} = {_JOIN[r.kind].format(f'r{r.slot}', value)}")
-                held = [self.value(s.term, True) for s in stores]
+                held = [self.value(s.term) for s in stores]
                 for s, value in zip(stores, held):
                     sign = "+=" if s.add else "="
                     self.line(f"b{s.buffer}[{self.place(s)}] {sign} {value}")
                 self.depth = depth
             for s in p.stores:
                 if s.row:
-                    self.store(s, False)
+                    self.store(s)
         if len(self.lines) == 2:
             self.line("pass")
         return "\n".join(self.lines) + "\n"

@@ -271,10 +271,19 @@ def gather(load: int, dtype: np.dtype, index: Scalar) -> Scalar:
     return Scalar("gather", dtype, (index,), load)
 
 
-def substituted(root: Scalar, leaf: Callable[[Scalar], Scalar | None]) -> Scalar:
-    """``root`` with each node for which ``leaf`` returns something replaced by that."""
-    done: dict[int, Scalar] = {}
+def substituted(
+    root: Scalar,
+    leaf: Callable[[Scalar], Scalar | None],
+    done: dict[int, Scalar] | None = None,
+) -> Scalar:
+    """``root`` with each node for which ``leaf`` returns something replaced by that.
+
+    ``done``: what has become of nodes, by id, for several roots that share some.
+    """
+    done = {} if done is None else done
     for node in ordered(root):
+        if id(node) in done:
+            continue
         new = leaf(node)
         if new is None:
             operands = tuple([done[id(a)] for a in node.operands])

@@ -1,0 +1,82 @@
+"""What became of a captured program, in words: what was fused, what was not and why, and how it
+looks at each stage."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from . import machine_code, python_code
+from .arrays import Added, Product
+from .fusion import Cluster
+from .graph import Node
+from .schedule import Unit
+
+
+def named(unit: Unit) -> str:
+    """What a unit does, in one line."""
+    work = unit.work
+    if isinstance(work, Product):
+        batch = "x".join(map(str, work.batch))
+        return f"product {work.m}x{work.k} @ {work.k}x{work.n}" + (
+            f" for each of {batch}" if batch else ""
+        )
+    if isinstance(work, Added):
+        return f"rows added at places of {tuple(work.shape)}"
+    if isinstance(work, Node):
+        return f"call {work.op.name if hasattr(work, 'op') else type(work).__name__}"
+    kernel = unit.kernel
+    what = kernel.name or "copy"
+    walks = len(kernel.passes)
+    return f"kernel over {kernel.row_count} rows of {kernel.col_count}, {walks} pass" + (
+        f"{'es' if walks != 1 else ''}: {what}"
+    )
+
+
+def speed(unit: Unit, seconds: float) -> str:
+    """How fast a unit was that took ``seconds``: GFLOP/s of products, GB/s of kernels."""
+    work = unit.work
+    if isinstance(work, Product):
+        done = 2 * math.prod(work.batch) * work.m * work.n * work.k
+        return f"{done / seconds / 1e9:7.1f} GFLOP/s"
+    if isinstance(work, Node):
+        return ""
+    touched = sum(a.size * a.dtype.itemsize for a in unit.buffers)
+    return f"{touched / seconds / 1e9:7.1f} GB/s"
+
+
+def words(program: Any) -> str:
+    """What a program (``native.Program``) consists of, in plain English."""
+    plan, lowered = program.plan, program.lowered
+    kinds = Counter(
+        "kernels"
+        if isinstance(u.work, Cluster)
+        else "calls of NumPy meanings"
+        if isinstance(u.work, Node)
+        else "products"
+        if isinstance(u.work, Product)
+        else "sums at places"
+        for u in plan.units
+    )
+    counts = ", ".join(f"{n} {kind}" for kind, n in kinds.items()) or "nothing to do"
+    fused = sum(len(u.work.members) for u in plan.units if isinstance(u.work, Cluster))
+    lines = [
+        f"{len(lowered.graph.nodes)} operations became {counts}; the kernels hold {fused} formulas",
+        f"{plan.arena / 1e6:.1f} MB for what lies between, {program.threads} thread"
+        f"{'s' if program.threads != 1 else ''}, {len(program.functions)} functions"
+        f"{', from the cache on disk' if program.code.was_cached else ''}",
+    ]
+    lines += [f"not compiled: {name} ({reason})" for name, reason in lowered.reasons.items()]
+    lines += [f"  {k:3}  {named(unit)}" for k, unit in enumerate(plan.units)]
+    return "\n".join(lines)
+
+
+def loops(program: Any) -> str:
+    """Every kernel as a Python function, those that are alike once."""
+    return "\n\n".join(python_code.listed(program))
+
+
+def assembly(program: Any) -> str:
+    """What the processor runs."""
+    return machine_code.assembly(program.code.text)
