@@ -62,14 +62,30 @@ def _module(text: str) -> object:
     return module
 
 
+def _loaded(text: str, compiled: Callable[[], bytes]) -> tuple[object, bool]:
+    """An engine with the code of ``text``, and whether it comes from the cache on disk; if not,
+    ``compiled`` makes the object file."""
+    llvm, target = _llvm(), _target()
+    version = ".".join(map(str, llvm.llvm_version_info))
+    name = object_cache.key(text, target.triple, _features(), version)
+    data = object_cache.load(name)
+    was_cached = data is not None
+    if data is None:
+        data = compiled()
+        object_cache.store(name, data)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+    engine.finalize_object()
+    _engines.append(engine)
+    return engine, was_cached
+
+
 def load(text: str, types: Sequence[type]) -> Callable[..., None]:
     """The function ``kernel`` of ``text`` as a Python function; it runs without the GIL.
 
     ``types``: of its arguments, ctypes'.
     """
-    engine = _llvm().create_mcjit_compiler(_module(text), _target())
-    engine.finalize_object()
-    _engines.append(engine)
+    engine, _ = _loaded(text, lambda: _target().emit_object(_module(text)))
     return ctypes.CFUNCTYPE(None, *types)(engine.get_function_address("kernel"))
 
 
@@ -91,7 +107,6 @@ class Code:
     """Several functions of one text, with the stack's variables put into registers first."""
 
     def __init__(self, text: str) -> None:
-        llvm = _llvm()
         integer = "i64"
         _add_symbol("flambeau_yield", _yield())
         blas = _system.blas()
@@ -100,21 +115,10 @@ class Code:
             for name in ("sgemm", "dgemm"):
                 _add_symbol(f"flambeau_{name}", blas.function(f"cblas_{name}"))
         self.text = text.replace("INT", integer)
-        target = _target()
-        version = ".".join(map(str, llvm.llvm_version_info))
-        name = object_cache.key(self.text, target.triple, _features(), version)
-        data = object_cache.load(name)
-        self.was_cached = data is not None
-        if data is None:
-            data = self._compiled(target)
-            object_cache.store(name, data)
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
-        self.engine.add_object_file(llvm.ObjectFileRef.from_data(data))
-        self.engine.finalize_object()
-        _engines.append(self.engine)
+        self.engine, self.was_cached = _loaded(self.text, self._compiled)
 
-    def _compiled(self, target: object) -> bytes:
-        llvm = _llvm()
+    def _compiled(self) -> bytes:
+        llvm, target = _llvm(), _target()
         module = _module(self.text)
         builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options())
         passes = llvm.create_new_module_pass_manager()
