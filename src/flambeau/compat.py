@@ -44,8 +44,15 @@ class TorchFinder:
         """Let the import system make an empty module, which ``exec_module`` replaces."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put flambeau's module in the place of the empty one, as an import may."""
-        sys.modules[module.__name__] = self._resolve(module.__name__)
+        """Put flambeau's module in the place of the empty one, as an import may.
+
+        The modules below it that it has loaded get their second name, too: importing one later
+        would put it in the place of a function that has its name, such as multiprocessing.spawn.
+        """
+        real = sys.modules[module.__name__] = self._resolve(module.__name__)
+        for name, loaded in list(sys.modules.items()):
+            if name.startswith(real.__name__ + "."):
+                sys.modules.setdefault("torch" + name.removeprefix(ROOT), loaded)
 
     def _resolve(self, name: str) -> ModuleType:
         real = ROOT + name.removeprefix("torch")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -122,3 +124,18 @@ def test_strategies() -> None:
     mp.set_sharing_strategy("file_system")
     with pytest.raises(ValueError, match="unknown strategy"):
         mp.set_sharing_strategy("telepathy")
+
+
+def test_under_the_torch_name_spawn_stays_a_function(tmp_path) -> None:
+    script = tmp_path / "names.py"
+    script.write_text(
+        "import torch.multiprocessing as mp\n"
+        "from torch.multiprocessing.spawn import ProcessContext\n"
+        "print(callable(mp.spawn), ProcessContext is mp.ProcessContext)\n"
+    )
+    source = os.path.dirname(os.path.dirname(torch.__file__))
+    done = subprocess.run(
+        [sys.executable, "-m", "flambeau", "run", script], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": source}, check=False,
+    )  # fmt: skip
+    assert done.stdout == "True True\n", done.stderr
