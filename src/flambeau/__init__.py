@@ -185,12 +185,15 @@ _ON_DEMAND = (
     "onnx",
     "optim",
     "overrides",
+    "profiler",
     "random",
     "serialization",
     "signal",
     "special",
     "testing",
     "utils",
+    "viz",
+    "watching",
     "xpu",
 )
 
@@ -280,12 +283,15 @@ _FUNCTIONS_ON_DEMAND = {
             digamma erf erfc erfinv i0 igamma igammac lgamma mvlgamma polygamma sinc xlogy
         """,
         "ops.spectra": "svd",
+        "profiler._recorder": "profile",
         "serialization._load": "load",
         "serialization._save": "save",
         "tensor._sampling": """
             _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad binomial
             multinomial poisson
         """,
+        "viz": "graph summary",
+        "watching": "CheckWarning check nan_guard",
     }.items()
     for name in names.split()
 }
@@ -306,3 +312,7 @@ def __dir__() -> list[str]:
     public = {n for n in globals() if not n.startswith("_")}
     public |= {n for n in _ON_DEMAND if not n.startswith("_")}
     return sorted(public | set(_FUNCTIONS_ON_DEMAND))
+
+
+if _config.check:
+    _importlib.import_module(f"{__name__}.watching._check").check_whole_program()

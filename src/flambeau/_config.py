@@ -45,6 +45,10 @@ debug: str = os.environ.get("FLAMBEAU_DEBUG", "")
 # "short": a traceback ends in the user's own line; "full": with flambeau's frames as well.
 traceback: str = os.environ.get("FLAMBEAU_TRACEBACK", "short")
 
+# Warn of probable mistakes in the whole program, as ``with flambeau.check():`` does for a part.
+# Read at import.
+check: bool = _flag("check", False)
+
 
 @contextmanager
 def override(**flags: object) -> Iterator[None]:

@@ -177,6 +177,8 @@ def is_inference_mode_enabled() -> bool:
 # ``bumped``   every step of a version counter; ``wrote`` or ``updated`` says what was written,
 # ``updated``  an optimizer's formula that was carried out,
 # ``graded``   a tensor whose ``.grad`` is asked for or set,
+# ``reached``  the walk back has come to a node, or is over,
+# ``doubted``  the program did what is probably a mistake, and the library warned,
 # ``opaque``   something that no event describes (a generator is seeded, memory is exchanged).
 #
 # Shortcuts that go around the records (arithmetic on arrays, for speed) ask ``hook.active`` too,
@@ -333,6 +335,17 @@ class Interpreter:
         """The ``.grad`` of ``tensor`` is about to be looked at or set."""
         if self.below is not None:
             self.below.graded(tensor)
+
+    def reached(self, node: Any, grad: Any) -> None:
+        """The gradient ``grad`` (a list for several results) of the node ``node`` is to be computed
+        next by the walk back; both None: the walk is over."""
+        if self.below is not None:
+            self.below.reached(node, grad)
+
+    def doubted(self, rule: str, what: str) -> None:
+        """The program did what is allowed and probably a mistake: ``what``, by ``rule``."""
+        if self.below is not None:
+            self.below.doubted(rule, what)
 
     def opaque(self, what: str, again: bool = False) -> None:
         """Something was done that no other event describes: ``what``, for people to read.

@@ -259,6 +259,8 @@ def backward(
                 continue
             if node.saved is FREED:
                 raise _second_time(node)
+            if _hook.active is not None:
+                _hook.active.reached(node, grad)
             if notes is None:
                 results = node.backward(grad)
             else:
@@ -277,6 +279,8 @@ def backward(
                 node.release()
     finally:
         state.grad, state.targeted = before, targeted
+        if _hook.active is not None:
+            _hook.active.reached(None, None)
     return found
 
 

@@ -16,7 +16,7 @@ from .. import _shapes
 from .._dtypes import from_numpy
 from .._errors import type_name
 from ..core import threads
-from ..core.modes import state
+from ..core.modes import hook, state
 from ..core.op import define, unsupported
 from ..core.promotion import result_type, widened
 from ..core.value import Value
@@ -169,6 +169,9 @@ def _pair(name: str, input: Value, target: Value, complex_ok: bool = False) -> t
             UserWarning,
             stacklevel=4,
         )
+        if hook.active is not None:
+            what = f"{name} broadcasts its operands of shapes {x.shape} and {t.shape}"
+            hook.active.doubted("loss shapes", what)
         shape = _shapes.broadcast(x.shape, t.shape)
         input, target = input.expand(shape), target.expand(shape)
     if x.dtype is not t.dtype or x.dtype.kind in "biuc":

@@ -7,6 +7,7 @@ import warnings
 import weakref
 from typing import Any
 
+from ..core.modes import hook
 from ..core.value import Value
 from .optimizer import Optimizer
 
@@ -142,6 +143,9 @@ class LRScheduler:
                 stacklevel=3,
             )
         elif not getattr(self.optimizer, "_opt_called", False):
+            if hook.active is not None:
+                what = f"{type(self).__name__}.step() was called before optimizer.step()"
+                hook.active.doubted("scheduler order", what)
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. You should call "
                 f"them in the opposite order: else the schedule's first value is skipped. {_HELP}",

@@ -1,0 +1,227 @@
+"""Where the time goes: every operation with its time, bytes, line and module.
+
+Time is cut at the beginning and end of each operation, so that nothing is left out: what lies
+between two operations (Python, data loading, shortcuts that no record sees) is counted as
+``between`` at the line whose operation ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+from ..core.modes import Interpreter
+from ..core.value import Value
+from ..watching._where import Line, ModuleStack, module_path, told, user_line
+
+
+class Event(NamedTuple):
+    """One operation. Times in ns of ``time.perf_counter_ns``; ``since`` is the end of the one
+    before."""
+
+    name: str
+    backward: bool
+    line: Line | None
+    modules: tuple
+    since: int
+    start: int
+    end: int
+    nbytes: int  # of the results
+    shapes: tuple  # of the operands, if asked for
+
+
+class Range(NamedTuple):
+    """A piece of the program that ``record_function`` named."""
+
+    name: str
+    start: int
+    end: int
+
+
+class Recorder(Interpreter):
+    """Writes down every operation of its thread."""
+
+    def __init__(self, shapes: bool = False) -> None:
+        self.events: list[Event] = []
+        self.ranges: list[Range] = []
+        self.keep_shapes = shapes
+        self._modules = ModuleStack()
+        self._sites: dict[int, tuple] = {}  # tick of a node -> line and modules of its operation
+        self._node: Any = None  # whose gradient is being computed
+        self._mark = self.begun = self.ended = 0
+
+    def __enter__(self) -> Recorder:
+        self._modules.__enter__()
+        super().__enter__()
+        self._mark = self.begun = perf_counter_ns()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.ended = perf_counter_ns()
+        self._add("(after the last operation)", None, (), self.ended, self.ended, 0, ())
+        super().__exit__(*error)
+        self._modules.__exit__()
+        self._sites.clear()
+
+    def _add(
+        self,
+        name: str,
+        line: Line | None,
+        modules: tuple,
+        start: int,
+        end: int,
+        nbytes: int,
+        shapes: tuple,
+    ) -> None:
+        backward = self._node is not None
+        self.events.append(
+            Event(name, backward, line, modules, self._mark, start, end, nbytes, shapes)
+        )
+        self._mark = end
+
+    def run(self, op: Any, plain: Callable[..., Any], args: tuple) -> Any:
+        """See Interpreter."""
+        start = perf_counter_ns()
+        result = self.onward(op, plain, args)
+        end = perf_counter_ns()
+        node = self._node
+        site = None if node is None else self._sites.get(node.tick)
+        if site is None:
+            site = user_line(), self._modules.chain
+        if isinstance(result, Value):
+            nbytes = result._array.nbytes
+            edge = result._edge
+        elif type(result) is tuple and result and isinstance(result[0], Value):
+            nbytes = sum([r._array.nbytes for r in result])
+            edge = result[0]._edge
+        else:
+            nbytes, edge = 0, None
+        if edge is not None:
+            self._sites[edge.tick] = site
+            if edge.edges and type(result) is tuple:  # an Output of the node
+                self._sites[edge.edges[0].tick] = site
+        shapes = ()
+        if self.keep_shapes:
+            shapes = tuple([list(a._array.shape) if isinstance(a, Value) else [] for a in args])
+        self._add(op.name, *site, start, end, nbytes, shapes)
+        return result
+
+    def recorded(self, node: Any) -> None:
+        """See Interpreter."""
+        self._sites[node.tick] = user_line(), self._modules.chain
+        super().recorded(node)
+
+    def reached(self, node: Any, grad: Any) -> None:
+        """See Interpreter."""
+        self._node = node
+        super().reached(node, grad)
+
+    def updated(self, optimizer: Any, *rest: Any) -> None:
+        """See Interpreter."""
+        now = perf_counter_ns()
+        name = f"{type(optimizer).__name__}.step"
+        self._add(name, user_line(), (), self._mark, now, 0, ())
+        super().updated(optimizer, *rest)
+
+
+class Row:
+    """Sums over events: times in ns."""
+
+    __slots__ = ("backward", "between", "calls", "forward", "nbytes")
+
+    def __init__(self) -> None:
+        self.forward = self.backward = self.between = self.nbytes = self.calls = 0
+
+    @property
+    def total(self) -> int:
+        """All of the time."""
+        return self.forward + self.backward + self.between
+
+    def add(self, event: Event) -> None:
+        """Count one event."""
+        duration = event.end - event.start
+        if event.backward:
+            self.backward += duration
+        else:
+            self.forward += duration
+        self.between += event.start - event.since
+        self.nbytes += event.nbytes
+        self.calls += 1
+
+
+def sums(events: list[Event], key: Callable[[Event], Any]) -> dict[Any, Row]:
+    """One row for each value of ``key``, those that took longest first."""
+    rows: dict[Any, Row] = {}
+    for event in events:
+        rows.setdefault(key(event), Row()).add(event)
+    return dict(sorted(rows.items(), key=lambda item: -item[1].total))
+
+
+class profile:
+    """Context manager that prints, at its end, where the time of the ``with`` block went.
+
+    Two tables, by source line and by module: ms in forward, ms in backward (counted at the forward
+    line and module that caused it), ms between operations, MB of results, calls. Their sums are the
+    wall time. ``show=False``: print nothing; ``str(p)`` has the tables. ``rows``: lines of each.
+    Only operations of the thread that entered are seen; what compiled code does, is not.
+    """
+
+    def __init__(self, show: bool = True, rows: int = 20) -> None:
+        self.show = show
+        self.rows = rows
+        self.recorder = Recorder()
+
+    def __enter__(self) -> profile:
+        self.recorder.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.recorder.__exit__()
+        if self.show and error[0] is None:
+            print(self)
+
+    @property
+    def wall(self) -> float:
+        """Seconds of the block."""
+        return (self.recorder.ended - self.recorder.begun) / 1e9
+
+    def lines(self) -> dict[str, Row]:
+        """The table by source line."""
+        by_line = sums(self.recorder.events, lambda e: e.line or e.name)
+        return {k if isinstance(k, str) else told(k): row for k, row in by_line.items()}
+
+    def modules(self) -> dict[str, Row]:
+        """The table by module; operations count for the innermost module that ran them."""
+        by_module = sums(self.recorder.events, lambda e: e.modules)
+        return {module_path(chain): row for chain, row in by_module.items()}
+
+    def __str__(self) -> str:
+        wall = self.wall
+        text = f"{_table('line', self.lines(), wall, self.rows)}\n\n"
+        text += _table("module", self.modules(), wall, self.rows)
+        return f"{text}\n\nwall time {1e3 * wall:.1f} ms"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{str(self).replace('&', '&amp;').replace('<', '&lt;')}</pre>"
+
+
+def _table(what: str, rows: dict[str, Row], wall: float, most: int) -> str:
+    shown = dict(list(rows.items())[:most])
+    if len(rows) > most:
+        rest = Row()
+        for row in list(rows.values())[most:]:
+            for name in Row.__slots__:
+                setattr(rest, name, getattr(rest, name) + getattr(row, name))
+        shown[f"({len(rows) - most} more)"] = rest
+    width = max([len(what), *(min(len(name), 70) for name in shown)])
+    head = f"{what:<{width}}  forward ms  backward ms  between ms      %        MB   calls"
+    lines = [head, "-" * len(head)]
+    for name, row in shown.items():
+        name = name if len(name) <= 70 else name[:67] + "..."
+        share = row.total / 1e7 / wall if wall else 0.0
+        lines.append(
+            f"{name:<{width}}  {row.forward / 1e6:10.2f}  {row.backward / 1e6:11.2f}  "
+            f"{row.between / 1e6:10.2f}  {share:5.1f}  {row.nbytes / 1e6:8.1f}  {row.calls:6d}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""Where a running program is: the user's line, and the module whose forward is being run."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+import threading
+from types import CodeType, FrameType
+
+from ..core.tape import Handle
+from ..nn.modules import _global_hooks
+from ..nn.modules._place import _path
+from ..nn.modules.module import Module
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_own: dict[CodeType, bool] = {}
+
+Line = tuple[CodeType, int]
+
+
+def user_frame(depth: int = 2) -> FrameType | None:
+    """The innermost frame that is not flambeau's, ``depth`` frames up at least."""
+    frame = sys._getframe(depth)
+    while frame is not None:
+        code = frame.f_code
+        own = _own.get(code)
+        if own is None:
+            file = code.co_filename
+            own = _own[code] = file.startswith((_PACKAGE, "<frozen"))
+        if not own:
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def user_line(depth: int = 3) -> Line | None:
+    """The user's line that is being run."""
+    frame = user_frame(depth)
+    return None if frame is None else (frame.f_code, frame.f_lineno)
+
+
+def told(line: Line | None) -> str:
+    """``train.py:41: logits = model(x)``."""
+    if line is None:
+        return "(no line of the program)"
+    code, number = line
+    source = linecache.getline(code.co_filename, number).strip()
+    place = f"{os.path.basename(code.co_filename)}:{number}"
+    return f"{place}: {source}" if source else place
+
+
+class ModuleStack:
+    """Which module's forward is being run in the thread that entered this.
+
+    ``chain`` is the tuple of modules from the outermost to the innermost.
+    """
+
+    def __init__(self) -> None:
+        self.chain: tuple[Module, ...] = ()
+        self._handles: list[Handle] = []
+
+    def __enter__(self) -> ModuleStack:
+        self._thread = threading.get_ident()
+        self._handles = [
+            _global_hooks.register_module_forward_pre_hook(self._begin),
+            _global_hooks.register_module_forward_hook(self._end, always_call=True),
+        ]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self.chain = ()
+
+    def _begin(self, module: Module, args: tuple) -> None:
+        if threading.get_ident() == self._thread:
+            self.chain = (*self.chain, module)
+            self.entered(module)
+
+    def _end(self, module: Module, args: tuple, output: object) -> None:
+        if threading.get_ident() == self._thread and self.chain and self.chain[-1] is module:
+            self.chain = self.chain[:-1]
+
+    def entered(self, module: Module) -> None:
+        """``module`` has been put on the stack."""
+
+
+def module_path(chain: tuple[Module, ...]) -> str:
+    """``Net.blocks[0].2 (Linear 9->2)``."""
+    return _path(list(chain)) if chain else "(no module)"
