@@ -8,6 +8,7 @@ between two operations (Python, data loading, shortcuts that no record sees) is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import get_ident
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
@@ -109,19 +110,21 @@ class Recorder(Interpreter):
 
     def recorded(self, node: Any) -> None:
         """See Interpreter."""
-        self._sites[node.tick] = user_line(), self._modules.chain
+        if get_ident() == self.thread:
+            self._sites[node.tick] = user_line(), self._modules.chain
         super().recorded(node)
 
     def reached(self, node: Any, grad: Any) -> None:
         """See Interpreter."""
-        self._node = node
+        if get_ident() == self.thread:
+            self._node = node
         super().reached(node, grad)
 
     def updated(self, optimizer: Any, *rest: Any) -> None:
         """See Interpreter."""
-        now = perf_counter_ns()
-        name = f"{type(optimizer).__name__}.step"
-        self._add(name, user_line(), (), self._mark, now, 0, ())
+        if get_ident() == self.thread:
+            name = f"{type(optimizer).__name__}.step"
+            self._add(name, user_line(), (), self._mark, perf_counter_ns(), 0, ())
         super().updated(optimizer, *rest)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import warnings
 import weakref
+from threading import get_ident
 from types import FrameType
 from typing import Any
 
@@ -171,7 +172,8 @@ class check(Interpreter):
 
     def doubted(self, rule: str, what: str) -> None:
         """See Interpreter."""
-        self._alarm(rule, what, (what, user_line()))
+        if get_ident() == self.thread:
+            self._alarm(rule, what, (what, user_line()))
         super().doubted(rule, what)
 
     def entered(self, module: Module, chain: tuple[Module, ...]) -> None:
@@ -191,11 +193,12 @@ class check(Interpreter):
 
     def reached(self, node: Node | None, grad: Any) -> None:
         """See Interpreter."""
-        if node is not None and not self._walking and not state.targeted:
-            for used in self._used.values():
-                if used.grad is not None:
-                    used.look()
-        self._walking = node is not None
+        if get_ident() == self.thread:
+            if node is not None and not self._walking and not state.targeted:
+                for used in self._used.values():
+                    if used.grad is not None:
+                        used.look()
+            self._walking = node is not None
         super().reached(node, grad)
 
     def _before_step(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,8 @@ class nan_guard(Interpreter):
 
     def reached(self, node: Any, grad: Any) -> None:
         """See Interpreter."""
-        self._node, self._grad = node, grad
+        if get_ident() == self.thread:
+            self._node, self._grad = node, grad
         super().reached(node, grad)
 
     # ---- what is not finite ------------------------------------------------------------------
