@@ -9,8 +9,10 @@ that neither can be fast by doing something else.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Torch = Any  # the module, PyTorch's or flambeau's
@@ -431,6 +433,73 @@ def gpt(torch: Torch) -> Unit:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     tokens = torch.randint(0, characters, (12, block))
     return _steps(torch, model, optimizer, tokens, characters, 12 * block)
+
+
+# Whole training steps: compiled under flambeau, eager under PyTorch.
+
+
+def _compiled(torch: Torch, step: Unit) -> Unit:
+    return torch.compile(step) if "flambeau" in torch.__version__ else step
+
+
+def _in_context(
+    torch: Torch, width: int, layers: int, heads: int, dims: int = 20, points: int = 41
+) -> Unit:
+    """A step of apps/in_context on linear functions: 64 prompts of full length, Adam."""
+    model = _in_context_model(torch)(dims, points, width, layers, heads)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    xs = torch.randn(64, points, dims)
+    ys = (xs @ torch.randn(64, dims, 1)).squeeze(2)
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = (model(xs, ys) - ys).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return _compiled(torch, step)
+
+
+def _in_context_model(torch: Torch) -> Any:
+    """The application's transformer, over this library: its file says `import torch`."""
+    file = Path(__file__).resolve().parents[1] / "apps" / "in_context" / "model.py"
+    spec = importlib.util.spec_from_file_location(f"in_context_model_{torch.__name__}", file)
+    module = importlib.util.module_from_spec(spec)
+    ours = torch.__name__ == "flambeau"
+    if ours:
+        compat = importlib.import_module("flambeau.compat")
+        compat.install()
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        if ours:
+            compat.uninstall()
+    return module.Transformer
+
+
+@workload("in-context step, quick: 3 layers of 64, 11 points", "step", mark=0.4)
+def in_context_quick(torch: Torch) -> Unit:
+    """1,408 tokens."""
+    return _in_context(torch, 64, 3, 2, dims=5, points=11)
+
+
+@workload("in-context step, tiny: 3 layers of 64, 41 points", "step", mark=0.4)
+def in_context_tiny(torch: Torch) -> Unit:
+    """5,248 tokens."""
+    return _in_context(torch, 64, 3, 2)
+
+
+@workload("in-context step, small: 6 layers of 128, 41 points", "step", mark=0.5)
+def in_context_small(torch: Torch) -> Unit:
+    """5,248 tokens."""
+    return _in_context(torch, 128, 6, 4)
+
+
+@workload("in-context step, standard: 12 layers of 256", "step", mark=0.5)
+def in_context_standard(torch: Torch) -> Unit:
+    """5,248 tokens."""
+    return _in_context(torch, 256, 12, 8)
 
 
 # Memory: the most that training steps add to what the process held before its inputs were made.

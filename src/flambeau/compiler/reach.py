@@ -246,13 +246,14 @@ class Reach:
 
     def _class(self, name: str, cls: type) -> list:
         further = []
-        for key, value in vars(cls).items():
+        table = vars(cls)  # and not getattr, which would ask descriptors for something else
+        for key, value in table.items():
             if key.startswith("__") and key not in ("__call__", "__init__"):
                 continue
             if isinstance(value, (types.FunctionType, staticmethod, classmethod, property)):
                 further.append((f"{name}.{key}", value, False))
             elif not isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType)):
-                further.append(self._note(cls, "attribute", key, value, f"{name}.{key}", False))
+                further.append(self._note(table, "item", key, value, f"{name}.{key}", False))
         return further + [(b.__name__, b, False) for b in cls.__bases__]
 
     def _object(self, name: str, obj: Any) -> list:

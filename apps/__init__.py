@@ -1,0 +1,1 @@
+"""Applications of flambeau: plain PyTorch programs that run under both libraries."""
