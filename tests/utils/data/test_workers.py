@@ -289,6 +289,31 @@ def test_samples_that_draw_rarely_have_their_streams_too() -> None:
     assert len(set(wanted)) == 400
 
 
+class NumpyDraws(Dataset):
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, i: int) -> float:
+        return np.random.randn()
+
+
+@fork_only
+def test_another_kind_of_generator_behind_numpy_random() -> None:
+    before = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(1))
+    try:
+        np.random.randn()
+        state = np.random.get_state(legacy=False)
+        read = []
+        for workers in (0, 2):
+            torch.manual_seed(0)
+            read.append([b.item() for b in DataLoader(NumpyDraws(), num_workers=workers)])
+        assert read[0] == read[1] and len(set(read[0])) == 6
+        assert np.random.get_state(legacy=False) == state
+    finally:
+        np.random.set_bit_generator(before)
+
+
 class Nested(Dataset):
     def __len__(self) -> int:
         return 4

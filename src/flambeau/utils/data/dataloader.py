@@ -657,12 +657,14 @@ def _may_draw(sampler: object) -> bool:
 
 
 def _global_states() -> dict[str, object]:
-    kind, words, *rest = np.random.get_state()
+    of_numpy = np.random.get_state(legacy=False)
+    if "key" in of_numpy["state"]:  # mt19937; as numbers, which every kind of file can hold
+        of_numpy["state"]["key"] = of_numpy["state"]["key"].tolist()
     version, numbers, gauss = random.getstate()
     return {
         "flambeau": generators.current().get_state(),
         "random": [version, list(numbers), gauss],
-        "numpy": [kind, words.tolist(), *rest],
+        "numpy": of_numpy,
     }
 
 
@@ -674,8 +676,11 @@ def _set_global_states(states: dict[str, object]) -> None:
     generators.current().set_state(states["flambeau"])
     version, numbers, gauss = states["random"]
     random.setstate((version, tuple(numbers), gauss))
-    kind, words, *rest = states["numpy"]
-    np.random.set_state((kind, np.array(words, np.uint32), *rest))
+    of_numpy = dict(states["numpy"])
+    if "key" in of_numpy["state"]:
+        words = np.array(of_numpy["state"]["key"], np.uint32)
+        of_numpy["state"] = {**of_numpy["state"], "key": words}
+    np.random.set_state(of_numpy)
 
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]

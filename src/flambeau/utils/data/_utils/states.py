@@ -69,7 +69,7 @@ class NumpyState(State):
 
     def save(self) -> object:
         """The state, for ``restore``."""
-        return self.generator.get_state()
+        return self.generator.get_state(legacy=False)
 
     def restore(self, saved: object) -> None:
         """Continue from a state."""
@@ -77,7 +77,9 @@ class NumpyState(State):
 
     def seed(self, seed: int) -> None:
         """Start from 64 bits of seed."""
-        self.generator.seed([seed & 0xFFFFFFFF, seed >> 32])
+        kind = type(self.generator._bit_generator)
+        fresh = kind(np.random.SeedSequence(seed)).state
+        self.generator.set_state({**fresh, "has_gauss": 0, "gauss": 0.0})
 
 
 class _Scratch:

@@ -12,6 +12,7 @@ left alone.
 from __future__ import annotations
 
 import copy
+import pickle
 import random
 from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
@@ -164,9 +165,8 @@ class Streams:
         return np.random.SeedSequence([self._now, self._made])
 
 
-def _numpy_now() -> tuple:
-    kind, words, *rest = np.random.get_state()
-    return (kind, words.tobytes(), *rest)
+def _numpy_now() -> bytes:
+    return pickle.dumps(np.random.get_state(legacy=False))
 
 
 class BorrowedStreams(Streams):
