@@ -7,7 +7,7 @@ import pytest
 
 import flambeau as torch
 from flambeau import _config
-from flambeau.compiler import conv_kernels, conv_text, routines, tiles
+from flambeau.compiler import conv_kernels, conv_text, machine_code, routines, tiles
 from flambeau.compiler.conv_plan import Axis, plan
 from flambeau.core import threads
 from flambeau.ops import _conv_arrays as arrays
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.fixture
 def compiled():
     pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install -e '.[compile]'")
-    if not conv_kernels._element(np.dtype(np.float32)):
+    if not machine_code.has("fma"):
         pytest.skip("this processor has no fused multiply-add")
     return conv_kernels
 

@@ -32,11 +32,11 @@ FIELDS = (
 class _Head:
     """One head: its arrays and what both directions do with them."""
 
-    def __init__(self, tile: Tile, causal: bool, arrays: tuple[str, ...], keeps: bool) -> None:
+    def __init__(self, tile: Tile, causal: bool, arrays: tuple[str, ...]) -> None:
         parameters = {**dict.fromkeys((*arrays, "kept", "table", "scratch"), PTR)}
         parameters |= {"scale": tile.element, "start": I64, "stop": I64}
         self.code = code = Code("kernel", parameters)
-        self.tile, self.causal, self.arrays, self.keeps = tile, causal, arrays, keeps
+        self.tile, self.causal, self.arrays = tile, causal, arrays
         self.f = {name: code.load(I64, code["table"], i) for i, name in enumerate(FIELDS)}
         self.scratch = {
             name[:-3]: self.at(code["scratch"], self.f[name])
@@ -214,7 +214,7 @@ class _Head:
 def forward(tile: Tile, causal: bool, keeps: bool) -> str:
     """``kernel(y, q, k, v, kept, table, scratch, scale, start, stop)`` over heads; ``keeps``: the
     probabilities go into ``kept``."""
-    head = _Head(tile, causal, ("y", "q", "k", "v"), keeps)
+    head = _Head(tile, causal, ("y", "q", "k", "v"))
     f = head.f
 
     def before() -> None:
@@ -238,7 +238,7 @@ def forward(tile: Tile, causal: bool, keeps: bool) -> str:
 def backward(tile: Tile, causal: bool, keeps: bool) -> str:
     """``kernel(dq, dk, dv, g, q, k, v, kept, table, scratch, scale, start, stop)``; ``keeps``: the
     probabilities are in ``kept``, else they are computed again."""
-    head = _Head(tile, causal, ("dq", "dk", "dv", "g", "q", "k", "v"), keeps)
+    head = _Head(tile, causal, ("dq", "dk", "dv", "g", "q", "k", "v"))
     code, f = head.code, head.f
 
     def before() -> None:

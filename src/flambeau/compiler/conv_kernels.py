@@ -1,8 +1,8 @@
 """Convolution and its gradients on arrays, by generated kernels.
 
 The three functions are those of ``ops._conv_arrays`` for float32 and float64 (and 16-bit floats,
-computed in float32), which asks for them by name. ``forward_call`` and its kin give what a
-caller needs who has generated code of its own: a function's address and its tables.
+computed in float32), which asks for them by name. Kernels, geometries and plans are functions of
+their own, for callers who have generated code themselves.
 """
 
 from __future__ import annotations
@@ -162,10 +162,6 @@ def _weight_offsets(
 # ---- runs ----------------------------------------------------------------------------------
 
 
-def _element(dtype: np.dtype) -> str | None:
-    return FLOATS.get(dtype) if machine_code.has("fma") else None
-
-
 def _run_forward(
     g: Geometry,
     out: ndarray,
@@ -306,7 +302,7 @@ def convolve(
     """``ops._conv_arrays.convolve``; None for a dtype that has no kernel. Nothing is empty."""
     dtype = x.dtype
     x, weight, bias = _wide(x, weight, bias)
-    if _element(x.dtype) is None:
+    if FLOATS.get(x.dtype) is None:
         return None
     g, shape = geometry(x.shape, weight.shape, stride, padding, dilation, groups)
     if weight.shape[2:] == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1:
@@ -331,7 +327,7 @@ def convolve_input_gradient(
     """``ops._conv_arrays.convolve_input_gradient``; None for a dtype that has no kernel."""
     dtype = grad.dtype
     grad, weight = _wide(grad, weight)
-    if _element(grad.dtype) is None:
+    if FLOATS.get(grad.dtype) is None:
         return None
     sizes = tuple(sizes)
     if weight.shape[2:] == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1:
@@ -360,7 +356,7 @@ def convolve_weight_gradient(
     """``ops._conv_arrays.convolve_weight_gradient``; None for a dtype that has no kernel."""
     dtype = grad.dtype
     grad, x = _wide(grad, x)
-    element = _element(x.dtype)
+    element = FLOATS.get(x.dtype)
     if element is None:
         return None
     o, c = grad.shape[1], x.shape[1] // groups

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import _config, _optional
-from . import attention_kernels, cell_kernels, conv_kernels, pool_kernels, rows_kernels
+from . import (
+    attention_kernels,
+    cell_kernels,
+    conv_kernels,
+    machine_code,
+    pool_kernels,
+    rows_kernels,
+)
 
 ROUTINES: dict[str, Callable] = {
     "convolve": conv_kernels.convolve,
@@ -38,4 +45,6 @@ def entry() -> Callable[[str], Callable | None]:
 
 def routine(name: str) -> Callable | None:
     """What does the work of the array function ``name``."""
-    return ROUTINES.get(name) if _config.compiled_kernels else None
+    if not _config.compiled_kernels or not machine_code.has("fma"):
+        return None  # without the instruction, LLVM would call a function for each product
+    return ROUTINES.get(name)

@@ -76,7 +76,7 @@ def row_pass(
     code.loop(whole, stop, lambda i: body(1, i))
 
 
-def _columns(code: Code, element: str, names: list[str]) -> Callable[[str, int, Value], Value]:
+def _columns(code: Code, element: str) -> Callable[[str, int, Value], Value]:
     """How to load the vector (or element) of an array at an index."""
 
     def load(name: str, wide: int, i: Value) -> Value:
@@ -140,7 +140,7 @@ def norm_forward(element: str, lanes: int, centred: bool, weight: bool, bias: bo
     code = Code("kernel", {**parameters, "start": I64, "stop": I64})
     n = code["columns"]
     count = code.cast("sitofp", n, "double")
-    load = _columns(code, element, names)
+    load = _columns(code, element)
 
     def row(r: Value) -> None:
         x = code.at(code["x"], element, r * n)
@@ -196,7 +196,7 @@ def norm_backward(
     code = Code("kernel", parameters)
     n = code["columns"]
     count = code.cast("sitofp", n, "double")
-    load = _columns(code, element, names)
+    load = _columns(code, element)
     shares = [
         (total, code.at(code["block"], element, n * place), which)
         for place, (total, which) in enumerate((("dweight", 1), ("dbias", 2)))

@@ -101,14 +101,13 @@ def copy(
     to: Value,
     source: Value,
     count: Value,
-    change: Callable[[Value], Value] = lambda v: v,
 ) -> None:
-    """``count`` elements from ``source`` to ``to``, both without gaps, through ``change``."""
+    """``count`` elements from ``source`` to ``to``, both without gaps."""
     whole = count & -lanes
 
     def step(wide: int) -> Callable[[Value], None]:
         kind = vector_of(element, wide)
-        return lambda i: code.store(change(code.load(kind, source, i)), to, i)
+        return lambda i: code.store(code.load(kind, source, i), to, i)
 
     code.loop(0, whole, step(lanes), step=lanes)
     code.loop(whole, count, step(1))
