@@ -330,6 +330,8 @@ class Recorder(Interpreter):
             return
         made, views = [], []
         for o in outs:
+            if o._edge is None and any(s < 0 for s in o._array.strides):
+                o._array = np.ascontiguousarray(o._array)  # programs know no backward strides
             array = o._array
             shared = array.base is not None and self.storages.get(id(owner_of(array)))
             (views if shared or id(array) in self.members else made).append(o)
