@@ -91,6 +91,7 @@ class Guards:
         self.arguments: dict[int, str] = {}  # id(tensor) -> name
         self.tensors: list[tuple[str, Value]] = []
         self.objects: list[tuple[str, Any]] = []
+        self.written: set[int] = set()  # ids of the owners of memory that is written to
         source.add("def call(args, kwargs):", 1)
         source.add("try:")
         self._structure("args", args)
@@ -209,7 +210,8 @@ class Guards:
     def apart(self, owners: set[int]) -> None:
         """No argument looks into memory (of these owners) that is written to."""
         self.source.names.setdefault("owner_of", owner_of)
-        name = self.source.bind(frozenset(owners), "written")
+        self.written.update(owners)
+        name = self.source.bind(self.written, "written")
         for _, t in self.tensors:
             if id(owner_of(t._array)) in owners:
                 raise Beyond("an argument shares memory with a tensor that is written to")

@@ -247,6 +247,7 @@ class Reach:
     def _class(self, name: str, cls: type) -> list:
         further = []
         table = vars(cls)  # and not getattr, which would ask descriptors for something else
+        self._note(table, "length", None, len(table), f"the attributes of {name}", False)
         for key, value in table.items():
             if key.startswith("__") and key not in ("__call__", "__init__"):
                 continue
@@ -269,6 +270,7 @@ class Reach:
                     for key, value in d[table].items():
                         path = f"{name}.{key}"
                         further.append(self._note(d[table], "item", key, value, path, True))
+            self._note(d, "length", None, len(d), f"the attributes of {name}", module)
             for key, value in d.items():
                 if module and key in ("_parameters", "_buffers", "_modules", "_hooked"):
                     continue

@@ -351,13 +351,14 @@ def _inputs(rec: Recorder, guards: Guards, out: Result) -> list[ndarray]:
         f = source.bind(arrays, "fixed")
         source.names["rebind"] = _rebind
         owners = source.bind([t for _, t, _ in fixed], "owners")
+        memory = source.bind(guards.written, "written")
         for start in range(0, len(fixed), 20):
             tests = [
                 f"{name}._array is not {f}[{i}]"
                 for i, (_, _, name) in enumerate(fixed[start : start + 20], start)
             ]
             source.add(f"if {' or '.join(tests)}:", 3)
-            source.add(f"if not rebind({f}, {owners}): return MISS", 4)
+            source.add(f"if not rebind({f}, {owners}, {memory}): return MISS", 4)
         first = "".join(f"{x}, " for _, _, x in loose)
         source.add(f"inputs = [{first}*{f}]", 3)
     else:
@@ -387,14 +388,19 @@ def _name_of(t: Value, rec: Recorder, out: Result) -> str:
     return out.reach.tensors.get(id(t), "")
 
 
-def _rebind(arrays: list[ndarray], owners: list[Value]) -> bool:
-    """Take the arrays that the tensors have now, if they are of the same types."""
+def _rebind(arrays: list[ndarray], owners: list[Value], written: set[int]) -> bool:
+    """Take the arrays that the tensors have now, if they are of the same types, and apart from
+    all others. ``written``: the ids of the memory that the program writes into."""
     for i, t in enumerate(owners):
         old, now = arrays[i], t._array
         if old is not now:
-            same = (old.shape, old.dtype, old.strides) == (now.shape, now.dtype, now.strides)
-            if not same or now.base is not None:
+            if (old.shape, old.dtype, old.strides) != (now.shape, now.dtype, now.strides):
                 return False
+            memory = owner_of(now)
+            if any(owner_of(a) is memory for k, a in enumerate(arrays) if k != i):
+                return False
+            if id(owner_of(old)) in written:
+                written.add(id(memory))
             arrays[i] = now
     return True
 

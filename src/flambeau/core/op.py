@@ -614,17 +614,32 @@ class _SavedOutput:
         self.cells = [o.counter() for o in outs]
         self.single = single
 
-    def unpack(self, node: Node, name: str) -> Value | tuple[Value, ...]:
-        """The results as tensors again; RuntimeError if one was written to."""
-        outs = tuple(
-            intact_array(a, c, node, name) for a, c in zip(self.arrays, self.cells, strict=True)
-        )
+    def unpack(self, node: Node, name: str) -> Value | _Outputs:
+        """The results as tensors again; RuntimeError if one that is asked for was written to."""
         if self.single:
-            return outs[0]
+            return intact_array(self.arrays[0], self.cells[0], node, name)
+        return _Outputs(self, node, name)
+
+
+class _Outputs(Sequence):
+    """Several results, each looked at when it is asked for: a gradient may need but some, and the
+    others may have been written to."""
+
+    __slots__ = ("name", "node", "saved")
+
+    def __init__(self, saved: _SavedOutput, node: Node, name: str) -> None:
+        self.saved = saved
+        self.node = node
+        self.name = name
+
+    def __len__(self) -> int:
+        return len(self.saved.arrays)
+
+    def __getitem__(self, i: int) -> Value:
+        out = intact_array(self.saved.arrays[i], self.saved.cells[i], self.node, self.name)
         if state.grad:
-            for i, out in enumerate(outs):
-                out._edge = Output(node, i)
-        return outs
+            out._edge = Output(self.node, range(len(self))[i])
+        return out
 
 
 def define(
