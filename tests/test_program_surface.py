@@ -180,6 +180,27 @@ def test_a_librarys_own_functions_may_ask_for_torch_function() -> None:
     assert not overrides.has_torch_function((torch.ones(1),))
 
 
+def test_checks_raise_what_they_are_named_for() -> None:
+    for check, error in (
+        (torch._check, RuntimeError),
+        (torch._check_index, IndexError),
+        (torch._check_value, ValueError),
+        (torch._check_type, TypeError),
+        (torch._check_not_implemented, NotImplementedError),
+    ):
+        check(True)
+        with pytest.raises(error, match="too few"):
+            check(False, lambda: "too few")
+        with pytest.raises(TypeError, match="cond must be a bool"):
+            check(3)
+    with pytest.raises(RuntimeError, match="Expected cond to be True"):
+        torch._check_is_size(-1)
+    with pytest.raises(AssertionError, match="no"):
+        torch._assert(False, "no")
+    assert torch.typename(torch.ones(1).long()) == "torch.LongTensor"
+    assert torch.typename(3) == "int"
+
+
 # ---- devices that are not there --------------------------------------------------------------
 
 

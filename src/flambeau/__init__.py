@@ -211,6 +211,10 @@ _FUNCTIONS_ON_DEMAND = {
             set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype
         """,
         "func._vmap": "vmap",
+        "functions.checks": """
+            _assert _check _check_index _check_is_size _check_not_implemented _check_type
+            _check_value typename
+        """,
         "functions.differences": "cumulative_trapezoid diff gradient trapezoid trapz",
         "functions.distances": "cdist cosine_similarity norm_except_dim pairwise_distance pdist",
         "functions.dropout": "alpha_dropout dropout feature_alpha_dropout",

@@ -25,7 +25,7 @@ def test_tangents_follow_the_chain_rule() -> None:
         other = fwad.make_dual(X + 1, 2 * V)
         both = fwad.unpack_dual(dual * other + 3).tangent
         np.testing.assert_allclose(both.numpy(), (V * (X + 1) + 2 * V * X).numpy(), rtol=1e-5)
-        assert fwad.unpack_dual(X).tangent is None and fwad.unpack_dual(X).primal is X
+        assert fwad.unpack_dual(X).tangent is None
         assert fwad.unpack_dual(y > 0).tangent is None
     assert fwad.unpack_dual(dual).tangent is None
 
@@ -42,7 +42,7 @@ def test_a_module_with_dual_parameters() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(RuntimeError, match="no level exists"):
         fwad.make_dual(X, V)
-    with pytest.raises(RuntimeError, match="not entered"):
+    with pytest.raises(RuntimeError, match="Dual level must be a positive number"):
         fwad.exit_dual_level()
     with fwad.dual_level():
         with pytest.raises(RuntimeError, match="Nested forward mode AD"):

@@ -111,8 +111,8 @@ def test_jacobians_by_rows_and_by_columns() -> None:
         single, aux = jacobian(lambda x: (x**2, x), has_aux=True)(X)
         close(single, torch.diag(2 * X))
         close(aux, X)
-        for size in (1, 2, 5):
-            close(jacobian(lambda x: A @ x, chunk_size=size)(X), A)
+    for size in (1, 2, 5):
+        close(jacrev(lambda x: A @ x, chunk_size=size)(X), A)
     close(jacrev(lambda x: x.reshape(1, 3) * 2)(X), (2 * torch.eye(3)).reshape(1, 3, 3))
     close(jacrev(lambda x: torch.ones(2))(X), torch.zeros(2, 3))
 
@@ -130,8 +130,8 @@ def test_hessians() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: grad(lambda x: x)(X), "return a scalar tensor, got tensor with 1 dims"),
-        (lambda: grad(lambda x: (x.sum(), 1))(X), "return a single tensor, got tuple"),
+        (lambda: grad(lambda x: x)(X), "return a scalar Tensor, got tensor with 1 dims"),
+        (lambda: grad(lambda x: (x.sum(), 1))(X), "return a Tensor, got <class 'tuple'>"),
         (lambda: grad(lambda x: x.sum(), has_aux=True)(X), "should be a tuple"),
         (lambda: grad(lambda x: x.sum(), argnums=2)(X), "only 1 positional inputs"),
         (lambda: grad(lambda x: x.sum(), argnums=(0, 0))(X), "must be unique"),
@@ -140,7 +140,10 @@ def test_hessians() -> None:
         (lambda: vjp(lambda x: 3, X), "only tensors"),
         (lambda: jvp(torch.sin, X, X), "Expected primals to be a tuple"),
         (lambda: jvp(torch.sin, (X,), ([X],)), "same python structure"),
-        (lambda: jvp(torch.sin, (X,), (X[:2],)), "does not fit"),
+        (
+            lambda: jvp(torch.sin, (X,), (X[:2],)),
+            "different size than that of",
+        ),
     ],
 )
 def test_what_is_refused(call: Callable, message: str) -> None:
@@ -190,5 +193,5 @@ def test_batch_norms_forget_what_they_would_write() -> None:
     assert net[1].running_mean is None and not net[1].track_running_stats
     f = functionalize(lambda x: x.clone().add_(1))
     close(f(X), X + 1)
-    with pytest.raises(RuntimeError, match="must specify remove"):
+    with pytest.raises(RuntimeError, match="received invalid argument for remove=all"):
         functionalize(f, remove="all")

@@ -49,7 +49,7 @@ def enter_dual_level() -> int:
 def exit_dual_level(*, level: int | None = None) -> None:
     """End a level: its tangents are forgotten. RuntimeError where there is none."""
     if not _levels.stack:
-        raise RuntimeError("Trying to exit a forward AD level that was not entered")
+        raise RuntimeError("Dual level must be a positive number.\n  no level has been entered")
     _levels.stack.pop()
 
 
@@ -92,7 +92,7 @@ def unpack_dual(tensor: Value, *, level: int | None = None) -> UnpackedDualTenso
     for any other tensor, and outside of a level."""
     primal = wrap(tensor._array)
     if not _levels.stack or tensor._edge is None:
-        return UnpackedDualTensor(tensor if tensor._edge is None else primal, None)
+        return UnpackedDualTensor(primal, None)
     duals = _levels.stack[-1]
     for dual, tangent in duals:
         if dual is tensor:

@@ -13,6 +13,7 @@ tensor of one level may be a batched tensor of the level below.
 
 from __future__ import annotations
 
+import textwrap
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -38,21 +39,15 @@ ALL = slice(None)
 def _reads(what: str) -> Callable[..., NoReturn]:
     def refused(self: BatchArray, *args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError(
-            f"vmap: It looks like you're calling .{what}() on a Tensor. We don't support vmap over "
-            f"calling .{what}() on a Tensor, please try to rewrite what you're doing with other "
-            "operations.\n  under vmap a tensor stands for all examples at once, so that it has "
-            "no one value"
+            f"vmap: It looks like you're either (1) calling .{what}() on a Tensor or (2) "
+            "attempting to use a Tensor in some data-dependent control flow. For (1): we don't "
+            f"support vmap over calling .{what}() on a Tensor, please try to rewrite what "
+            "you're doing with other operations.\n"
+            "  under vmap a tensor stands for all examples at once, and has no one value; "
+            "torch.where(condition, a, b) chooses for each"
         )
 
     return refused
-
-
-def _decides(self: BatchArray) -> NoReturn:
-    raise RuntimeError(
-        "vmap: It looks like you're attempting to use a Tensor in some data-dependent control "
-        "flow. We don't support that yet.\n  under vmap a tensor stands for all examples at once: "
-        "use torch.where(condition, a, b) for a choice that differs between them"
-    )
 
 
 _SHAPE_ONLY = (
@@ -84,7 +79,7 @@ class BatchArray(ndarray):
     item = _reads("item")
     tolist = _reads("tolist")
     view = _reads("numpy")
-    __bool__ = _decides
+    __bool__ = item
     __float__ = __int__ = __complex__ = __index__ = item
 
     def copy(self, order: str = "C") -> BatchArray:
@@ -97,8 +92,8 @@ class BatchArray(ndarray):
 
     def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: RuntimeError."""
-        if dtype is bool:
-            _decides(self)
+        if dtype is bool:  # the truth of a tensor
+            self.item()
         raise _no_rule("astype")
 
     def fill(self, value: Any) -> None:
@@ -146,7 +141,12 @@ class BatchArray(ndarray):
 
     def described(self) -> str:
         """What ``print`` shows of a tensor over this array."""
-        return f"BatchedTensor(bdim={self.dim}, value={self.inner!r})"
+        depth, below = 1, self.level.below
+        while below is not None:
+            depth += isinstance(below, Level)
+            below = below.below
+        value = textwrap.indent(repr(self.inner), "    ")
+        return f"BatchedTensor(lvl={depth}, bdim={self.dim}, value=\n{value}\n)"
 
 
 def _refused_method(name: str) -> Callable[..., NoReturn]:

@@ -168,12 +168,12 @@ def grad_and_value(func: Callable, argnums: Argnums = 0, has_aux: bool = False) 
             output, aux = output
         if not isinstance(output, Value):
             raise RuntimeError(
-                "grad_and_value(f)(*args): Expected f(*args) to return a single tensor, got "
-                f"{type(output).__name__}"
+                "grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got "
+                f"{type(output)}"
             )
         if output.dim() != 0:
             raise RuntimeError(
-                "grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor "
+                "grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got tensor "
                 f"with {output.dim()} dims. Maybe you wanted to use the vjp or jacrev APIs "
                 "instead?"
             )
@@ -308,8 +308,9 @@ def _flat_tangents(name: str, primals: tuple, tangents: Any) -> list[Value]:
     for p, t in zip(flat, given, strict=True):
         if p._array.shape != t._array.shape:
             raise RuntimeError(
-                f"{name}: a tangent of shape {tuple(t.shape)} does not fit its primal of shape "
-                f"{tuple(p.shape)}"
+                "Trying to set a forward gradient that has a different size than that of the "
+                f"original Tensor, this is not supported. Tensor is of size {list(p.shape)} while "
+                f"the given forward gradient is of size {list(t.shape)}."
             )
     return given
 
@@ -402,7 +403,6 @@ def jacfwd(
     argnums: Argnums = 0,
     has_aux: bool = False,
     *,
-    chunk_size: int | None = None,
     randomness: str = "error",
 ) -> Callable:
     """``jacrev`` by columns: J v for all unit vectors v of the inputs at once."""
@@ -421,7 +421,7 @@ def jacfwd(
         def columns(*tangents: Value) -> tuple[Value, ...]:
             return tuple(tree_flatten(linear.apply(tangents))[0])
 
-        products = vmap(columns, randomness=randomness, chunk_size=chunk_size)(*_basis(flat_in))
+        products = vmap(columns, randomness=randomness)(*_basis(flat_in))
         results = []
         for o, p in zip(linear.flat, products, strict=True):
             start, blocks = 0, []

@@ -101,8 +101,8 @@ def functionalize(func: Callable, *, remove: str = "mutations") -> Callable:
     """
     if remove not in ("mutations", "mutations_and_views"):
         raise RuntimeError(
-            f"functionalize(f, remove='{remove}'): must specify remove='mutations' or "
-            "remove='mutations_and_views'"
+            f"functionalize(f, remove='mutations'): received invalid argument for remove={remove}. "
+            "Valid options are: remove='mutations', remove='mutations_and_views'"
         )
     return func
 

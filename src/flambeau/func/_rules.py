@@ -75,8 +75,8 @@ def _stacked(op: Op, rows: Sequence[Value]) -> Value:
     if any(r._array.shape != rows[0]._array.shape for r in rows):
         shapes = ", ".join(dict.fromkeys(str(tuple(r._array.shape)) for r in rows))
         raise RuntimeError(
-            f"vmap: {op.name} gives results of different shapes for different examples ({shapes}); "
-            "such data-dependent (dynamic) shapes are not supported under vmap"
+            "vmap: We do not support batching operators that can support dynamic shape. Attempting "
+            f"to batch over {op.name}.\n  its results differ in shape between examples: {shapes}"
         )
     return stack(tuple(rows), 0)
 

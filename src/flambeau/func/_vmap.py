@@ -118,7 +118,7 @@ def _flat_inputs(
         sizes.append(v._array.shape[d])
     if not sizes:
         raise ValueError(
-            f"{place}: at least one input must have a dimension to map over; all in_dims are None"
+            f"vmap: Expected at least one Tensor to vmap over\n  {place}: every in_dim is None"
         )
     if len(set(sizes)) > 1:
         raise ValueError(
@@ -185,8 +185,8 @@ def _result(level: Level, value: Value, place: int | None, func: Callable) -> Va
     if place is None:
         if dim is not None:
             raise ValueError(
-                f"vmap({_name(func)}, ...): `{_name(func)}` returned a batched tensor for an "
-                "output with out_dims=None; its examples differ, so that it needs a dimension"
+                f"vmap({_name(func)}, ...): `{_name(func)}` can not return a BatchedTensor when "
+                "out_dim is None\n  its examples differ: the result needs a dimension for them"
             )
         return inner
     ndim = value._array.ndim + 1
