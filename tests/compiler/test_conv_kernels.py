@@ -1,6 +1,7 @@
 """The generated convolution against its NumPy twin: geometries, odd values, threads, switches."""
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -245,3 +246,25 @@ def test_winograd_is_for_many_channels_of_float32(compiled):
     assert compiled.winograd(x, w, None, (20, 20), (-1, -1), False) is None
     x, w = drawn((2, 64, 40, 40), np.float64, 1), drawn((64, 64, 3, 3), np.float64, 2)
     assert compiled.winograd(x, w, None, (40, 40), (-1, -1), False) is None
+
+
+@pytest.mark.parametrize(
+    "triple, cpu, width, instruction",
+    [
+        ("x86_64-unknown-linux-gnu", "znver4", 64, r"vfmadd\d+ps\s.*%zmm"),
+        ("aarch64-unknown-linux-gnu", "neoverse-n1", 16, r"fmla\s+v\d+\.4s"),
+    ],
+)
+def test_other_processors_code_has_their_instructions(
+    compiled, monkeypatch, triple, cpu, width, instruction
+):
+    llvm = pytest.importorskip("llvmlite.binding", reason="llvmlite is not installed")
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    monkeypatch.setattr(tiles, "registers", lambda: (width, 32))
+    shape = tiles.tile("float", 4, 3)
+    target = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=3)
+    module = llvm.parse_assembly(conv_text.forward(shape))
+    module.triple, module.data_layout = triple, str(target.target_data)
+    found = re.findall(instruction, target.emit_assembly(module))
+    assert len(found) == shape.rows * shape.vectors  # the tile, written once
