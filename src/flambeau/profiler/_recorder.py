@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import get_ident
 from time import perf_counter_ns
+from types import FrameType
 from typing import Any, NamedTuple
 
-from ..core.modes import Interpreter
+from ..core.modes import Interpreter, hook
 from ..core.value import Value
-from ..watching._where import Line, ModuleStack, module_path, told, user_line
+from ..watching._where import Line, ModuleStack, module_path, told, user_frame
 
 
 class Event(NamedTuple):
@@ -40,15 +41,23 @@ class Range(NamedTuple):
     end: int
 
 
+_FIELDS = 7
+
+
 class Recorder(Interpreter):
     """Writes down every operation of its thread."""
 
     def __init__(self, shapes: bool = False) -> None:
-        self.events: list[Event] = []
+        # The fields of the events one after the other, and sites by number: a tuple for each event
+        # would keep the garbage collector busy.
+        self._flat: list[Any] = []
+        self._sites: list[tuple[Line | None, tuple]] = []
+        self._numbers: dict[tuple, int] = {}
+        self._shapes: dict[int, tuple] = {}
         self.ranges: list[Range] = []
         self.keep_shapes = shapes
         self._modules = ModuleStack()
-        self._sites: dict[int, tuple] = {}  # tick of a node -> line and modules of its operation
+        self._site_of: dict[int, int] = {}  # tick of a node -> site of its operation
         self._node: Any = None  # whose gradient is being computed
         self._mark = self.begun = self.ended = 0
 
@@ -60,58 +69,76 @@ class Recorder(Interpreter):
 
     def __exit__(self, *error: object) -> None:
         self.ended = perf_counter_ns()
-        self._add("(after the last operation)", None, (), self.ended, self.ended, 0, ())
+        self._add("(after the last operation)", self._site(None), self.ended, self.ended)
         super().__exit__(*error)
         self._modules.__exit__()
-        self._sites.clear()
+        self._site_of.clear()
 
-    def _add(
-        self,
-        name: str,
-        line: Line | None,
-        modules: tuple,
-        start: int,
-        end: int,
-        nbytes: int,
-        shapes: tuple,
-    ) -> None:
+    @property
+    def events(self) -> list[Event]:
+        """Every operation, in order."""
+        flat, n = self._flat, _FIELDS
+        found = []
+        for i in range(0, len(flat), n):
+            name, backward, site, since, start, end, nbytes = flat[i : i + n]
+            line, modules = self._sites[site]
+            shapes = self._shapes.get(i, ())
+            found.append(Event(name, backward, line, modules, since, start, end, nbytes, shapes))
+        return found
+
+    def _site(self, frame: FrameType | None) -> int:
+        """The number of this line in the module whose forward is being run."""
+        chain = self._modules.chain
+        key = (0, 0, chain) if frame is None else (id(frame.f_code), frame.f_lineno, chain)
+        found = self._numbers.get(key)
+        if found is None:
+            found = self._numbers[key] = len(self._sites)
+            self._sites.append((frame and (frame.f_code, frame.f_lineno), chain))
+        return found
+
+    def _add(self, name: str, site: int, start: int, end: int) -> None:
         backward = self._node is not None
-        self.events.append(
-            Event(name, backward, line, modules, self._mark, start, end, nbytes, shapes)
-        )
+        self._flat += (name, backward, site, self._mark, start, end, 0)
         self._mark = end
 
     def run(self, op: Any, plain: Callable[..., Any], args: tuple) -> Any:
-        """See Interpreter."""
+        """See Interpreter. Written out flat: what it costs is added to every operation."""
+        below = self.below
+        hook.active = below
         start = perf_counter_ns()
-        result = self.onward(op, plain, args)
+        try:
+            result = plain(*args) if below is None else below.dispatch(op, plain, args)
+        finally:
+            hook.active = self
         end = perf_counter_ns()
         node = self._node
-        site = None if node is None else self._sites.get(node.tick)
+        site = None if node is None else self._site_of.get(node.tick)
         if site is None:
-            site = user_line(), self._modules.chain
+            site = self._site(user_frame())
         if isinstance(result, Value):
             nbytes = result._array.nbytes
             edge = result._edge
+            if edge is not None:
+                self._site_of[edge.tick] = site
         elif type(result) is tuple and result and isinstance(result[0], Value):
             nbytes = sum([r._array.nbytes for r in result])
             edge = result[0]._edge
+            if edge is not None and edge.edges:  # an Output of the node
+                self._site_of[edge.edges[0].tick] = site
         else:
-            nbytes, edge = 0, None
-        if edge is not None:
-            self._sites[edge.tick] = site
-            if edge.edges and type(result) is tuple:  # an Output of the node
-                self._sites[edge.edges[0].tick] = site
-        shapes = ()
+            nbytes = 0
         if self.keep_shapes:
-            shapes = tuple([list(a._array.shape) if isinstance(a, Value) else [] for a in args])
-        self._add(op.name, *site, start, end, nbytes, shapes)
+            self._shapes[len(self._flat)] = tuple(
+                [list(a._array.shape) if isinstance(a, Value) else [] for a in args]
+            )
+        self._flat += (op.name, node is not None, site, self._mark, start, end, nbytes)
+        self._mark = end
         return result
 
     def recorded(self, node: Any) -> None:
         """See Interpreter."""
         if get_ident() == self.thread:
-            self._sites[node.tick] = user_line(), self._modules.chain
+            self._site_of[node.tick] = self._site(user_frame())
         super().recorded(node)
 
     def reached(self, node: Any, grad: Any) -> None:
@@ -124,7 +151,7 @@ class Recorder(Interpreter):
         """See Interpreter."""
         if get_ident() == self.thread:
             name = f"{type(optimizer).__name__}.step"
-            self._add(name, user_line(), (), self._mark, perf_counter_ns(), 0, ())
+            self._add(name, self._site(user_frame()), self._mark, perf_counter_ns())
         super().updated(optimizer, *rest)
 
 

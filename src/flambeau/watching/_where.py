@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import linecache
 import os
-import sys
 import threading
+from sys import _getframe
 from types import CodeType, FrameType
 
 from ..core.tape import Handle
@@ -14,21 +14,25 @@ from ..nn.modules._place import _path
 from ..nn.modules.module import Module
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_own: dict[CodeType, bool] = {}
+_own: dict[str, bool] = {}  # whether a file is flambeau's
 
 Line = tuple[CodeType, int]
 
 
 def user_frame(depth: int = 2) -> FrameType | None:
-    """The innermost frame that is not flambeau's, ``depth`` frames up at least."""
-    frame = sys._getframe(depth)
+    """The innermost frame that is not flambeau's, ``depth`` frames up at least.
+
+    Profiles and checks ask for it at every operation.
+    """
+    frame = _getframe(depth)
+    own = _own
     while frame is not None:
-        code = frame.f_code
-        own = _own.get(code)
-        if own is None:
-            file = code.co_filename
-            own = _own[code] = file.startswith((_PACKAGE, "<frozen"))
-        if not own:
+        file = frame.f_code.co_filename
+        try:
+            inside = own[file]
+        except KeyError:
+            inside = own[file] = file.startswith((_PACKAGE, "<frozen"))
+        if not inside:
             return frame
         frame = frame.f_back
     return None
