@@ -11,6 +11,7 @@ from ..core.value import Value, wrap
 from .capture import Beyond, numbers_of
 from .graph import Update
 
+copyto = np.copyto
 Step = tuple[Update, Any, Value, dict, dict]  # node, optimizer, parameter, group, state
 
 
@@ -39,6 +40,11 @@ def _turn(n: float) -> int:
     return 2 if n == 1 else (n > 0) - (n < 0)
 
 
+def _picker(places: list[int]) -> Callable[[list], list]:
+    """A function that lists the elements at ``places``."""
+    return eval(f"lambda v: [{', '.join([f'v[{i}]' for i in places])}]")  # two times as fast
+
+
 class Unit:
     """Parameters of one group whose formula has the same numbers. ``states``: of each of them.
 
@@ -58,7 +64,9 @@ class Unit:
         names = self.code.co_freevars
         self.at = [names.index(n) for n in node.scalars]
         self.turns = [_turn(n) for n in node.first]
-        self.static = [(i, cells[i].cell_contents) for i in range(len(names)) if i not in self.at]
+        static = [i for i in range(len(names)) if i not in self.at]
+        self.pick, self.pick_static = _picker(self.at), _picker(static)
+        self.static = self.pick_static([cell.cell_contents for cell in cells])
         scalars = _scalars(state, set())
         trial = {k: _private(v) if k in scalars else v for k, v in state.items()}
         _, used = self.formula(self.p._array, group, trial)
@@ -71,18 +79,17 @@ class Unit:
         """The numbers of the next step; None if the formula took another turn than at capture."""
         trial, state = self.trial, self.states[0]
         for k in self.tensors:
-            trial[k]._array[()] = state[k]._array
+            copyto(trial[k]._array, state[k]._array)
         for k in self.plain:
             trial[k] = state[k]
         change, _ = self.formula(self.p._array, self.group, trial)
         if change.__code__ is not self.code:
             return None
-        cells = change.__closure__
-        for i, value in self.static:
-            if cells[i].cell_contents is not value and cells[i].cell_contents != value:
-                return None
-        numbers = [cells[i].cell_contents for i in self.at]
-        if [_turn(n) for n in numbers] != self.turns:
+        values = [cell.cell_contents for cell in change.__closure__ or ()]
+        if self.pick_static(values) != self.static:
+            return None
+        numbers = self.pick(values)
+        if [2 if n == 1 else (n > 0) - (n < 0) for n in numbers] != self.turns:
             return None
         return numbers
 
@@ -91,7 +98,7 @@ class Unit:
         for k in self.tensors:
             now = self.trial[k]._array
             for state in self.states:
-                np.copyto(state[k]._array, now)
+                copyto(state[k]._array, now)
         for k in self.plain:
             now = self.trial[k]
             for state in self.states:
