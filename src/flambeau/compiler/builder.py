@@ -386,6 +386,16 @@ class Code:
         self._open(f"{label}_end")
         return results
 
+    def when(self, condition: Value, then: Callable[[], None]) -> None:
+        """``then()`` where ``condition`` holds."""
+        self._count += 1
+        label = f"when{self._count}"
+        self._lines.append(f"  br {condition}, label %{label}, label %{label}_end")
+        self._open(label)
+        then()
+        self._lines.append(f"  br label %{label}_end")
+        self._open(f"{label}_end")
+
     def either(self, condition: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
         """``yes()`` where ``condition`` holds, else ``no()``."""
         self._count += 1
