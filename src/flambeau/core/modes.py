@@ -181,6 +181,9 @@ def is_inference_mode_enabled() -> bool:
 # ``doubted``  the program did what is probably a mistake, and the library warned,
 # ``opaque``   something that no event describes (a generator is seeded, memory is exchanged).
 #
+# and may answer ``operands`` (convert what a function works on), ``write`` (carry out a write),
+# ``draws`` (refuse random numbers) and ``function`` (apply an ``autograd.Function``).
+#
 # Shortcuts that go around the records (arithmetic on arrays, for speed) ask ``hook.active`` too,
 # and take the recorded way while somebody is there.
 

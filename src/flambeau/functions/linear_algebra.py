@@ -66,6 +66,8 @@ def _tolerances(
     given."""
     real = a.dtype.to_real().numpy
     for v, label in ((atol, "atol"), (rtol, "rtol")):
+        if isinstance(v, Value) and type(v._array) is not ndarray:
+            raise RuntimeError(f"vmap: {name} takes no {label} that differs between examples")
         if isinstance(v, Value) and v._array.dtype.kind == "c":
             raise RuntimeError(
                 f"{name}: {label} tensor of complex type is not supported. Got {v.dtype!r}"
