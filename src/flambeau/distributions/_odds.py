@@ -6,9 +6,16 @@ from typing import Any
 
 from ..tensor._device import Size
 from ..tensor._tensor import Tensor
-from .utils import lazy_property, logits_to_probs, one_of, probs_to_logits
+from .utils import lazy_property, logits_to_probs, probs_to_logits
 
-__all__ = ["Odds", "one_of"]
+
+def one_of(**given: object) -> str:
+    """The name of the one argument that is not None; ValueError for none or several."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        first, second = given
+        raise ValueError(f"Either `{first}` or `{second}` must be specified, but not both.")
+    return names[0]
 
 
 class Odds:

@@ -252,10 +252,7 @@ class AffineTransform(Transform):
             each = full_like(x, math.log(abs(scale)))
         else:
             each = scale.abs().log()
-        if self.event_dim:
-            each = each.expand(x.shape) if each.dim() < self.event_dim else each
-            each = sum_rightmost(each.expand(broadcast(each.shape, x.shape)), self.event_dim)
-        return each.expand(x.shape[: x.dim() - self.event_dim])
+        return sum_rightmost(each.expand(broadcast(each.shape, x.shape)), self.event_dim)
 
     def forward_shape(self, shape: Sequence[int]) -> Size:
         for parameter in (self.loc, self.scale):

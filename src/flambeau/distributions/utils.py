@@ -36,15 +36,6 @@ def broadcast_all(*values: Tensor | float) -> tuple[Tensor, ...]:
     )
 
 
-def one_of(**given: object) -> str:
-    """The name of the one argument that is not None; ValueError for none or several."""
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) != 1:
-        first, second = given
-        raise ValueError(f"Either `{first}` or `{second}` must be specified, but not both.")
-    return names[0]
-
-
 def clamp_probs(probs: Tensor) -> Tensor:
     """``probs`` at least one epsilon of their dtype away from 0 and 1."""
     eps = finfo(probs.dtype).eps
