@@ -8,7 +8,6 @@ import threading
 from sys import _getframe
 from types import CodeType, FrameType
 
-from ..core.tape import Handle
 from ..nn.modules import _global_hooks
 from ..nn.modules._place import _path
 from ..nn.modules.module import Module
@@ -62,28 +61,25 @@ class ModuleStack:
 
     def __init__(self) -> None:
         self.chain: tuple[Module, ...] = ()
-        self._handles: list[Handle] = []
 
     def __enter__(self) -> ModuleStack:
         self._thread = threading.get_ident()
-        self._handles = [
-            _global_hooks.register_module_forward_pre_hook(self._begin),
-            _global_hooks.register_module_forward_hook(self._end, always_call=True),
-        ]
+        _global_hooks.watchers.append(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for handle in self._handles:
-            handle.remove()
+        _global_hooks.watchers.remove(self)
         self.chain = ()
 
-    def _begin(self, module: Module, args: tuple) -> None:
+    def begin(self, module: Module) -> None:
+        """A module is called."""
         if threading.get_ident() == self._thread:
             self.chain = (*self.chain, module)
             self.entered(module)
 
-    def _end(self, module: Module, args: tuple, output: object) -> None:
-        if threading.get_ident() == self._thread and self.chain and self.chain[-1] is module:
+    def end(self, module: Module) -> None:
+        """Its call is over, by an error or not."""
+        if threading.get_ident() == self._thread:
             self.chain = self.chain[:-1]
 
     def entered(self, module: Module) -> None:

@@ -17,9 +17,18 @@ buffers: dict = {}
 modules: dict = {}
 
 
-def any_of_calls() -> bool:
-    """Whether there is one that a call has to run."""
+#: Who looks on while modules are called: ``begin(module)`` and ``end(module)``, whatever happens.
+watchers: list = []
+
+
+def any_hooks() -> bool:
+    """Whether there is a hook that a call has to run."""
     return bool(forward or forward_pre or backward or backward_pre)
+
+
+def any_of_calls() -> bool:
+    """Whether there is a hook, or somebody who looks on."""
+    return bool(watchers or forward or forward_pre or backward or backward_pre)
 
 
 def register_module_forward_pre_hook(hook: Callable) -> Handle:

@@ -94,7 +94,8 @@ class Module(StateMethods):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             if self._hooked or _every.any_of_calls():
-                return self._call_hooked(args, kwargs)
+                call = self._call_watched if _every.watchers else self._call_hooked
+                return call(args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
             note_module(error, self)
@@ -107,6 +108,19 @@ class Module(StateMethods):
     def _call_plain(self, *args: Any, **kwargs: Any) -> Any:
         """A call that ``compile`` has not taken over."""
         return self._call_hooked(args, kwargs, False)
+
+    def _call_watched(self, args: tuple, kwargs: dict) -> Any:
+        """A call that others look on at."""
+        watchers = tuple(_every.watchers)
+        for watcher in watchers:
+            watcher.begin(self)
+        try:
+            if self._hooked or _every.any_hooks():
+                return self._call_hooked(args, kwargs)
+            return self.forward(*args, **kwargs)
+        finally:
+            for watcher in watchers:
+                watcher.end(self)
 
     def _call_hooked(self, args: tuple, kwargs: dict, compiled: bool = True) -> Any:
         d = self.__dict__
