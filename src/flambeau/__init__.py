@@ -190,6 +190,7 @@ _ON_DEMAND = (
     "serialization",
     "signal",
     "special",
+    "storage",
     "testing",
     "utils",
     "viz",
@@ -290,6 +291,7 @@ _FUNCTIONS_ON_DEMAND = {
         "profiler._recorder": "profile",
         "serialization._load": "load",
         "serialization._save": "save",
+        "storage": "TypedStorage UntypedStorage",
         "tensor._sampling": """
             _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad binomial
             multinomial poisson

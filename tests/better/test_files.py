@@ -243,3 +243,49 @@ def test_saving_costs_little_memory_and_time(tmp_path: Path) -> None:
     t.save(state, tmp_path / "model.pt")
     t.load(tmp_path / "model.pt")
     assert time.process_time() - start < 2.0
+
+
+PROGRAM = """
+import torch
+from safetensors.torch import load_file, load_model, save_file, save_model
+model = torch.nn.Linear(3, 2)
+save_file({"b": torch.tensor([1.5, 2.0]).bfloat16()}, "half.safetensors")
+print(load_file("half.safetensors"))
+save_model(model, "model.safetensors")
+other = torch.nn.Linear(3, 2)
+print(load_model(other, "model.safetensors"), torch.equal(other.weight, model.weight))
+"""
+
+
+def test_the_safetensors_library_works_under_the_alias(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
+    (tmp_path / "program.py").write_text(PROGRAM)
+    source = str(Path(t.__file__).parents[1])
+    path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-m", "flambeau", "run", "program.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "{'b': tensor([1.5000, 2.0000], dtype=torch.bfloat16)}"
+    assert second == "(set(), []) True"
+
+
+def test_storages_can_be_files(tmp_path: Path) -> None:
+    path = tmp_path / "bytes"
+    path.write_bytes(bytes(range(16)))
+    own = t.UntypedStorage.from_file(path, nbytes=16)
+    own[0] = 9
+    assert own[:3].tolist() == [9, 1, 2] and path.read_bytes()[0] == 0
+    shared = t.UntypedStorage.from_file(path, shared=True, nbytes=32)
+    shared[0:2] = 7
+    del shared
+    assert path.read_bytes()[:3] == b"\x07\x07\x02" and path.stat().st_size == 32
+    x = t.empty(0).set_(t.UntypedStorage(8).clone(), 0, (2,))
+    assert x.shape == (2,) and len(x.untyped_storage().cpu()) == 8
+    with pytest.raises(ValueError):
+        t.UntypedStorage.from_file(path, nbytes=64)

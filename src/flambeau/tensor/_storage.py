@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,8 +17,40 @@ class UntypedStorage:
 
     __slots__ = ("_owner",)
 
-    def __init__(self, owner: np.ndarray) -> None:
-        self._owner = owner
+    def __init__(self, owner: np.ndarray | int = 0) -> None:
+        self._owner = np.empty(owner, np.uint8) if isinstance(owner, int) else owner
+
+    @staticmethod
+    def from_file(
+        filename: str | os.PathLike, shared: bool = False, nbytes: int = 0
+    ) -> UntypedStorage:
+        """The first ``nbytes`` of a file, mapped; writes reach it only if it is ``shared``.
+
+        A shared file is made, or made longer, as needed; another must hold as much (ValueError).
+        """
+        if shared:
+            with open(filename, "ab") as file:
+                file.truncate(max(nbytes, os.fstat(file.fileno()).st_size))
+        if not nbytes:
+            return UntypedStorage()
+        return UntypedStorage(
+            np.asarray(np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(nbytes,)))
+        )
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._bytes(), dtype, copy=copy)
+
+    def untyped(self) -> UntypedStorage:
+        """The same bytes without a dtype: this storage."""
+        return self
+
+    def cpu(self) -> UntypedStorage:
+        """This storage: it is there already."""
+        return self
+
+    def clone(self) -> UntypedStorage:
+        """A storage of its own with the same bytes."""
+        return UntypedStorage(self._bytes().copy())
 
     def data_ptr(self) -> int:
         """The address of the first byte."""
@@ -41,8 +74,12 @@ class UntypedStorage:
         """The bytes as integers."""
         return self._bytes().tolist()
 
-    def __getitem__(self, index: int) -> int:
-        return int(self._bytes()[index])
+    def __getitem__(self, index: int | slice) -> int | UntypedStorage:
+        found = self._bytes()[index]
+        return UntypedStorage(found) if isinstance(index, slice) else int(found)
+
+    def __setitem__(self, index: int | slice, value: int) -> None:
+        self._bytes()[index] = value
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.tolist())
