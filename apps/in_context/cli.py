@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from . import config, figures, play
 from .checkpoints import BadRun
 from .config import Settings
@@ -117,7 +119,8 @@ def run_train(options: argparse.Namespace) -> int:
         for change in options.changes:
             again += ["--set", change]
         print(f"\nstopped after step {outcome.step:,}; all is saved. Go on with the same command:")
-        print(f"  ... -m apps.in_context {shlex.join(again)}")
+        program = "flambeau run" if "flambeau" in torch.__version__ else "python"
+        print(f"  {program} -m apps.in_context {shlex.join(again)}")
         return INTERRUPTED
     if not options.no_figures:
         draw(settings_of(folder), load_run(folder), folder / "figures")
