@@ -37,12 +37,14 @@ WIDTHS = (52, 9, 9, 5, 5, 7)
 
 
 class Setting(NamedTuple):
-    """How both libraries are run: interpreter of each, rounds, threads, clock of child.py."""
+    """How both libraries are run: interpreter of each, rounds, threads, clock of child.py,
+    and whether flambeau's side is compiled."""
 
     pythons: dict[str, str]
     rounds: int
     threads: int | None
     clock: str
+    compiled: bool = False
 
 
 def measure(library: str, name: str, setting: Setting) -> dict[str, Any]:
@@ -56,7 +58,14 @@ def measure(library: str, name: str, setting: Setting) -> dict[str, Any]:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(source), inherited)))
     try:
         child = subprocess.run(
-            [setting.pythons[library], str(HERE / "child.py"), library, name, setting.clock],
+            [
+                setting.pythons[library],
+                str(HERE / "child.py"),
+                library,
+                name,
+                setting.clock,
+                "compiled" if setting.compiled and library == "flambeau" else "eager",
+            ],
             env=environment,
             capture_output=True,
             text=True,
@@ -85,7 +94,7 @@ def compare(workload: Workload, setting: Setting) -> dict[str, Any]:
     for side in SIDES:
         row[side] = statistics.median(sample["value"] for sample in samples[side])
     row["ratio"] = row["flambeau"] / row["torch"]
-    row["mark"] = mark_here(workload)
+    row["mark"] = workload.compiled if setting.compiled else mark_here(workload)
     sums = [samples[side][0].get("sum", 0.0) for side in SIDES]
     if not math.isclose(*sums, rel_tol=1e-3, abs_tol=1e-3):
         return row | {"verdict": "differs", "error": f"the results sum to {sums[0]} and {sums[1]}"}
@@ -167,17 +176,19 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     pythons = {"torch": options.torch_python, "flambeau": options.python}
     clock = "processor" if options.processor_time else "wall"
-    setting = Setting(pythons, options.rounds, options.threads, clock)
+    setting = Setting(pythons, options.rounds, options.threads, clock, options.compiled)
     about = machine()
     print(f"{about['processor']}, {about['cores']} cores, {about['system']}, {about['date']}")
     if about["load"] and about["load"] > 0.5:
         print(f"the machine is busy (load {about['load']}): figures will be unsteady")
-    print(f"flambeau's figure over PyTorch's; medians; rounds: {options.rounds}; ", end="")
+    whose = "flambeau's figure, compiled," if options.compiled else "flambeau's figure"
+    print(f"{whose} over PyTorch's; medians; rounds: {options.rounds}; ", end="")
     print(f"threads: {options.threads or 'as each library chooses'}; clock: {clock}\n")
     print(table_line(HEADER))
     print(table_line(tuple("-" * width for width in WIDTHS)))
     rows = []
-    for name in options.only or WORKLOADS:
+    chosen = [n for n, w in WORKLOADS.items() if not options.compiled or w.compiled is not None]
+    for name in options.only or chosen:
         rows.append(compare(WORKLOADS[name], setting))
         print(row_line(WORKLOADS[name], rows[-1]), flush=True)
     print()
@@ -221,6 +232,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--processor-time",
         action="store_true",
         help="count the time on processors; for busy machines, with --threads 1",
+    )
+    parser.add_argument(
+        "--compiled",
+        action="store_true",
+        help="flambeau's side under flambeau.compile; by default the workloads with such a mark",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
     options = parser.parse_args(arguments)

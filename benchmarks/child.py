@@ -1,7 +1,8 @@
 """One side of one workload, in a process of its own: prints one line of JSON.
 
-Run by file, `python child.py LIBRARY WORKLOAD CLOCK`, so that nothing but the library is on its
-path. CLOCK is "wall" or "processor", the time that this process spent on all its threads.
+Run by file, `python child.py LIBRARY WORKLOAD CLOCK HOW`, so that nothing but the library is on its
+path. CLOCK is "wall" or "processor", the time that this process spent on all its threads; HOW is
+"eager", or "compiled" for the unit under the library's `compile`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def time_import(library: str, clock: Callable[[], float]) -> dict[str, float]:
     }
 
 
-def main(library: str, name: str, clock: str = "wall") -> dict[str, float]:
+def main(library: str, name: str, clock: str = "wall", how: str = "eager") -> dict[str, float]:
     """Measure workload `name` under `library`: its value, and a sum that both sides must share."""
     if name == "import_time":
         return time_import(library, CLOCKS[clock])
@@ -81,6 +82,8 @@ def main(library: str, name: str, clock: str = "wall") -> dict[str, float]:
             result = unit()
         return {"value": peak_memory() - before, "sum": float(result.detach().double().sum())}
     unit = workload.build(torch)
+    if how == "compiled":
+        unit = torch.compile(unit)
     total = float(unit().detach().double().sum())
     return {"value": seconds_per_unit(unit, CLOCKS[clock]), "sum": total}
 

@@ -27,6 +27,7 @@ class Workload:
 
     `mark` is the most that flambeau's figure over PyTorch's may be, one number or one for each
     maker of processors; None where no mark was set. `measures` is "time", "memory" or "import".
+    `compiled` is the mark of the compiled unit.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Workload:
     build: Callable[[Torch], Unit] | None  # None for an import, which child.py does itself
     mark: float | Mapping[str, float] | None
     measures: str
+    compiled: float | None = None  # the same for the unit under flambeau.compile
 
 
 WORKLOADS: dict[str, Workload] = {}
@@ -45,12 +47,13 @@ def workload(
     unit: str,
     mark: float | Mapping[str, float] | None = None,
     measures: str = "time",
+    compiled: float | None = None,
 ) -> Callable[[Callable[[Torch], Unit]], Callable[[Torch], Unit]]:
     """Enter the decorated builder into `WORKLOADS` under its own name."""
 
     def enter(build: Callable[[Torch], Unit]) -> Callable[[Torch], Unit]:
         name = build.__name__
-        WORKLOADS[name] = Workload(name, title, unit, build, mark, measures)
+        WORKLOADS[name] = Workload(name, title, unit, build, mark, measures, compiled)
         return build
 
     return enter
@@ -59,7 +62,7 @@ def workload(
 # Small tensors: the cost of a call.
 
 
-@workload("scalar neuron, forward and backward", "neuron", mark=1.0)
+@workload("scalar neuron, forward and backward", "neuron", mark=1.0, compiled=0.1)
 def neuron(torch: Torch) -> Unit:
     """tanh(x1*w1 + x2*w2 + b) on 0-dim float64 tensors, and the gradient of all five."""
     values = [2.0, 0.0, -3.0, 1.0, 6.8813735870195432]
@@ -99,7 +102,7 @@ def add_backward(torch: Torch) -> Unit:
     return unit
 
 
-@workload("char-MLP step, batch 32, plain tensors", "step", mark=0.9)
+@workload("char-MLP step, batch 32, plain tensors", "step", mark=0.9, compiled=0.18)
 def char_mlp(torch: Torch) -> Unit:
     """Bengio et al. 2003 as plain tensors: forward, cross entropy, backward, gradient descent."""
     functional = torch.nn.functional
@@ -150,7 +153,7 @@ def mlp_adam(torch: Torch) -> Unit:
 # Large tensors: the speed of the kernels.
 
 
-@workload("chain of 12 elementwise operations, 4 M floats", "chain", mark=0.7)
+@workload("chain of 12 elementwise operations, 4 M floats", "chain", mark=0.7, compiled=0.12)
 def chain(torch: Torch) -> Unit:
     """tanh(x*y+0.5)*sigmoid(x-y)+exp(-x*x)/(1+y*y)."""
     x = torch.randn(4_000_000)
@@ -158,7 +161,7 @@ def chain(torch: Torch) -> Unit:
     return lambda: torch.tanh(x * y + 0.5) * torch.sigmoid(x - y) + torch.exp(-x * x) / (1 + y * y)
 
 
-@workload("softmax of 2048x2048 over the last dimension", "softmax", mark=1.0)
+@workload("softmax of 2048x2048 over the last dimension", "softmax", mark=1.0, compiled=0.9)
 def softmax(torch: Torch) -> Unit:
     """Rows of 2048 float32."""
     x = torch.randn(2048, 2048)
@@ -178,8 +181,12 @@ def _reduction(name: str, over_rows: bool) -> Callable[[Torch], Unit]:
 
 
 for _name in ("sum", "mean", "var"):
-    workload(f"{_name} of 4096x1024 over dimension 1", _name, mark=1.0)(_reduction(_name, True))
-    workload(f"{_name} of 4096x1024 over everything", _name, mark=1.0)(_reduction(_name, False))
+    workload(f"{_name} of 4096x1024 over dimension 1", _name, mark=1.0, compiled=0.3)(
+        _reduction(_name, True)
+    )
+    workload(f"{_name} of 4096x1024 over everything", _name, mark=1.0, compiled=0.3)(
+        _reduction(_name, False)
+    )
 
 
 @workload("gather of 100,000 rows of 64", "gather", mark=1.0)
@@ -205,7 +212,9 @@ def matmul(torch: Torch) -> Unit:
     return lambda: a @ b
 
 
-@workload("convolution 3x3, 64 to 64 channels, 56x56, batch 8", "convolution", mark=0.45)
+@workload(
+    "convolution 3x3, 64 to 64 channels, 56x56, batch 8", "convolution", mark=0.45, compiled=0.45
+)
 def conv(torch: Torch) -> Unit:
     """1.85 GFLOP: the middle of a residual network."""
     x = torch.randn(8, 64, 56, 56)
@@ -347,7 +356,7 @@ def cross_entropy(torch: Torch) -> Unit:
     return lambda: torch.autograd.grad(loss(x, labels), x)[0]
 
 
-@workload("product of 1024x1024, bfloat16", "product", mark=1.0)
+@workload("product of 1024x1024, bfloat16", "product", mark=1.0, compiled=1.0)
 def matmul_bfloat16(torch: Torch) -> Unit:
     """2.1 GFLOP, added in float32."""
     a, b = torch.randn(1024, 1024).bfloat16(), torch.randn(1024, 1024).bfloat16()
@@ -357,7 +366,7 @@ def matmul_bfloat16(torch: Torch) -> Unit:
 # Training steps of small models.
 
 
-@workload("convolutional net's step, 28x28, batch 64", "step", mark=1.2)
+@workload("convolutional net's step, 28x28, batch 64", "step", mark=1.2, compiled=0.5)
 def conv_net(torch: Torch) -> Unit:
     """Two 3x3 convolutions of 16 and 32 channels with ReLU and pooling, a linear layer, SGD."""
     nn = torch.nn
@@ -375,7 +384,37 @@ def conv_net(torch: Torch) -> Unit:
     return _steps(torch, model, optimizer, torch.randn(64, 1, 28, 28), 10)
 
 
-@workload("LSTM step: 2 layers, width 128, batch 32", "step", mark=1.0)
+@workload("ResNet step: 3 stages, 32x32, batch 32", "step", compiled=0.6)
+def resnet(torch: Torch) -> Unit:
+    """Three stages of one residual block, 16 to 64 channels, as for CIFAR-10."""
+    nn = torch.nn
+
+    class Block(nn.Module):
+        def __init__(self, inner: int, outer: int, stride: int) -> None:
+            super().__init__()
+            self.one = nn.Conv2d(inner, outer, 3, stride, padding=1, bias=False)
+            self.two = nn.Conv2d(outer, outer, 3, padding=1, bias=False)
+            self.norm_one, self.norm_two = nn.BatchNorm2d(outer), nn.BatchNorm2d(outer)
+            self.way = nn.Conv2d(inner, outer, 1, stride) if stride > 1 else nn.Identity()
+
+        def forward(self, x: Any) -> Any:
+            y = nn.functional.relu(self.norm_one(self.one(x)))
+            return nn.functional.relu(self.norm_two(self.two(y)) + self.way(x))
+
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1),
+        Block(16, 16, 1),
+        Block(16, 32, 2),
+        Block(32, 64, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return _steps(torch, model, optimizer, torch.randn(32, 3, 32, 32), 10)
+
+
+@workload("LSTM step: 2 layers, width 128, batch 32", "step", mark=1.0, compiled=0.4)
 def lstm(torch: Torch) -> Unit:
     """A sequence classifier with Adam."""
     nn = torch.nn
@@ -394,11 +433,21 @@ def lstm(torch: Torch) -> Unit:
     return _steps(torch, model, optimizer, torch.randn(32, 32, 128), 10)
 
 
-@workload("GPT step: 4 layers, width 128, batch 12, AdamW", "step", mark=1.0)
+@workload("GPT step: 4 layers, width 128, batch 12, AdamW", "step", mark=1.0, compiled=0.5)
 def gpt(torch: Torch) -> Unit:
-    """A character model in the style of minGPT, 4 heads, 65 characters."""
+    """A character model in the style of minGPT, 4 heads, 65 characters, 64 of context."""
+    return _gpt(torch, layers=4, width=128, heads=4, block=64, batch=12)
+
+
+@workload("GPT step: 6 layers, width 384, 256 long, batch 4", "step", compiled=0.5)
+def gpt_large(torch: Torch) -> Unit:
+    """The same of the size of nanoGPT's Shakespeare model, 6 heads."""
+    return _gpt(torch, layers=6, width=384, heads=6, block=256, batch=4)
+
+
+def _gpt(torch: Torch, layers: int, width: int, heads: int, block: int, batch: int) -> Unit:
     nn = torch.nn
-    width, block, characters = 128, 64, 65
+    characters = 65
 
     class Block(nn.Module):
         def __init__(self) -> None:
@@ -412,7 +461,7 @@ def gpt(torch: Torch) -> Unit:
         def forward(self, x: Any) -> Any:
             shape = x.shape
             parts = self.qkv(self.before_attention(x)).split(width, 2)
-            q, k, v = (t.view(*shape[:2], 4, width // 4).transpose(1, 2) for t in parts)
+            q, k, v = (t.view(*shape[:2], heads, width // heads).transpose(1, 2) for t in parts)
             y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = x + self.joined(y.transpose(1, 2).reshape(shape))
             return x + self.mlp(self.before_mlp(x))
@@ -422,7 +471,7 @@ def gpt(torch: Torch) -> Unit:
             super().__init__()
             self.tokens = nn.Embedding(characters, width)
             self.places = nn.Embedding(block, width)
-            self.blocks = nn.Sequential(*[Block() for _ in range(4)])
+            self.blocks = nn.Sequential(*[Block() for _ in range(layers)])
             self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, characters)
 
         def forward(self, tokens: Any) -> Any:
@@ -431,8 +480,8 @@ def gpt(torch: Torch) -> Unit:
 
     model = Model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    tokens = torch.randint(0, characters, (12, block))
-    return _steps(torch, model, optimizer, tokens, characters, 12 * block)
+    tokens = torch.randint(0, characters, (batch, block))
+    return _steps(torch, model, optimizer, tokens, characters, batch * block)
 
 
 # Whole training steps: compiled under flambeau, eager under PyTorch.
