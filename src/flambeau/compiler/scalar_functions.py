@@ -151,10 +151,8 @@ def exp(x: Scalar) -> Scalar:
 
 def exp_within(x: Scalar) -> Scalar:
     """e**x where both x and the result are far from the ends of the normal numbers; nan stays."""
-    w = _WIDTHS[x.dtype]
     shifted, r = _halved_exponent(x)
-    y = _expm1_reduced(r) + 1
-    return from_bits(bits(y) + shift_left(bits(shifted), w.mantissa))
+    return (_expm1_reduced(r) + 1) * _power_of_two(bits(shifted), x.dtype)
 
 
 def exp_below(x: Scalar) -> Scalar:
