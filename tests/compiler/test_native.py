@@ -310,3 +310,32 @@ def test_the_same_loops_as_python_give_what_machine_code_gives(name):
     assert len(got) == len(expected)
     for a, b in zip(got, expected):
         near(*(torch.tensor(x) for x in (a, b)))
+
+
+def test_random_indices_into_a_data_set_are_looked_at_before_anything_is_done(strict):
+    data = integers(9, (50, 3))
+    total = torch.zeros(())
+
+    def step():
+        rows = torch.randint(0, 50, (8,))
+        total.add_(1)
+        return F.embedding(data[rows], TABLE).sum((1, 2))
+
+    def walked(function):
+        torch.manual_seed(3)
+        total.zero_()
+        data[7, 1] = 8
+        results = [function() for _ in range(4)]
+        data[7, 1] = 11
+        for _ in range(30):  # until row 7 is drawn
+            try:
+                results.append(function())
+            except IndexError:
+                break
+        return torch.stack(results), torch.get_rng_state(), total.clone()
+
+    compiled = torch.compile(step)
+    for a, b in zip(walked(compiled), walked(step)):
+        near(a, b)
+    assert "runs eagerly" not in compiled.explain()
+    assert not compiled.variants[0].program.run.lowered.reasons

@@ -26,9 +26,11 @@ from .arrays import (
     Reduce,
     Split,
     Tangled,
+    composed,
     located,
     row_major,
 )
+from .fusion import memory_strides
 from .graph import Call, Copy, Graph, Node, Put, Update, Var, View
 from .products_code import batch_split, matrix_layout
 from .scalar import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, Scalar
@@ -246,6 +248,29 @@ def split_dimension(x: Lazy, place: int, inner: int) -> Lazy:
     return Lazy(Read(x.read.array, tuple(strides), x.read.offset), tuple(shape))
 
 
+def located_elements(x: Lazy) -> list[tuple[Array, list[int], int, int]]:
+    """Where the elements of an index tensor that was looked through by ``_checked_index`` are in
+    memory: for a leaf [(leaf, strides, offset, 0)]; for what indices pick from one, the table and
+    then the indices, whose step in the table is the last number."""
+    reads = [x.read]
+    if isinstance(x.read.array, Map):
+        (picked,) = x.read.array.reads
+        reads = [Read(picked.array, picked.strides, picked.offset), picked.index]
+        step = next(
+            (
+                memory_strides(picked.array)[d]
+                for d, s in enumerate(row_major(picked.array.shape))
+                if s == picked.index_stride and picked.array.shape[d] > 1
+            ),
+            0,
+        )
+    found = []
+    for k, read in enumerate(reads):
+        strides, offset = composed(x.shape, read, memory_strides(read.array))
+        found.append((read.array, strides, offset, step if k else 0))
+    return found
+
+
 def copied(x: Lazy) -> Lazy:
     """The elements of ``x`` in memory of their own."""
     return mapped(lambda a: a, x)
@@ -255,7 +280,7 @@ def copied(x: Lazy) -> Lazy:
 class Lowered:
     """What a graph has become. ``calls``: nodes that are called, with the leaves that they fill;
     ``reads``: where each Var's elements are; ``updates``: (input leaf, new value) pairs of writes
-    come from the graph itself. ``checks``: (Var, rows): indices that must be within [-rows, rows).
+    come from the graph itself. ``checks``: (indices, rows): elements that must be within [0, rows).
     ``reasons``: why a call is a call."""
 
     graph: Graph
@@ -263,7 +288,7 @@ class Lowered:
     leaves: dict[Var, Leaf] = field(default_factory=dict)
     calls: list[tuple[Node, tuple[Var, ...]]] = field(default_factory=list)
     order: list[Array | Node] = field(default_factory=list)
-    checks: list[tuple[Var, int]] = field(default_factory=list)
+    checks: list[tuple[Lazy, int]] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
 
 

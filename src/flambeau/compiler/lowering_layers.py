@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from . import scalar
-from .arrays import Added, Read, Split, Tangled, composed, row_major
+from .arrays import Added, Leaf, Map, Read, Split, Tangled, composed, row_major
 from .fusion import memory_strides
-from .graph import Call, Update, Var
+from .graph import Call, Draw, Node, Update, Var
 from .lowering import (
     Lazy,
     Lowering,
@@ -19,6 +19,8 @@ from .lowering import (
     converted,
     dense,
     expanded,
+    is_dense,
+    located_elements,
     mapped,
     product,
     reduced,
@@ -104,21 +106,62 @@ def _attention_backward(lowering: Lowering, node: Call) -> list[Lazy | None]:
 
 
 def _checked_index(lowering: Lowering, v: Var, rows: int) -> Lazy:
-    """The elements of an index tensor that come from outside, so that they can be looked at before
-    anything is done; Refused for indices that the program computes."""
+    """The elements of an index tensor that a program can look at before it does anything: one that
+    comes from outside, random integers, or what such indices pick from a table that comes from
+    outside. Refused for indices that the program computes in other ways."""
     x = lowering.of(v)
-    key = x.read.array.key if hasattr(x.read.array, "key") else None
-    if v.dtype != INT64 or not isinstance(key, Var) or x.read.index is not None:
-        raise Refused("indices that are computed")
+    if v.dtype != INT64:
+        raise Refused("indices of another dtype than int64")
+    key = getattr(x.read.array, "key", None)
     if key in lowering.graph.constants:
         values = lowering.graph.constants[key]
         if values.size and (values.min() < 0 or values.max() >= rows):
             raise Refused("indices from the end")
-    elif key in lowering.graph.inputs:
-        lowering.out.checks.append((key, rows))
-    else:
+    elif key in lowering.graph.inputs or _is_picked(lowering, x):
+        if any(_held(node).get("generator") is not None for node in lowering.graph.nodes):
+            raise Refused("indices beside numbers of a generator that cannot be set back")
+        try:
+            located_elements(x)
+        except (Split, Tangled):
+            raise Refused("indices that lie scattered") from None
+        lowering.out.checks.append((x, rows))
+    elif not _is_drawn_below(lowering, key, rows):
         raise Refused("indices that are computed")
     return x
+
+
+def _is_picked(lowering: Lowering, x: Lazy) -> bool:
+    """Whether ``x`` is what checked indices pick from a tensor that comes from outside."""
+    made = x.read.array
+    if not isinstance(made, Map) or len(made.reads) != 1 or made.term.operation != "input":
+        return False
+    (read,) = made.reads
+    outside = (*lowering.graph.inputs, *lowering.graph.constants)
+    return (
+        is_dense(x)
+        and x.shape == made.shape
+        and read.index is not None
+        and getattr(read.array, "key", None) in outside
+        and isinstance(read.index.array, Leaf)
+    )
+
+
+def _held(node: Node) -> dict[str, object]:
+    """What the function that draws holds: its generator, its limits."""
+    if not isinstance(node, Draw):
+        return {}
+    cells = zip(node.again.__code__.co_freevars, node.again.__closure__ or ())
+    return {name: cell.cell_contents for name, cell in cells}
+
+
+def _is_drawn_below(lowering: Lowering, key: object, rows: int) -> bool:
+    """Whether ``key`` is drawn by ``randint`` or ``randperm`` from numbers that are all places."""
+    for node in lowering.graph.nodes:
+        if isinstance(node, Draw) and node.out is key:
+            held = _held(node)
+            low, high = held.get("low", 0), held.get("high", held.get("n"))
+            return type(low) is int and type(high) is int and 0 <= low <= high <= rows
+    return False
 
 
 def _taken(lowering: Lowering, table: Lazy, index: Lazy, shape: Sequence[int]) -> Lazy:
@@ -217,16 +260,9 @@ def _class_terms(
     lowering: Lowering, target: Var, ignore: int, classes: int
 ) -> tuple[Lazy, Callable[[Scalar], Scalar]]:
     """The targets as a column, and whether one counts."""
-    key = lowering.of(target).read.array
-    if target.dtype != INT64 or not isinstance(getattr(key, "key", None), Var):
-        raise Refused("targets that are computed")
     if 0 <= ignore < classes:
         raise Refused("an ignored class")
-    key = key.key
-    if key in lowering.graph.inputs:
-        lowering.out.checks.append((key, -classes))  # from 0, none from the end
-    elif key not in lowering.graph.constants:
-        raise Refused("targets that are computed")
+    _checked_index(lowering, target, classes)
     t = lowering.of(target)
     return reshaped(t, (*t.shape, 1)), lambda _: scalar.constant(True, BOOL)
 

@@ -25,15 +25,16 @@ import numpy as np
 
 from .. import _config
 from ..core import threads
+from ..core.generator import default_generator
 from ..core.modes import no_grad
 from . import machine_code, report, vector_code
 from .arrays import Added, Array, Leaf, Product
 from .builder import PTR, Code, Value
 from .execute import DullExecutor, OutOfBounds, run_node
 from .fusion import Cluster, memory_dtype
-from .graph import Graph, Node, Var
+from .graph import Draw, Graph, Node, Var
 from .kernel import Kernel, Load, Store, verify
-from .lowering import Lowered, Lowering, element_strides
+from .lowering import Lowered, Lowering, located_elements
 from .lowering_layers import MAY_BE_EMPTY
 from .lowering_rules import RULES_OF_ARRAYS
 from .products_code import added_text, panel_bytes, product_text
@@ -172,36 +173,56 @@ class Program:
                 number = sum(1 for s in self.segments if s.call is None)
                 self.segments.append(Segment(group))
                 parts.append(self._segment_text(f"segment{number}", group))
-        self.checked = list(dict.fromkeys((v, abs(rows)) for v, rows in self.lowered.checks))
+        self.checked = self.lowered.checks
         if self.checked:
             parts.append(self._check_text())
         return "\n".join([_DECLARATIONS, *self.functions, *parts])
+
+    def _looked_at(
+        self,
+        code: Code,
+        shape: tuple[int, ...],
+        rows: int,
+        places: list[tuple[Array, list[int], int, int]],
+        bad: Value,
+    ) -> Value:
+        """``bad``, or whether an element at ``places`` is not below ``rows``."""
+        memory = [
+            code.load(PTR, code.at(code["table"], PTR, self.slot[id(array)]))
+            for array, *_ in places
+        ]
+
+        def look(dims: tuple[int, ...], at: list[Value], bad: Value) -> Value:
+            if not dims:
+                place = at[0]
+                for m, a, (_, _, _, step) in zip(memory[1:], at[1:], places[1:]):
+                    place = place + code.load("i64", m, a) * step
+                index = code.load("i64", memory[0], place)
+                return code.either_bit(bad, code.unsigned_at_least(index, rows))
+            d = len(shape) - len(dims)
+
+            def turn(i: Value, bad: Value) -> list[Value]:
+                moved = [a + i * s[d] for a, (_, s, _, _) in zip(at, places)]
+                return [look(dims[1:], moved, bad)]
+
+            (found,) = code.loop(0, dims[0], turn, [bad])
+            return found
+
+        begin = [code.constant("i64", offset) for _, _, offset, _ in places]
+        return look(shape, begin, bad)
 
     def _check_text(self) -> str:
         """``check(table)``: whether an index is no place of its table; negative ones, which count
         from the end, are left to eager, too."""
         code = Code("check", {"table": PTR})
         bad = code.constant("i1", 0)
-        for v, rows in self.checked:
-            memory = code.load(PTR, code.at(code["table"], PTR, self.place_of_input[v]))
-            strides = element_strides(v)
-
-            def look(
-                dims: tuple[int, ...], steps: tuple[int, ...], place: Value, bad: Value,
-                memory: Value = memory, rows: int = rows,
-            ) -> Value:  # fmt: skip
-                if not dims:
-                    index = code.load("i64", memory, place)
-                    return code.either_bit(bad, code.unsigned_at_least(index, rows))
-                (found,) = code.loop(
-                    0,
-                    dims[0],
-                    lambda i, b: [look(dims[1:], steps[1:], place + i * steps[0], b)],
-                    [bad],
-                )
-                return found
-
-            bad = look(v.shape, strides, code.constant("i64", 0), bad)
+        seen = set()
+        for x, rows in self.checked:
+            places = located_elements(x)
+            key = (x.shape, rows, *((id(a), *s, o, t) for a, s, o, t in places))
+            if key not in seen:
+                seen.add(key)
+                bad = self._looked_at(code, x.shape, rows, places, bad)
         return code.text(bad)
 
     def _segment_text(self, name: str, units: list[Unit]) -> str:
@@ -235,6 +256,12 @@ class Program:
             code.function("check", [ctypes.c_void_p], ctypes.c_bool) if self.checked else None
         )
         self.code = code
+        # Random numbers come first: indices may be among them.
+        self.draws = 0
+        for segment in self.segments:
+            if segment.call is None or not isinstance(segment.call.work, Draw):
+                break
+            self.draws += 1
 
     def address(self, array: Array) -> tuple[int, int]:
         """(place in the table, byte offset) of the memory of ``array``."""
@@ -260,13 +287,22 @@ class Program:
                 if array is not last[k]:
                     table[k] = array.__array_interface__["data"][0]
                     last[k] = array
-            if self.check is not None and self.check(ctypes.addressof(table)):
-                raise OutOfBounds
             if numbers:
                 self.numbers[: len(numbers)] = numbers
-            outputs = self._outputs()
             filled: dict[int, np.ndarray] = {}
-            for segment in self.segments:
+            first = self.draws
+            if self.check is not None:
+                before = default_generator.get_state_array() if first else None
+                for segment in self.segments[:first]:
+                    self._call(segment.call, filled)
+                if self.check(ctypes.addressof(table)):
+                    if before is not None:
+                        default_generator.set_state_array(before)
+                    raise OutOfBounds
+            else:
+                first = 0
+            outputs = self._outputs()
+            for segment in self.segments[first:]:
                 if self.apart:
                     self._timed(segment, filled)
                 elif segment.call is not None:

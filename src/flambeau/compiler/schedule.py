@@ -17,7 +17,7 @@ import numpy as np
 
 from .arrays import Added, Array, Joined, Leaf, Map, Product, Read, Reduce, row_major
 from .fusion import Builder, Cluster, Target, same_strides
-from .graph import Node, Var
+from .graph import Draw, Node, Var
 from .kernel import Kernel
 from .lowering import Lazy, Lowered, element_strides, is_dense
 
@@ -259,7 +259,7 @@ def scheduled(lowered: Lowered) -> Plan:
     graph = lowered.graph
     planner = _Planner(lowered)
     arguments: dict[tuple[int, int], Leaf] = {}
-    for node, made in lowered.calls:
+    for node, made in sorted(lowered.calls, key=lambda c: not isinstance(c[0], Draw)):
         needs: list[Unit] = []
         places = []
         for v in dict.fromkeys(node.reads()):
