@@ -52,6 +52,27 @@ NAMES: dict[str, Any] = {
 }
 
 
+def operation_text(node: Scalar, operands: Sequence[str]) -> str:
+    """One operation as a Python expression, of the names of its operands."""
+    if node.operation in _INFIX:
+        return f"{operands[0]} {_INFIX[node.operation]} {operands[1]}"
+    if node.operation == "negate":
+        return f"-{operands[0]}"
+    if node.operation == "select":
+        return f"{operands[1]} if {operands[0]} else {operands[2]}"
+    if node.operation == "convert":
+        return f"{node.dtype.name}({operands[0]})"
+    return f"{node.operation}({', '.join(operands)})"
+
+
+def loaded(text: str, name: str, names: dict[str, Any]) -> Callable[..., Any]:
+    """The function ``name`` of ``text``, which tracebacks and debuggers can show."""
+    file = f"<flambeau loops {len(linecache.cache)}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+    exec(compile(text, file, "exec"), names)
+    return names[name]
+
+
 class _Writer:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -100,16 +121,8 @@ class _Writer:
             if node.operation == "gather":
                 at += f" + {operands[0]} * {load.step}"
             text = f"b{load.buffer}[{at}]"
-        elif node.operation in _INFIX:
-            text = f"{operands[0]} {_INFIX[node.operation]} {operands[1]}"
-        elif node.operation == "negate":
-            text = f"-{operands[0]}"
-        elif node.operation == "select":
-            text = f"{operands[1]} if {operands[0]} else {operands[2]}"
-        elif node.operation == "convert":
-            text = f"{node.dtype.name}({operands[0]})"
         else:
-            text = f"{node.operation}({', '.join(operands)})"
+            text = operation_text(node, operands)
         name = self.names[id(node)] = f"t{self.count}"
         self.count += 1
         self.line(f"{name} = {text}")
@@ -188,12 +201,7 @@ def source(kernel: Kernel, name: str = "kernel") -> str:
 
 def function(kernel: Kernel, name: str = "kernel") -> Callable[..., None]:
     """``source`` as a function that tracebacks and debuggers can show."""
-    text = source(kernel, name)
-    file = f"<flambeau loops {len(linecache.cache)}>"
-    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
-    names = dict(NAMES)
-    exec(compile(text, file, "exec"), names)
-    return names[name]
+    return loaded(source(kernel, name), name, dict(NAMES))
 
 
 class PythonProgram:

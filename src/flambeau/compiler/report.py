@@ -7,9 +7,9 @@ import math
 from collections import Counter
 from typing import Any
 
-from . import machine_code, python_code
+from . import gpu_code, machine_code, ptx_code, python_code
 from .arrays import Added, Product
-from .fusion import Cluster
+from .fusion import Cluster, memory_dtype
 from .graph import Node
 from .schedule import Unit
 
@@ -80,3 +80,17 @@ def loops(program: Any) -> str:
 def assembly(program: Any) -> str:
     """What the processor runs."""
     return machine_code.assembly(program.code.text)
+
+
+def ptx(program: Any, architecture: str = "sm_90") -> str:
+    """Every kernel as PTX for a GPU ("sm_80" or "sm_90"), with those that join its sums.
+
+    ``gpu_code.Refused`` where a kernel has what LLVM's NVPTX target cannot compile.
+    """
+    kernels = []
+    for unit in program.plan.units:
+        if unit.kernel is not None:
+            own = gpu_code.lowered(unit.kernel)
+            dtypes = {k: memory_dtype(unit.buffers[k].dtype) for k in own.added}
+            kernels += [own, *(gpu_code.joiner(own, k, dtype) for k, dtype in dtypes.items())]
+    return ptx_code.ptx(kernels, architecture)
