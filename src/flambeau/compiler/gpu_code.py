@@ -13,12 +13,12 @@ elements do not depend on each other have groups of one thread, and every elemen
 
 A sum over rows is added up by every worker in a buffer of its own (which starts as zeros), and a
 second kernel, ``joiner``, adds those up: no atomics, so that equal runs give equal bits, as on the
-CPU. Threads wait for each other where one touches what another may have written (``_Lowering.touch``).
+CPU. Threads wait for each other where one touches what another may have touched in a way that
+does not go together (``_Lowering.touch``), and nowhere else.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -222,8 +222,8 @@ def _group(kernel: Kernel) -> int:
     return min(WARP, 1 << max(n - 1, 0).bit_length())
 
 
-#: What a thread does to memory: buffer, whether it writes, and, where the same thread always
-#: touches the same place, in which way.
+#: What threads do to memory: which buffer (~k for shared array k of reductions), whether they
+#: write, and, where the same thread always touches the same place, in which way.
 _Access = tuple[int, bool, tuple | None]
 
 
@@ -264,16 +264,17 @@ class _Lowering:
         self.body = self.result.body
         self.values: dict[int, Scalar] = {}  # what holds for the whole row, by id of the term
         self.slots: dict[int, Scalar] = {}
-        self.touched: list[_Access] = []
-        self.waits = 0
+        self.touched: list[_Access] = []  # since the last wait
+        self.first: list[_Access] = []  # before the first wait of a row
+        self.waited = False
         self._function()
 
     def _extent(self, buffer: int) -> int:
         """How many elements of a buffer a row touches."""
-        sizes = self.kernel.cols
+        sizes, first = self.kernel.cols, self.first_col
         stores = (s for p in self.kernel.passes for s in p.stores if s.buffer == buffer)
         return max(
-            1 + x.offset + sum((n - 1) * st for n, st in zip(sizes, x.strides[self.first_col :]))
+            1 + x.offset + sum((n - 1) * max(0, st) for n, st in zip(sizes, x.strides[first:]))
             for x in (*stores, *(load for load in self.kernel.loads if load.buffer == buffer))
         )
 
@@ -332,24 +333,20 @@ class _Lowering:
 
     # ---- waiting for each other --------------------------------------------------------------
 
-    def wait(self) -> None:
-        """All threads of the group come here before one goes on."""
-        self.touched = []
-        if self.group > 1:
-            self.waits += 1
-            self.body.append(Barrier(None if self.group > WARP else self.mask))
-
     def touch(self, accesses: Sequence[_Access]) -> None:
-        """Wait if one of ``accesses`` may be of what another thread has touched since the last
-        wait, and one of the two writes."""
+        """``accesses`` come now: the group waits first if one of them may be of what another
+        thread has touched since the last wait, and one of the two writes."""
         for buffer, writes, way in accesses:
-            if any(
+            if self.group > 1 and any(
                 b == buffer and (w or writes) and (way is None or way != v)
                 for b, w, v in self.touched
             ):
-                self.wait()
+                self.body.append(Barrier(None if self.group > WARP else self.mask))
+                self.touched, self.waited = [], True
                 break
         self.touched += accesses
+        if not self.waited:
+            self.first += accesses
 
     def _reads(self, terms: Sequence[Scalar], known: dict[int, Scalar]) -> list[_Access]:
         found = []
@@ -392,8 +389,10 @@ class _Lowering:
             self.bases: dict[int, Scalar] = {}
             for p in kernel.passes:
                 self._pass(p)
-            if self.waits:  # the next row may not overtake slow threads of this one
-                self.wait()
+            # What the next row begins with may not overtake slow threads of this one, in memory
+            # that both use.
+            kept = kernel.scratch
+            self.touch([a for a in self.first if a[0] < 0 or a[0] in kept])
 
     def base(self, moving: Load | Store) -> Scalar:
         """The place where the row starts for a load or store."""
@@ -549,10 +548,11 @@ class _Lowering:
         lane = self.compute("and", INT64, self.thread, constant(WARP - 1, INT64))
         warp = self.compute("shift_right", INT64, self.thread, constant(5, INT64))
         is_first = self.compute("equal", BOOL, lane, constant(0, INT64))
+        self.touch([(~k, True, None) for k in range(first_of, first_of + len(reductions))])
         with self.within(If(is_first)):
             for k, r in enumerate(reductions, first_of):
                 self.body.append(Write(k, warp, self.slots[r.slot], shared=True))
-        self.wait()
+        self.touch([(~k, False, None) for k in range(first_of, first_of + len(reductions))])
         mine = self.compute("and", INT64, self.thread, constant(warps - 1, INT64))
         for k, r in enumerate(reductions, first_of):
             part = self.read(k, r.term.dtype, mine, shared=True)

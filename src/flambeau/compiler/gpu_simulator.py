@@ -6,7 +6,8 @@ sometimes show is an error here:
 
     Race        two threads touch one address, one of them writes, and no barrier lies between
     Divergence  a barrier or shuffle that not all threads come to for which it waits
-    OutOfBounds, Unwritten    a place outside of its array; shared memory read before a write
+    Outside     a place that is not in its array
+    Unwritten   shared memory read before anyone has written it
 
 Which accesses have a barrier between them is told by vector clocks: each thread counts its own
 barriers, and knows from each barrier how far the others were. Shuffles order no memory, as on the
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import Array
 from .gpu_code import (
     WARP,
     Barrier,
@@ -36,7 +38,6 @@ from .gpu_code import (
     joiner,
     lowered,
 )
-from .arrays import Array
 from .kernel import Kernel
 from .python_code import NAMES, PythonProgram, loaded, operation_text
 from .scalar import Scalar
@@ -57,8 +58,8 @@ class Divergence(Fault):
     """A barrier or shuffle waits for a thread that does not come."""
 
 
-class OutOfBounds(Fault, IndexError):
-    """A place outside of its array."""
+class Outside(Fault, IndexError):
+    """A place that is not in its array."""
 
 
 class Unwritten(Fault):
@@ -135,7 +136,7 @@ class _Writer:
 
 
 def source(kernel: GpuKernel) -> str:
-    """``thread(memory, me)``, the generator that a thread is; places where it yields have numbers."""
+    """``thread(memory, me)``, the generator that a thread is; where it yields has a number."""
     writer = _Writer()
     writer.body(kernel.body)
     if not writer.sites:
@@ -179,9 +180,8 @@ class _Memory:
         self.kernel, self.arrays = kernel, arrays
         self.cells: dict[Any, _Cell] = {}
         self.shared: list[np.ndarray] = []
-        written = {
-            w.array for w in kernel.instructions() if isinstance(w, Write) and not w.shared
-        }
+        self.unwritten = ""  # the first read of shared memory that nobody had written
+        written = {w.array for w in kernel.instructions() if isinstance(w, Write) and not w.shared}
         self.bases = [a.__array_interface__["data"][0] for a in arrays]
         self.watched = [
             any(np.may_share_memory(a, arrays[k]) for k in written) for a in arrays
@@ -192,10 +192,16 @@ class _Memory:
         self.shared = [np.zeros(n, dtype) for dtype, n in self.kernel.shared]
         self.cells = {k: c for k, c in self.cells.items() if not isinstance(k, tuple)}
 
+    def finished(self) -> None:
+        """The block has ended. A write that races with the read is the better explanation of it,
+        so that this comes last."""
+        if self.unwritten:
+            raise Unwritten(self.unwritten)
+
     def _found(self, me: _Thread, array: int, place: int, shared: bool) -> tuple[np.ndarray, Any]:
         held = self.shared[array] if shared else self.arrays[array]
         if not 0 <= place < held.size:
-            raise OutOfBounds(
+            raise Outside(
                 f"kernel {self.kernel.name!r}: {me} is at place {place} of "
                 f"{_named(array, shared)}, which has {held.size} elements"
             )
@@ -219,8 +225,8 @@ class _Memory:
             cell = self.cells.setdefault(key, _Cell())
             where = f"{_named(array, shared)} at {place}"
             self._race(cell, me, "read", where)
-            if shared and cell.write is None:
-                raise Unwritten(
+            if shared and cell.write is None and not self.unwritten:
+                self.unwritten = (
                     f"kernel {self.kernel.name!r}: {me} reads {where} before anyone has written it"
                 )
             cell.reads[me] = int(me.clock[me.thread])
@@ -336,7 +342,7 @@ def simulate(
 ) -> None:
     """Run ``kernel`` on one-dimensional ``arrays``, its buffers, with the ``numbers`` of this run.
 
-    Fault (Race, Divergence, OutOfBounds, Unwritten) where a GPU's result would be undefined.
+    Fault (Race, Divergence, Outside, Unwritten) where a GPU's result would be undefined.
     """
     function = loaded(source(kernel), "thread", dict(NAMES))
     memory = _Memory(kernel, [*arrays, np.asarray(numbers, np.float64)])
@@ -344,6 +350,7 @@ def simulate(
         for block in range(kernel.blocks):
             memory.block()
             _Block(kernel, memory, function, block).run()
+            memory.finished()
 
 
 def run(kernel: Kernel, arrays: Sequence[np.ndarray], numbers: Sequence[float] = ()) -> None:

@@ -201,8 +201,8 @@ class _Writer:
         given = ", ".join(
             f"ptr addrspace(1) %buffer{k}" for k in range(len(self.kernel.buffers) + 1)
         )
-        body = "\n  ".join([*self.allocas, *self.lines])
-        return f"{shared}define ptx_kernel void @{self.entry}({given}) {{\n  {body}\n  ret void\n}}\n"
+        body = "\n  ".join([*self.allocas, *self.lines, "ret void"])
+        return f"{shared}define ptx_kernel void @{self.entry}({given}) {{\n  {body}\n}}\n"
 
 
 def llvm_text(kernels: Sequence[GpuKernel]) -> str:
@@ -228,17 +228,8 @@ def _llvm() -> ModuleType:
     return llvm
 
 
-def ptx(kernels: Sequence[GpuKernel], architecture: str = "sm_90") -> str:
-    """``kernels`` as one PTX module for ``architecture``: "sm_80" or "sm_90".
-
-    Refused (before LLVM sees them) where NVPTX cannot do what a kernel needs; ValueError for
-    another architecture.
-    """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(
-            f"PTX is written for {' and '.join(ARCHITECTURES)}, not for {architecture!r}"
-        )
-    text = llvm_text(kernels)
+def assembled(text: str, architecture: str) -> str:
+    """A module in LLVM's language as PTX. What NVPTX cannot do ends the process: see ``verify``."""
     llvm = _llvm()
     target = llvm.Target.from_triple(TRIPLE).create_target_machine(
         cpu=architecture, features=ARCHITECTURES[architecture], opt=3
@@ -250,5 +241,19 @@ def ptx(kernels: Sequence[GpuKernel], architecture: str = "sm_90") -> str:
     passes = llvm.create_new_module_pass_manager()
     passes.add_sroa_pass()
     passes.run(module, builder)
+    return target.emit_assembly(module)
+
+
+def ptx(kernels: Sequence[GpuKernel], architecture: str = "sm_90") -> str:
+    """``kernels`` as one PTX module for ``architecture``: "sm_80" or "sm_90".
+
+    Refused (before LLVM sees them) where NVPTX cannot do what a kernel needs; ValueError for
+    another architecture.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"PTX is written for {' and '.join(ARCHITECTURES)}, not for {architecture!r}"
+        )
+    text = assembled(llvm_text(kernels), architecture)
     heads = "".join(f"// kernel{n}: {described(k)}\n" for n, k in enumerate(kernels))
-    return heads + target.emit_assembly(module)
+    return heads + text
