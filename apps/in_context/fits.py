@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 from sklearn.tree import DecisionTreeRegressor
@@ -69,10 +69,10 @@ def predict_all(
     weight = 20 if maker == "xgboost" else 1
     if count * len(places) * weight <= SERIAL:
         return work(xs, ys, qs)
-    with Parallel(n_jobs=-1) as workers:
-        pieces = min(count, CHUNKS * workers.n_jobs if workers.n_jobs > 0 else 64)
-        parts = np.array_split(np.arange(count), pieces)
-        done = workers(delayed(work)(xs[part], ys[part], qs[part]) for part in parts)
+    processes = effective_n_jobs(-1)
+    parts = np.array_split(np.arange(count), min(count, CHUNKS * processes))
+    tasks = (delayed(work)(xs[part], ys[part], qs[part]) for part in parts)
+    done = Parallel(n_jobs=processes)(tasks)
     return np.concatenate(done)
 
 
