@@ -18,15 +18,12 @@ from typing import Any
 
 SAMPLE = 0.3  # seconds that a sample should last, so that the clock and one pause do not matter
 SAMPLES = 3
-WARM = 2  # calls after the first: a compiled function is compiled by its second or third
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 STEPS = 4  # steps of a memory workload: the second already holds the optimizer's state
 
 
 def seconds_per_unit(unit: Callable[[], Any], clock: Callable[[], float]) -> float:
     """The median over the samples of a unit's time in seconds, its count found by doubling."""
-    for _ in range(WARM):
-        unit()
     count, spent = 1, 0.0
     while True:
         spent = _time(unit, count, clock)

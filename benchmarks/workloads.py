@@ -484,11 +484,7 @@ def _gpt(torch: Torch, layers: int, width: int, heads: int, block: int, batch: i
     return _steps(torch, model, optimizer, tokens, characters, batch * block)
 
 
-# Whole training steps: compiled under flambeau, eager under PyTorch.
-
-
-def _compiled(torch: Torch, step: Unit) -> Unit:
-    return torch.compile(step) if "flambeau" in torch.__version__ else step
+# Steps of apps/in_context.
 
 
 def _in_context(
@@ -507,7 +503,7 @@ def _in_context(
         optimizer.step()
         return loss.detach()
 
-    return _compiled(torch, step)
+    return step
 
 
 def _in_context_model(torch: Torch) -> Any:
@@ -527,25 +523,25 @@ def _in_context_model(torch: Torch) -> Any:
     return module.Transformer
 
 
-@workload("in-context step, quick: 3 layers of 64, 11 points", "step", mark=0.4)
+@workload("in-context step, quick: 3 layers of 64, 11 points", "step", compiled=0.4)
 def in_context_quick(torch: Torch) -> Unit:
     """1,408 tokens."""
     return _in_context(torch, 64, 3, 2, dims=5, points=11)
 
 
-@workload("in-context step, tiny: 3 layers of 64, 41 points", "step", mark=0.4)
+@workload("in-context step, tiny: 3 layers of 64, 41 points", "step", compiled=0.4)
 def in_context_tiny(torch: Torch) -> Unit:
     """5,248 tokens."""
     return _in_context(torch, 64, 3, 2)
 
 
-@workload("in-context step, small: 6 layers of 128, 41 points", "step", mark=0.5)
+@workload("in-context step, small: 6 layers of 128, 41 points", "step", compiled=0.5)
 def in_context_small(torch: Torch) -> Unit:
     """5,248 tokens."""
     return _in_context(torch, 128, 6, 4)
 
 
-@workload("in-context step, standard: 12 layers of 256", "step", mark=0.5)
+@workload("in-context step, standard: 12 layers of 256", "step", compiled=0.5)
 def in_context_standard(torch: Torch) -> Unit:
     """5,248 tokens."""
     return _in_context(torch, 256, 12, 8)
