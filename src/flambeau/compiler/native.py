@@ -31,7 +31,7 @@ from . import machine_code, report, vector_code
 from .arrays import Added, Array, Leaf, Product
 from .builder import PTR, Code, Value
 from .execute import DullExecutor, OutOfBounds, run_node
-from .fusion import Cluster, memory_dtype
+from .fusion import Cluster, memory_dtype, same_strides
 from .graph import Draw, Graph, Node, Var
 from .kernel import Kernel, Load, Store, verify
 from .lowering import Lowered, Lowering, located_elements
@@ -314,19 +314,27 @@ class Program:
     def _outputs(self) -> list[np.ndarray]:
         """Arrays for the results: those of earlier runs that nobody holds any more, or new ones."""
         results = []
-        for k, (leaf, pool) in enumerate(zip(self.plan.outputs, self.pools)):
-            for array, address in pool:  # noqa: B007
-                if sys.getrefcount(array) <= 3:
+        table, place, count = self.table, self.first_output, sys.getrefcount
+        for pool in self.pools:
+            for held in pool:
+                if count(held[0]) <= 2:
                     break
             else:
-                memory = np.empty(max(1, leaf.size) * leaf.dtype.itemsize, np.uint8)
-                array = np_view(memory, leaf)
-                address = array.__array_interface__["data"][0]
-                pool.append((array, address))
-                del pool[:-4]
-            self.table[self.first_output + k] = address
-            results.append(array)
+                held = self._new_output(place - self.first_output)
+            table[place] = held[1]
+            results.append(held[0])
+            place += 1
         return results
+
+    def _new_output(self, number: int) -> tuple[np.ndarray, int]:
+        """Memory for a result, and its address; kept for later runs."""
+        leaf, pool = self.plan.outputs[number], self.pools[number]
+        memory = np.empty(max(1, leaf.size) * leaf.dtype.itemsize, np.uint8)
+        array = np_view(memory, leaf)
+        held = array, array.__array_interface__["data"][0]
+        pool.append(held)
+        del pool[:-4]
+        return held
 
     def _run(self, function: Callable[..., None]) -> None:
         table, numbers = ctypes.addressof(self.table), ctypes.addressof(self.numbers)
@@ -353,6 +361,9 @@ class Program:
     def _call(self, unit: Unit, filled: dict[int, np.ndarray]) -> None:
         """Run a node by its NumPy meaning."""
         node = unit.work
+        if isinstance(node, Draw):
+            self._filled(node.out, node.again(), (), filled)
+            return
         arrays: dict[Var, np.ndarray] = {}
         for k, v in enumerate(dict.fromkeys(node.reads())):
             leaf = self.plan.arguments.get((unit.number, k)) or self.lowered.leaves[v]
@@ -361,15 +372,27 @@ class Program:
         with no_grad():
             run_node(node, arrays, self.numbers)
         for v in node.made:
-            array = arrays[v]
-            leaf = self.lowered.leaves[v]
-            shared = any(np.may_share_memory(array, a) for a in given)
-            if shared or array.strides != tuple(s * array.itemsize for s in leaf.strides):
-                fresh = np_view(np.empty(max(1, array.size) * array.itemsize, np.uint8), leaf)
-                fresh[...] = array
-                array = fresh
-            filled[id(leaf)] = array
-            self.table[self.slot[id(leaf)]] = array.__array_interface__["data"][0]
+            self._filled(v, arrays[v], given, filled)
+
+    def _filled(
+        self,
+        v: Var,
+        array: np.ndarray,
+        given: Sequence[np.ndarray],
+        filled: dict[int, np.ndarray],
+    ) -> None:
+        """Let ``array`` be the memory of ``v``, or a copy of it that nothing else shares."""
+        leaf = self.lowered.leaves[v]
+        size = array.itemsize
+        laid = array.strides == v.strides or array.strides == tuple(
+            [s * size for s in leaf.strides]
+        )
+        if not laid or any(np.may_share_memory(array, a) for a in given):
+            fresh = np_view(np.empty(max(1, array.size) * size, np.uint8), leaf)
+            fresh[...] = array
+            array = fresh
+        filled[id(leaf)] = array
+        self.table[self.slot[id(leaf)]] = array.__array_interface__["data"][0]
 
     def _array(self, leaf: Leaf, filled: dict[int, np.ndarray]) -> np.ndarray:
         """The memory of a leaf as an array."""
