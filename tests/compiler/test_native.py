@@ -339,3 +339,47 @@ def test_random_indices_into_a_data_set_are_looked_at_before_anything_is_done(st
         near(a, b)
     assert "runs eagerly" not in compiled.explain()
     assert not compiled.variants[0].program.run.lowered.reasons
+
+
+def test_sums_of_one_number_spread_out(strict):
+    compiled = torch.compile(lambda x: (x.expand(16, 3).sum(0), x.expand(4, 5).sum()))
+    for _ in range(3):
+        results = compiled(torch.tensor(2.0))
+    assert results[0].tolist() == [32.0] * 3
+    assert results[1].item() == 40.0
+
+
+def test_a_step_of_an_optimizer_is_one_kernel_for_each_parameter(strict):
+    model = torch.nn.Linear(4, 3)
+    optimizer = torch.optim.AdamW(model.parameters())
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled = torch.compile(step)
+    for _ in range(4):
+        compiled(A[:, :4])
+    steps = [line for line in compiled.explain().split("\n") if "Adam" in line]
+    assert len(steps) == 2
+    assert "copy" not in compiled.explain()
+
+
+def test_every_stage_can_be_seen(strict):
+    compiled = torch.compile(lambda x, w: torch.tanh(x @ w).sum(1))
+    compiled(A, B.t())
+    assert "not compiled yet" in compiled.explain()
+    with pytest.raises(RuntimeError, match="second call"):
+        _ = compiled.explain().llvm
+    expected = compiled(A, B.t())
+    told = compiled.explain()
+    assert "1 products, 1 kernels" in told
+    assert "mm(" in told.graph
+    assert "for row in range(start, stop):" in told.loops
+    assert "define void @segment0" in told.llvm
+    assert "segment0:" in told.assembly
+    (got,) = told.trace.function(*told.programs[0].last_inputs)
+    near(torch.from_numpy(got), expected)

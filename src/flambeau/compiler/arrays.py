@@ -36,11 +36,13 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
 
 @dataclass(eq=False, slots=True)
 class Array:
-    """What all arrays have. ``note`` says for people which operation it is part of."""
+    """What all arrays have. ``note`` says for people which operation it is part of; arrays of one
+    ``group`` are results of one operation, and computed together if they can be."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
     note: str = field(default="", kw_only=True)
+    group: object = field(default=None, kw_only=True)
 
     @property
     def size(self) -> int:

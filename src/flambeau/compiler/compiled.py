@@ -20,6 +20,7 @@ from ..core.modes import hook
 from ..core.value import Value, owner_of
 from . import execute, native
 from .capture import Before, Beyond, Recorder, living
+from .explanation import Explanation, explained
 from .guards import EAGER, MISS, Guards, flatten
 from .reach import Reach
 from .replay import Variant, nodes_of, replayed
@@ -121,18 +122,13 @@ class Compiled:
     def _name(self) -> str:
         return getattr(self.function, "__qualname__", type(self.function).__name__)
 
-    def explain(self) -> str:
-        """What was captured, and what was not and why, in words."""
-        lines = [f"{self._name()}: {len(self.variants)} captured"]
-        for v in self.variants:
-            lines.append(f"  a program of {len(v.graph.nodes)} operations")
-        for e in self.eager:
-            lines.append(f"  runs eagerly: {e.reason}")
+    def explain(self) -> Explanation:
+        """What was captured, and what was not and why, in words; every stage as attributes."""
+        lines = [f"  runs eagerly: {e.reason}" for e in self.eager]
         if self.given_up:
             lines.append(f"  runs eagerly: {self.given_up}")
-        for r in self.reasons:
-            lines.append(f"  a call was not captured: {r}")
-        return "\n".join(lines)
+        lines += [f"  a call was not captured: {r}" for r in self.reasons]
+        return explained(self._name(), self.variants, lines)
 
 
 #: Functions of Python whose effects, or results, a program would not have again.

@@ -71,9 +71,8 @@ class Cluster:
             new.targets.append(array)
         else:
             new.members.append(array)
-            if isinstance(array, Reduce) and array.read.array.size != 1:
-                if not new._mark(array):
-                    return None
+            if isinstance(array, Reduce) and not new._mark(array):
+                return None
         try:
             Builder(new).check()
         except Tangled:

@@ -512,5 +512,6 @@ def _update(lowering: Lowering, node: Update) -> None:
     for v, out, term in zip(node.ins, node.outs, terms, strict=True):
         if out is not v:
             made = mapped(lambda *_, term=term: term, *arrays, dtype=v.dtype)
+            made.read.array.group = node
             made.read.array.note = node.change.__qualname__.split(".")[0]
             lowering.out.reads[out] = made

@@ -31,7 +31,7 @@ from . import machine_code, report, vector_code
 from .arrays import Added, Array, Leaf, Product
 from .builder import PTR, Code, Value
 from .execute import DullExecutor, OutOfBounds, run_node
-from .fusion import Cluster, memory_dtype, same_strides
+from .fusion import Cluster, memory_dtype
 from .graph import Draw, Graph, Node, Var
 from .kernel import Kernel, Load, Store, verify
 from .lowering import Lowered, Lowering, located_elements

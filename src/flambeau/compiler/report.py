@@ -67,7 +67,9 @@ def words(program: Any) -> str:
         f"{'s' if program.threads != 1 else ''}, {len(program.functions)} functions"
         f"{', from the cache on disk' if program.code.was_cached else ''}",
     ]
-    lines += [f"not compiled: {name} ({reason})" for name, reason in lowered.reasons.items()]
+    lines += [
+        f"not compiled, but called: {name} ({reason})" for name, reason in lowered.reasons.items()
+    ]
     lines += [f"  {k:3}  {named(unit)}" for k, unit in enumerate(plan.units)]
     return "\n".join(lines)
 

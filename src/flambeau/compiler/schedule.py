@@ -68,6 +68,7 @@ class _Planner:
         self.readers: dict[int, set[int]] = {}  # id(array) -> units that read it from memory
         self.copies: dict[int, Array] = {}
         self.placed: dict[int, Leaf] = {}
+        self.groups: dict[object, Unit] = {}  # the kernel of each group of arrays
         self.became: dict[int, Unit] = {}  # units whose kernel is now another unit's
 
     # ---- units -------------------------------------------------------------------------------
@@ -141,6 +142,10 @@ class _Planner:
         """Put ``array`` into the kernel of one of its operands, or into a new one."""
         sources = [array.read.array] if isinstance(array, Target) else array.sources()
         candidates = {id(u): u for a in sources if (u := self.cluster_of.get(id(a)))}
+        group = None if isinstance(array, Target) else array.group
+        if group in self.groups:
+            unit = self.current(self.groups[group])
+            candidates[id(unit)] = unit
         chosen: Unit | None = None
         for unit in sorted(candidates.values(), key=lambda u: -u.number):
             if chosen is not None:
@@ -175,6 +180,8 @@ class _Planner:
                     self._merge(unit, self.current(other))
         if not isinstance(array, Target):
             self.cluster_of[id(array)] = unit
+            if group is not None:
+                self.groups[group] = unit
         for source in sources:
             if self.cluster_of.get(id(source)) is not unit:
                 self._from_memory(source)
