@@ -95,12 +95,12 @@ def _add_symbol(name: str, function: object) -> None:
 
 
 @functools.cache
-def _yield() -> object:
-    """What a thread calls that has waited long, so that others may run."""
+def _pause() -> object:
+    """What a thread calls that has waited long, with microseconds, so that others may run."""
     try:
-        return ctypes.CDLL(None).sched_yield
+        return ctypes.CDLL(None).usleep
     except (AttributeError, TypeError, OSError):
-        return ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 0)
+        return ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda microseconds: 0)
 
 
 class Code:
@@ -108,7 +108,7 @@ class Code:
 
     def __init__(self, text: str) -> None:
         integer = "i64"
-        _add_symbol("flambeau_yield", _yield())
+        _add_symbol("flambeau_pause", _pause())
         blas = _system.blas()
         if blas is not None:
             integer = "i64" if blas.suffix else "i32"

@@ -412,7 +412,7 @@ declare void @flambeau_sgemm(i32, i32, i32, INT, INT, INT,
     float, ptr, INT, ptr, INT, float, ptr, INT)
 declare void @flambeau_dgemm(i32, i32, i32, INT, INT, INT,
     double, ptr, INT, ptr, INT, double, ptr, INT)
-declare i32 @flambeau_yield()
+declare i32 @flambeau_pause(i32)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
 define void @wait(ptr %barrier, i64 %threads) {
@@ -429,16 +429,16 @@ release:
   store atomic i64 %next, ptr %generation release, align 8
   ret void
 spin:
-  %turns = phi i64 [ 0, %entry ], [ %turn, %again ], [ 0, %yield ]
+  %turns = phi i64 [ 0, %entry ], [ %turn, %again ], [ 20000, %pause ]
   %now = load atomic i64, ptr %generation acquire, align 8
   %same = icmp eq i64 %now, %mine
   br i1 %same, label %again, label %done
 again:
   %turn = add i64 %turns, 1
   %patient = icmp slt i64 %turn, 20000
-  br i1 %patient, label %spin, label %yield
-yield:
-  call i32 @flambeau_yield()
+  br i1 %patient, label %spin, label %pause
+pause:
+  call i32 @flambeau_pause(i32 50)
   br label %spin
 done:
   ret void
