@@ -2,8 +2,6 @@
 
 import ctypes
 import operator
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,10 +101,3 @@ def test_integers_as_inputs(run):
 def test_the_assembly_can_be_read(run):
     text, _ = loops.elementwise(operator.add, [FLOAT32, FLOAT32])
     assert "kernel" in machine_code.assembly(text)
-
-
-def test_the_example_of_the_documentation_runs(run, capsys):
-    text = (Path(__file__).parents[2] / "docs" / "how_compile_works.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    exec(code, {})
-    assert "define void @kernel" in capsys.readouterr().out
