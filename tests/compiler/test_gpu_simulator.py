@@ -134,6 +134,37 @@ def test_threads_wait_where_a_pass_reads_what_other_threads_wrote(cols: int) -> 
     assert len(_barriers(kernel)) == (0 if cols == 1 else 2)
 
 
+@pytest.mark.parametrize("cols", [20, 40, 1100])
+def test_threads_wait_where_a_result_is_written_in_place(cols: int) -> None:
+    x, m, y = randn(5, cols), randn(5), np.zeros((5, cols), np.float32)
+    factor = scalar.input(1, FLOAT32)
+    kernel = Kernel(
+        rows=(5,),
+        cols=(cols,),
+        buffers=[FLOAT32] * 4,
+        loads=[Load(0, FLOAT32, (cols, 1), 0), Load(1, FLOAT32, (1, 0), 0)],
+        passes=[
+            Pass(
+                stores=[
+                    Store(2, (cols, 1), 0, scalar.input(0, FLOAT32) * factor),
+                    Store(3, (1, 0), 0, factor * 2, row=True),
+                ]
+            )
+        ],
+        slots=[],
+    )
+    verify(kernel)
+    given = [x.reshape(-1), m.copy(), y.reshape(-1)]
+    with pytest.raises(Race, match=r"buffer [13] at 0 is .* by thread 0 .* no barrier"):
+        simulate(lowered(kernel), [*given, given[1]])
+    given[1][:] = m
+    run(kernel, [*given, given[1]])
+    np.testing.assert_array_equal(y, x * m[:, None])
+    np.testing.assert_array_equal(given[1], 2 * m)
+    assert not _barriers(lowered(kernel))
+    assert len(_barriers(lowered(kernel, "abcb"))) == 1
+
+
 def test_columns_that_share_a_place_are_added_one_after_the_other() -> None:
     x, out = randn(4, 3, 5), np.zeros(5, np.float32)
     kernel = Kernel(

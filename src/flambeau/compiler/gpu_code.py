@@ -161,9 +161,10 @@ class GpuKernel:
 # ---- from the loop language ----------------------------------------------------------------
 
 
-def lowered(kernel: Kernel) -> GpuKernel:
-    """``kernel`` for a GPU."""
-    return _Lowering(kernel).result
+def lowered(kernel: Kernel, memory: Sequence[object] = ()) -> GpuKernel:
+    """``kernel`` for a GPU. ``memory``: something for each buffer, the same for buffers that share
+    their memory (a result written in place); without it, none do."""
+    return _Lowering(kernel, memory).result
 
 
 def joiner(kernel: GpuKernel, buffer: int, dtype: np.dtype) -> GpuKernel:
@@ -228,8 +229,10 @@ _Access = tuple[int, bool, tuple | None]
 
 
 class _Lowering:
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, memory: Sequence[object]) -> None:
         self.kernel = kernel = _spread(kernel)
+        self.homes = [*map(list(memory).index, memory)]  # the first buffer of the same memory
+        self.homes += range(len(memory), len(kernel.buffers))
         self.first_col = len(kernel.rows)
         self.varying = kernel.varying(kernel.terms())
         self.group = _group(kernel)
@@ -355,7 +358,7 @@ class _Lowering:
                 load = self.kernel.loads[node.value]
                 by_column = self.varying[id(node)] and node.operation == "input"
                 way = (load.strides, load.offset) if by_column else None
-                found.append((load.buffer, False, way))
+                found.append((self.homes[load.buffer], False, way))
         return found
 
     # ---- the function ------------------------------------------------------------------------
@@ -469,13 +472,13 @@ class _Lowering:
         if terms:
             self.prepare(terms)
             accesses = self._reads(terms, self.values)
-            accesses += [(s.buffer, True, (s.strides, s.offset)) for s in stores]
+            accesses += [(self.homes[s.buffer], True, (s.strides, s.offset)) for s in stores]
             self.touch(accesses)
             self._walk(p.reductions, stores)
         for s in (s for s in p.stores if s.row):
             self.prepare([s.term])
             value = self.value(s.term, self.values, zero)
-            self.touch([(s.buffer, True, ("first thread",))])
+            self.touch([(self.homes[s.buffer], True, ("first thread",))])
             place = self.base(s)
             if self.group == 1:
                 self.store(s, place, value)

@@ -356,9 +356,11 @@ def simulate(
 def run(kernel: Kernel, arrays: Sequence[np.ndarray], numbers: Sequence[float] = ()) -> None:
     """A kernel of the loop language as a GPU would run it, with the kernels that join its sums.
 
-    ``arrays``: one for each buffer, one-dimensional; those of scratch buffers are not used.
+    ``arrays``: one for each buffer, one-dimensional; those of scratch buffers are not used. One
+    array may stand for two buffers: what is written in place.
     """
-    gpu = lowered(kernel)
+    addresses = [a.__array_interface__["data"][0] if a.size else k for k, a in enumerate(arrays)]
+    gpu = lowered(kernel, addresses)
     given = list(arrays)
     for k, size in gpu.own.items():
         given[k] = np.zeros(gpu.workers * size, gpu.buffers[k])

@@ -92,7 +92,8 @@ def ptx(program: Any, architecture: str = "sm_90") -> str:
     kernels = []
     for unit in program.plan.units:
         if unit.kernel is not None:
-            own = gpu_code.lowered(unit.kernel)
+            memory = [program.plan.places.get(id(b), b) for b in unit.buffers]
+            own = gpu_code.lowered(unit.kernel, memory)
             dtypes = {k: memory_dtype(unit.buffers[k].dtype) for k in own.added}
             kernels += [own, *(gpu_code.joiner(own, k, dtype) for k, dtype in dtypes.items())]
     return ptx_code.ptx(kernels, architecture)
