@@ -3,6 +3,7 @@ LLVM, which would end the process."""
 
 from __future__ import annotations
 
+import ctypes
 import re
 import shutil
 import subprocess
@@ -14,8 +15,17 @@ import pytest
 from gpu_cases import CASES, graph_of, summed, turned
 
 import flambeau as torch
-from flambeau.compiler import native, ptx_code, report, scalar
-from flambeau.compiler.gpu_code import Refused, lowered
+from flambeau.compiler import (
+    gpu_code,
+    gpu_simulator,
+    machine_code,
+    native,
+    ptx_code,
+    report,
+    scalar,
+)
+from flambeau.compiler.gpu_code import GpuKernel, Refused, lowered
+from flambeau.compiler.gpu_simulator import SimulatedProgram
 from flambeau.compiler.kernel import Kernel, Load, Pass, Store, verify
 from flambeau.compiler.ptx_code import ARCHITECTURES, ptx
 from flambeau.compiler.scalar import FLOAT16, FLOAT32, FLOAT64, INT16, INT32, INT64, Scalar
@@ -203,3 +213,57 @@ def test_sixteen_bits_and_double_shuffles(tmp_path: Path) -> None:
     assert double.count("shfl.sync.bfly.b32") == 10  # two of 32 bits for each of five steps
     assembled(text, "sm_80", tmp_path)
     assembled(double, "sm_80", tmp_path)
+
+
+# ---- the text, run -------------------------------------------------------------------------
+
+
+def run_on_this_processor(kernel: GpuKernel, arrays: list[np.ndarray]) -> None:
+    """Run LLVM's text of ``kernel`` thread after thread, where they do not need each other."""
+    text = ptx_code.llvm_text([kernel]).replace("ptx_kernel ", "")
+    places = {"tid": "thread", "ctaid": "block", "nctaid": "blocks"}
+    for register, name in places.items():
+        call = f"@llvm.nvvm.read.ptx.sreg.{register}.x()"
+        text = text.replace(
+            f"declare i32 {call}",
+            f"@{name} = internal global i32 0\n"
+            f"define i32 @read_{name}() {{\n  %x = load i32, ptr @{name}\n  ret i32 %x\n}}",
+        ).replace(call, f"@read_{name}()")
+    count = len(kernel.buffers) + 1
+    given = ", ".join(f"ptr %p{k}" for k in range(count))
+    casts = "\n".join(
+        f"  %q{k} = addrspacecast ptr %p{k} to ptr addrspace(1)" for k in range(count)
+    )
+    passed = ", ".join(f"ptr addrspace(1) %q{k}" for k in range(count))
+    text += f"""define void @kernel(i32 %t, i32 %b, i32 %n, {given}) {{
+  store i32 %t, ptr @thread
+  store i32 %b, ptr @block
+  store i32 %n, ptr @blocks
+{casts}
+  call void @kernel0({passed})
+  ret void
+}}
+"""
+    types = [ctypes.c_int32] * 3 + [ctypes.c_void_p] * count
+    function = machine_code.load(text, types)
+    pointers = [a.ctypes.data for a in (*arrays, np.zeros(1))]
+    for block in range(kernel.blocks):
+        for thread in range(kernel.threads):
+            function(thread, block, kernel.blocks, *pointers)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "long rows" not in name])
+def test_the_text_computes_what_the_simulator_computes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_code, "_group", lambda kernel: 1)  # no thread needs another
+    function, _, inputs = CASES[name]
+    graph = graph_of(function, inputs)
+    expected = SimulatedProgram(graph)([a.copy() for a in inputs])
+    monkeypatch.setattr(
+        gpu_simulator, "simulate", lambda k, arrays, numbers=(): run_on_this_processor(k, arrays)
+    )
+    got = SimulatedProgram(graph)([a.copy() for a in inputs])
+    for a, b in zip(got, expected, strict=True):
+        assert np.isfinite(a).all()
+        np.testing.assert_array_equal(a, b)
