@@ -70,9 +70,21 @@ def _probabilities(
     return e / total
 
 
+#: Scores of a head from which causal attention is left to the kernel of its own, which does not
+#: compute what is hidden; below, products and a softmax that is fused are as fast.
+OWN_ATTENTION = 80 * 80
+
+
+def _leave_to_kernel(q: Var, k: Var, mask: Var | None, noise: Var | None, causal: bool) -> None:
+    """Refused where ``attention_kernels`` is faster at it."""
+    if causal and mask is None and noise is None and q.shape[-2] * k.shape[-2] >= OWN_ATTENTION:
+        raise Refused("its own kernel leaves out what is hidden")
+
+
 @rule("scaled_dot_product_flash_attention_for_cpu")
 def _attention(lowering: Lowering, node: Call) -> list[Lazy | None]:
     q, k, v, mask, noise, causal, scale, keep = node.args
+    _leave_to_kernel(q, k, mask, noise, static(causal))
     q, k, v = (lowering.of(x) for x in (q, k, v))
     p = _probabilities(lowering, q, k, mask, static(causal), static(scale))
     dropped = p if noise is None else p * converted(lowering.of(noise), p.dtype)
@@ -82,6 +94,7 @@ def _attention(lowering: Lowering, node: Call) -> list[Lazy | None]:
 @rule("scaled_dot_product_flash_attention_for_cpu_backward")
 def _attention_backward(lowering: Lowering, node: Call) -> list[Lazy | None]:
     g, q, k, v, mask, noise, kept, causal, scale, needs_mask = node.args
+    _leave_to_kernel(q, k, mask, noise, static(causal))
     g, q, k, v = (lowering.of(x) for x in (g, q, k, v))
     causal, scale = static(causal), static(scale)
     p = lowering.of(kept) if kept.size else _probabilities(lowering, q, k, mask, causal, scale)
