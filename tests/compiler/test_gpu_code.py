@@ -24,7 +24,7 @@ from flambeau.compiler import (
     report,
     scalar,
 )
-from flambeau.compiler.gpu_code import GpuKernel, Refused, lowered
+from flambeau.compiler.gpu_code import GpuKernel, Refused, Shuffle, lowered
 from flambeau.compiler.gpu_simulator import SimulatedProgram
 from flambeau.compiler.kernel import Kernel, Load, Pass, Store, verify
 from flambeau.compiler.ptx_code import ARCHITECTURES, ptx
@@ -179,6 +179,15 @@ def test_float16_is_computed_in_float32_only() -> None:
     kernel = _elementwise("halves", Scalar("add", FLOAT16, (half, half)), FLOAT16)
     with pytest.raises(Refused, match="kernel 'halves': add of float16"):
         ptx([lowered(kernel)])
+
+
+def test_reductions_of_sixteen_bits_are_refused() -> None:
+    kernel = lowered(summed(3, 20))
+    for one in kernel.instructions():
+        if isinstance(one, Shuffle):
+            one.to = Scalar("register", FLOAT16, (), one.to.value)
+    with pytest.raises(Refused, match="kernel 'summed': a reduction of float16"):
+        ptx([kernel])
 
 
 def test_too_much_shared_memory_is_refused() -> None:

@@ -589,8 +589,13 @@ _NARROW = frozenset(("widen", "narrow", "select", "convert"))  # what float16 ma
 
 def verify(kernel: GpuKernel) -> None:
     """Refused where ``kernel`` has what LLVM's NVPTX target ends the process for (sin, cos and
-    power of the C library), or what no GPU takes (too much shared memory)."""
+    power of the C library), what it has no instruction for, and too much shared memory."""
     for one in kernel.instructions():
+        if isinstance(one, Shuffle) and one.to.dtype.itemsize not in (4, 8):
+            raise Refused(
+                f"kernel {kernel.name!r}: a reduction of {one.to.dtype}; shuffles exchange values "
+                "of 32 and 64 bits: convert the term first"
+            )
         if not isinstance(one, Compute):
             continue
         name, operands = one.node.operation, one.node.operands
