@@ -1,6 +1,7 @@
 """Programs as machine code against what eager gives: values, dtypes, shapes, gradients."""
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -383,3 +384,17 @@ def test_every_stage_can_be_seen(strict):
     assert "segment0:" in told.assembly
     (got,) = told.trace.function(*told.programs[0].last_inputs)
     near(torch.from_numpy(got), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_runs_programs_too(strict):
+    compiled = torch.compile(lambda a: (a @ a).tanh().sum(1))
+    x = randn(60, 60)
+    for _ in range(3):
+        expected = compiled(x)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if torch.equal(compiled(x), expected) else 3)
+    assert os.waitpid(child, 0)[1] == 0
+    assert torch.equal(compiled(x), expected)

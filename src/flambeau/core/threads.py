@@ -48,8 +48,8 @@ def set_num_threads(n: int) -> None:
 
 def _forget() -> None:
     """A forked child has none of its parent's threads."""
-    global _tasks, _workers
-    _tasks, _workers = None, 0
+    global _tasks, _workers, _together
+    _tasks, _workers, _together = None, 0, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
