@@ -28,7 +28,7 @@ SOURCE = ROOT / "src"
 
 #: What each layer holds, under src/flambeau. A public name that is not here is of layer 5.
 LAYERS = {
-    0: "_config _errors _dtypes _shapes _missing _optional _system version",
+    0: "_config _errors _dtypes _shapes _missing _optional _refusals _system version",
     1: "core",
     2: "ops",
     3: "tensor functions _settings",

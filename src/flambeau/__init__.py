@@ -170,6 +170,7 @@ _ON_DEMAND = (
     "compiler",
     "cpu",
     "cuda",
+    "distributed",
     "distributions",
     "fft",
     "func",

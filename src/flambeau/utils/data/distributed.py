@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from ...core.generator import Generator
+from ...distributed._group import get_rank, get_world_size
 from ...tensor._random import randperm
 from .dataset import Dataset
 from .sampler import Sampler
@@ -15,6 +16,7 @@ class DistributedSampler(Sampler[int]):
     """Every ``num_replicas``-th key, from key ``rank`` on, of one order that all processes share.
 
     The order is random by ``seed + epoch`` where ``shuffle``; call ``set_epoch`` before each epoch.
+    Both numbers are by default those of the process group (ValueError where there is none).
     All shares have one length: keys are repeated to fill the last, or left out if ``drop_last``.
     """
 
@@ -27,11 +29,10 @@ class DistributedSampler(Sampler[int]):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if num_replicas is None or rank is None:
-            raise RuntimeError(
-                "Requires distributed package to be available\n"
-                "  give num_replicas= and rank=, which it would be asked for"
-            )
+        if num_replicas is None:
+            num_replicas = get_world_size()
+        if rank is None:
+            rank = get_rank()
         if rank >= num_replicas or rank < 0:
             raise ValueError(
                 f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]"
