@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -131,6 +132,55 @@ class TypedStorage(UntypedStorage):
         lines = "".join(f" {v}\n" for v in self.tolist())
         name = f"torch.storage.TypedStorage(dtype={self.dtype!r}, device=cpu)"
         return f"{lines}[{name} of size {len(self)}]"
+
+
+class _LegacyStorage(type):
+    """Makes ``FloatStorage(3)`` a TypedStorage, and ``isinstance`` ask for the dtype."""
+
+    dtype: _dtypes.dtype
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, TypedStorage) and value.dtype is cls.dtype
+
+    def __call__(cls, data: int | Sequence = 0) -> TypedStorage:
+        """Of so many elements (uninitialised), or of these."""
+        if isinstance(data, int):
+            return TypedStorage(np.empty(data, cls.dtype.numpy), cls.dtype)
+        return TypedStorage(np.array(data, cls.dtype.numpy), cls.dtype)
+
+    def _from_buffer(
+        cls,
+        buffer: bytes,
+        byte_order: str = "native",
+        count: int = -1,
+        offset: int = 0,
+    ) -> TypedStorage:
+        """A copy of the elements in ``buffer``, in "native", "little" or "big" order of bytes."""
+        if byte_order not in ("native", "little", "big"):
+            raise ValueError(f"byte_order must be 'native', 'little' or 'big', not {byte_order!r}")
+        found = np.frombuffer(buffer, cls.dtype.numpy, count, offset).copy()
+        if byte_order not in ("native", sys.byteorder):
+            found = found.byteswap()
+        return TypedStorage(found, cls.dtype)
+
+    from_buffer = _from_buffer
+
+
+def _legacy_storage(d: _dtypes.dtype) -> _LegacyStorage:
+    doc = f"Legacy constructor of storages of {d.name}: of a number of elements, or of data."
+    return _LegacyStorage(d.legacy_name + "Storage", (), {"dtype": d, "__doc__": doc})
+
+
+DoubleStorage = _legacy_storage(_dtypes.float64)
+FloatStorage = _legacy_storage(_dtypes.float32)
+HalfStorage = _legacy_storage(_dtypes.float16)
+BFloat16Storage = _legacy_storage(_dtypes.bfloat16)
+ByteStorage = _legacy_storage(_dtypes.uint8)
+CharStorage = _legacy_storage(_dtypes.int8)
+ShortStorage = _legacy_storage(_dtypes.int16)
+IntStorage = _legacy_storage(_dtypes.int32)
+LongStorage = _legacy_storage(_dtypes.int64)
+BoolStorage = _legacy_storage(_dtypes.bool_)
 
 
 class StorageMethods:

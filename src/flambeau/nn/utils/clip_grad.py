@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import warnings
 from collections.abc import Iterable
 
-from ...core.modes import no_grad
-from ...core.value import Value
+import numpy as np
+
+from ...core import formulas
+from ...core.modes import hook, no_grad
+from ...core.value import Value, constant
 from ...ops.joining import stack
 from ...ops.norms import norm as _norm
 from ...tensor._creation import tensor
@@ -45,13 +50,18 @@ def get_total_norm(
         return tensor(0.0)
     dtype = norms[0].dtype
     total = _norm(stack([n.to(dtype) for n in norms]), norm_type)
-    if error_if_nonfinite and not total.isfinite():
+    if error_if_nonfinite:
+        _check_finite(total, norm_type)
+    return total
+
+
+def _check_finite(total: Value, norm_type: float) -> None:
+    if not total.isfinite():
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, "
             "so it cannot be clipped. To disable this error and scale the gradients by the "
             "non-finite norm anyway, set `error_if_nonfinite=False`"
         )
-    return total
 
 
 @no_grad()
@@ -59,9 +69,13 @@ def clip_grads_with_norm_(
     parameters: Tensors, max_norm: float, total_norm: Value, foreach: bool | None = None
 ) -> None:
     """Multiply all gradients by max_norm / (total_norm + 1e-6) where that is less than 1."""
+    _scale(_gradients(parameters), max_norm, total_norm)
+
+
+def _scale(gradients: list[Value], max_norm: float, total_norm: Value) -> None:
     factor = float(max_norm) / (total_norm + 1e-6)
     factor = factor.clamp(max=1.0)
-    for g in _gradients(parameters):
+    for g in gradients:
         g.mul_(factor.to(g.dtype) if factor.dtype != g.dtype else factor)
 
 
@@ -78,10 +92,43 @@ def clip_grad_norm_(
     Returns the norm that they had before.
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html
     """
-    parameters = _listed(parameters, "parameters")
-    total = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite, foreach)
-    clip_grads_with_norm_(parameters, max_norm, total, foreach)
+    gradients = _gradients(parameters)
+    if norm_type == 2.0 and hook.active is None and _plain(gradients):
+        return _clip_plain(gradients, float(max_norm), error_if_nonfinite)
+    total = get_total_norm(gradients, norm_type, error_if_nonfinite, foreach)
+    _scale(gradients, max_norm, total)
     return total
+
+
+def _plain(gradients: list[Value]) -> bool:
+    """Whether they are dense arrays of one dtype that BLAS knows: NumPy alone can clip them."""
+    if not gradients:
+        return False
+    dtype = gradients[0]._array.dtype
+    return dtype.char in "fd" and all(
+        a.dtype is dtype and a.flags.forc and a.flags.writeable
+        for a in [g._array for g in gradients]
+    )
+
+
+def _clip_plain(gradients: list[Value], max_norm: float, error_if_nonfinite: bool) -> Value:
+    """``clip_grad_norm_`` with a product and a multiplication on each array, and no more."""
+    flat = [g._array.reshape(-1, order="A") for g in gradients]
+    total = constant(np.array(math.sqrt(sum(float(a.dot(a)) for a in flat)), flat[0].dtype))
+    if error_if_nonfinite:
+        _check_finite(total, 2.0)
+    factor = max_norm / (total._array + flat[0].dtype.type(1e-6))
+    if not factor >= 1.0:  # nan scales, too
+        with formulas.together():
+            for a in flat:
+                formulas.apply_elementwise(functools.partial(_multiply, factor), [a])
+    for g in gradients:
+        g.counter().bump("mul_")
+    return total
+
+
+def _multiply(factor: np.floating, array: np.ndarray) -> None:
+    np.multiply(array, factor, out=array)
 
 
 def clip_grad_norm(

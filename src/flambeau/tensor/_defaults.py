@@ -1,0 +1,44 @@
+"""The dtype and the device that tensors have by default, set by PyTorch's newer and older names."""
+
+from __future__ import annotations
+
+from .. import _dtypes
+from ._device import CPU, device, here
+from ._tensor import FloatTensor
+
+_LegacyType = type(FloatTensor)
+
+
+def get_default_device() -> device:
+    """The device on which tensors are made: the CPU."""
+    return CPU
+
+
+def set_default_device(device: device | str | int | None) -> None:
+    """Accept the CPU, or None for the same; RuntimeError for a device that is not there."""
+    here(device)
+
+
+def set_default_tensor_type(t: type | str) -> None:
+    """Make ``torch.DoubleTensor``'s dtype the default, say, or that of "torch.DoubleTensor".
+
+    TypeError for types that are not floating, or on devices that are not there.
+    """
+    name = t if isinstance(t, str) else getattr(t, "__name__", repr(t))
+    if isinstance(t, str):
+        if t.startswith("torch.cuda."):
+            raise TypeError(f"type {t} not available: flambeau has no cuda device")
+        d = {d.legacy_name: d for d in _dtypes.ALL if d.legacy_name}.get(
+            t.removeprefix("torch.").removesuffix("Tensor")
+        )
+    else:
+        d = t.legacy_dtype if isinstance(t, _LegacyType) else None
+    if d is None:
+        raise TypeError(
+            f"invalid type object: {name}; only floating-point types are supported as the default "
+            "type, such as torch.DoubleTensor"
+        )
+    _dtypes.set_default_dtype(d)
+
+
+__all__ = ["get_default_device", "set_default_device", "set_default_tensor_type"]
