@@ -52,11 +52,6 @@ def compute_dtype(dtype: np.dtype) -> np.dtype:
     raise Refused(f"kernels do not know {dtype}")
 
 
-def is_narrow(dtype: np.dtype) -> bool:
-    """Whether results of ``dtype`` are computed in float32 and rounded."""
-    return dtype.itemsize == 2 and dtype.kind not in "iu"
-
-
 def strides_as(shape: Sequence[int], strides: Sequence[int], own: Sequence[int]) -> tuple[int, ...]:
     """``strides`` over ``own`` for an operand that broadcasts to ``shape``."""
     lead = len(shape) - len(own)
@@ -287,7 +282,6 @@ class Lowered:
     reads: dict[Var, Lazy] = field(default_factory=dict)
     leaves: dict[Var, Leaf] = field(default_factory=dict)
     calls: list[tuple[Node, tuple[Var, ...]]] = field(default_factory=list)
-    order: list[Array | Node] = field(default_factory=list)
     checks: list[tuple[Lazy, int]] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
 

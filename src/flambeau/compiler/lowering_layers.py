@@ -5,7 +5,7 @@ optimizers' steps. As ``lowering_rules``, whose table they are added to.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from . import scalar
 from .arrays import Added, Leaf, Map, Read, Split, Tangled, composed, row_major
@@ -177,7 +177,7 @@ def _is_drawn_below(lowering: Lowering, key: object, rows: int) -> bool:
     return False
 
 
-def _taken(lowering: Lowering, table: Lazy, index: Lazy, shape: Sequence[int]) -> Lazy:
+def _taken(table: Lazy, index: Lazy) -> Lazy:
     """``table[index]`` along its first dimension."""
     table = table if table.read.index is None else dense(table)
     width = table.shape[1:]
@@ -195,7 +195,7 @@ def _taken(lowering: Lowering, table: Lazy, index: Lazy, shape: Sequence[int]) -
 def _embedding(lowering: Lowering, node: Call) -> Lazy:
     table = lowering.of(node.args[0])
     index = _checked_index(lowering, node.args[1], table.shape[0])
-    return dense(_taken(lowering, table, index, node.outs[0].shape))
+    return dense(_taken(table, index))
 
 
 @rule("index")
@@ -208,7 +208,7 @@ def _index(lowering: Lowering, node: Call) -> Lazy:
     if len(indices) != 1 or dims != (0,):
         raise Refused("indices of several dimensions")
     index = _checked_index(lowering, indices[0], table.shape[0])
-    return dense(_taken(lowering, table, index, node.outs[0].shape))
+    return dense(_taken(table, index))
 
 
 @rule("index_select")
@@ -217,17 +217,10 @@ def _index_select(lowering: Lowering, node: Call) -> Lazy:
     if not isinstance(index, Var) or static(dim) != 0:
         raise Refused("index_select of another dimension")
     table = lowering.of(table)
-    return dense(
-        _taken(
-            lowering,
-            table,
-            _checked_index(lowering, index, table.shape[0]),
-            node.outs[0].shape,
-        )
-    )
+    return dense(_taken(table, _checked_index(lowering, index, table.shape[0])))
 
 
-def _added(lowering: Lowering, g: Lazy, index: Lazy, shape: Sequence[int], skip: int) -> Lazy:
+def _added(g: Lazy, index: Lazy, shape: Sequence[int], skip: int) -> Lazy:
     rows, width = shape[0], math.prod(shape[1:])
     flat = reshaped(g, (index.size, width))
     index = reshaped(index, (index.size,))
@@ -254,7 +247,7 @@ def _embedding_backward(lowering: Lowering, node: Call) -> Lazy:
     if by_frequency:
         raise Refused("gradients scaled by frequency")
     index = _checked_index(lowering, index, rows)
-    return _added(lowering, lowering.of(g), index, node.outs[0].shape, padding)
+    return _added(lowering.of(g), index, node.outs[0].shape, padding)
 
 
 @rule("index_backward")
@@ -263,21 +256,19 @@ def _index_backward(lowering: Lowering, node: Call) -> Lazy:
     if len(indices) != 1 or tuple(dims) != (0,):
         raise Refused("indices of several dimensions")
     index = _checked_index(lowering, indices[0], shape[0])
-    return _added(lowering, lowering.of(g), index, shape, -1)
+    return _added(lowering.of(g), index, shape, -1)
 
 
 # ---- losses ----------------------------------------------------------------------------------
 
 
-def _class_terms(
-    lowering: Lowering, target: Var, ignore: int, classes: int
-) -> tuple[Lazy, Callable[[Scalar], Scalar]]:
-    """The targets as a column, and whether one counts."""
-    if 0 <= ignore < classes:
+def _classes(lowering: Lowering, target: Var, ignore: int, count: int) -> Lazy:
+    """The targets as a column; each is one of ``count`` classes, and none of them is ignored."""
+    if 0 <= ignore < count:
         raise Refused("an ignored class")
-    _checked_index(lowering, target, classes)
+    _checked_index(lowering, target, count)
     t = lowering.of(target)
-    return reshaped(t, (*t.shape, 1)), lambda _: scalar.constant(True, BOOL)
+    return reshaped(t, (*t.shape, 1))
 
 
 @rule("cross_entropy_loss")
@@ -287,7 +278,7 @@ def _cross_entropy(lowering: Lowering, node: Call) -> list[Lazy]:
         raise Refused("cross entropy of images, or with weights")
     out = node.outs[0]
     own = compute_dtype(x.dtype)
-    t, _ = _class_terms(lowering, target, ignore, x.shape[1])
+    t = _classes(lowering, target, ignore, x.shape[1])
     x = converted(lowering.of(x), own)
     shifted = x - reduced("maximum", x, (1,))
     total = reduced("sum", mapped(exp_below, shifted), (1,))
@@ -311,7 +302,7 @@ def _cross_entropy_backward(lowering: Lowering, node: Call) -> Lazy:
     g, logp, target, weight, ignore, reduction, _ = node.args
     if weight is not None or len(logp.shape) != 2 or len(target.shape) != 1:
         raise Refused("cross entropy of images, or with weights")
-    t, _ = _class_terms(lowering, target, ignore, logp.shape[1])
+    t = _classes(lowering, target, ignore, logp.shape[1])
     y = lowering.of(logp)
     g = converted(lowering.of(g), y.dtype)
     rows = float(y.shape[0])

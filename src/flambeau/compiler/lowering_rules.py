@@ -563,10 +563,6 @@ def _vector_norm(lowering: Lowering, node: Call) -> Lazy:
 # ---- products --------------------------------------------------------------------------------
 
 
-def _matrix(lowering: Lowering, v: Var) -> Lazy:
-    return lowering.of(v)
-
-
 def turned(x: Lazy) -> Lazy:
     """``x`` with its last two dimensions exchanged."""
     order = [*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2]
@@ -575,7 +571,7 @@ def turned(x: Lazy) -> Lazy:
 
 @rule("mm", "mm_nt", "mm_tn", "bmm", "bmm_nt", "bmm_tn")
 def _mm(lowering: Lowering, node: Call) -> Lazy:
-    a, b = (_matrix(lowering, v) for v in node.args)
+    a, b = (lowering.of(v) for v in node.args)
     kind = node.op.name.partition("_")[2]
     if kind == "nt":
         b = turned(b)
@@ -586,7 +582,7 @@ def _mm(lowering: Lowering, node: Call) -> Lazy:
 
 @rule("mv")
 def _mv(lowering: Lowering, node: Call) -> Lazy:
-    a, b = (_matrix(lowering, v) for v in node.args)
+    a, b = (lowering.of(v) for v in node.args)
     return reshaped(product(a, reshaped(b, (*b.shape, 1))), node.outs[0].shape)
 
 
