@@ -33,8 +33,8 @@ LAYERS = {
     2: "ops",
     3: "tensor functions _settings",
     4: "autograd compiler",
-    5: "_C _dynamo nn optim utils linalg fft special distributions func amp serialization"
-    " distributed",
+    5: "_C _dynamo _inductor _utils nn optim utils linalg fft special distributions func amp"
+    " serialization distributed",
     6: "__init__ __main__ compat cli viz _alias _doctor",
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.split()}
@@ -45,6 +45,7 @@ SURFACE = 5
 DYNAMIC_IMPORTS = {
     "flambeau",
     "flambeau._optional",
+    "flambeau.autograd",  # its older profiler
     "flambeau.cli",
     "flambeau.compat",
     "flambeau.serialization._names",  # what a trusted checkpoint names

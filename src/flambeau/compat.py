@@ -64,7 +64,7 @@ class TorchFinder:
         # A module may also be an attribute, made elsewhere: nn.functional, linalg, ...
         parent, _, leaf = real.rpartition(".")
         holder = importlib.import_module(parent)
-        found = vars(holder).get(leaf)
+        found = getattr(holder, leaf, None)
         if isinstance(found, ModuleType):
             return found
         told = advice(parent, leaf, vars(holder))

@@ -12,7 +12,7 @@ from .._missing import missing as _missing
 
 _ON_DEMAND = (
     "_pytree", "benchmark", "checkpoint", "cpp_extension", "data", "dlpack", "hooks",
-    "tensorboard",
+    "model_zoo", "tensorboard",
 )  # fmt: skip
 
 
