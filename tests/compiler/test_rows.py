@@ -7,8 +7,8 @@ import pytest
 
 import flambeau as torch
 from flambeau import _config
-from flambeau.compiler import eager, loops
-from flambeau.compiler.row_rules import ROW_RULES
+from flambeau.compiler import eager, vector_code
+from flambeau.compiler.eager_kernels import ROW_KERNELS
 from flambeau.compiler.scalar import FLOAT32
 from flambeau.core import threads
 from flambeau.core.op import REGISTRY
@@ -30,7 +30,7 @@ def rows(count, width, dtype, seed):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("width", [1, 31, 32, 33, 1000])
-@pytest.mark.parametrize("name", ROW_RULES)
+@pytest.mark.parametrize("name", ROW_KERNELS)
 def test_rows_of_every_width(kernels, name, width, dtype):
     forward = REGISTRY[name].forward
     given = [rows(7, width, dtype, seed) for seed in range(1 + name.endswith("_data"))]
@@ -88,8 +88,8 @@ def test_rows_too_wide_to_add_in_one_line_stay_with_numpy(kernels):
     assert eager.kernel(REGISTRY["softmax"].forward, np.empty_like(x), [x]) is None
 
 
-def test_the_text_has_two_loops_for_each_pass():
-    text = loops.rows(ROW_RULES["softmax"], FLOAT32, 1)
-    for block in ("vectors0:", "singles0:", "vectors1:", "singles1:", "row_end:"):
-        assert block in text
+def test_the_text_has_two_loops_for_each_pass_and_the_width_as_a_parameter():
+    text = vector_code.text(ROW_KERNELS["softmax"](FLOAT32), "kernel")
+    assert "ptr %buffer0, ptr %buffer1, ptr %numbers, i64 %width, i64 %start, i64 %stop" in text
+    assert text.count("icmp slt i64") == 1 + 2 * 3
     assert text.count("llvm.vector.reduce.fmax.v32f32") == 1

@@ -1,13 +1,13 @@
 """The scalar language's exponentials and logarithms against wider arithmetic, in ulp, over the
 whole range of floats; once by NumPy's meaning of each operation, once compiled."""
 
-import ctypes
 import math
 
 import numpy as np
 import pytest
 
-from flambeau.compiler import loops, machine_code, scalar, scalar_functions
+from flambeau.compiler import eager, scalar, scalar_functions
+from flambeau.compiler.eager_kernels import elementwise
 from flambeau.compiler.scalar import FLOAT32, FLOAT64
 from flambeau.compiler.scalar_functions import ERRORS
 from flambeau.ops import scalar_math
@@ -33,10 +33,9 @@ def evaluated(name, x):
 
 def compiled(name, x):
     pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install -e '.[compile]'")
-    text, dtype = loops.elementwise(getattr(scalar_functions, name), [x.dtype])
-    run = machine_code.load(text, [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 2)
-    out = np.empty(x.shape, dtype)
-    run(out.ctypes.data, x.ctypes.data, 0, x.size)
+    kernel = elementwise(getattr(scalar_functions, name), [x.dtype])
+    out = np.empty(x.shape, kernel.buffers[0])
+    eager.loaded(kernel)(out.ctypes.data, x.ctypes.data, None, 0, x.size)
     return out
 
 

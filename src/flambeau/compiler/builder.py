@@ -1,7 +1,7 @@
 """LLVM's language written from Python: values with arithmetic, loops and branches as functions.
 
-``loops.py`` makes kernels from rules; what has a shape of its own (tiles of a product, windows
-of an image) is written with this, instruction by instruction::
+``vector_code.py`` writes the kernels of the loop language; what has a shape of its own (tiles of
+a product, windows of an image) is written with this, instruction by instruction::
 
     code = Code("kernel", {"out": "ptr", "count": I64})
     code.loop(0, code["count"], lambda i: code.store(..., code.at(code["out"], "float", i)))
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from . import loops
+from . import scalar_text
 from .scalar import Scalar, input, ordered
 
 I64, I1, PTR = "i64", "i1", "ptr"
@@ -238,14 +238,14 @@ class Code:
         root = rule(*[input(place, dtype) for place in range(len(values))])
         found: dict[int, Value] = {}
         for node in ordered(root):
-            kind = loops.llvm_type(node.dtype, lanes)
+            kind = scalar_text.llvm_type(node.dtype, lanes)
             if node.operation == "input":
                 found[id(node)] = values[node.value]
             elif node.operation == "constant":
-                found[id(node)] = Value(self, kind, loops.literal(node, lanes))
+                found[id(node)] = Value(self, kind, scalar_text.literal(node, lanes))
             else:
                 names = [found[id(a)].name for a in node.operands]
-                found[id(node)] = self.new(kind, loops.instruction(node, names, lanes))
+                found[id(node)] = self.new(kind, scalar_text.instruction(node, names, lanes))
         return found[id(root)]
 
     def fma(self, a: Value, b: Value, c: Value) -> Value:

@@ -16,8 +16,9 @@ import numpy as np
 from .. import _config, _optional
 from .._dtypes import bfloat16
 from ..core.op import REGISTRY
-from . import loops, machine_code
-from .row_rules import ROW_RULES
+from . import machine_code, vector_code
+from .eager_kernels import ROW_KERNELS, elementwise
+from .kernel import Kernel
 from .scalar import FLOAT16, FLOAT32, FLOAT64, INT16, Scalar, narrow, widen
 from .scalar_rules import NARROW, RULES, SINGLE, Rule
 
@@ -67,7 +68,7 @@ def kernel(
     if run is None:
         return None
     given = [a.__array_interface__["data"][0] for a in (out, *arrays)]
-    given += out.shape[1:]
+    given += (None, *out.shape[1:])  # no numbers come with the run
     return lambda start, stop: run(*given, start, stop)
 
 
@@ -76,7 +77,7 @@ def _operation_of(forward: Callable) -> str | None:
     global _known
     if len(REGISTRY) != _known:  # modules that are loaded on demand bring further operations
         _known = len(REGISTRY)
-        names = [n for n in (*RULES, *NARROW, *ROW_RULES) if n in REGISTRY]
+        names = [n for n in (*RULES, *NARROW, *ROW_KERNELS) if n in REGISTRY]
         _named.update({_innermost(REGISTRY[n].forward): n for n in names})
         # In-place twins call NumPy's own function of the name.
         _named.update({f: n for n in names if isinstance(f := getattr(np, n, None), np.ufunc)})
@@ -98,21 +99,23 @@ def _compile(
         return None
     if memory == FLOAT16 and not machine_code.has("f16c"):
         return None
-    pointers, index = [ctypes.c_void_p] * (1 + count), ctypes.c_int64
-    if name in ROW_RULES:
-        if dtype not in (FLOAT32, FLOAT64):
-            return None
-        text = loops.rows(ROW_RULES[name], dtype, count)
-        return machine_code.load(text, [*pointers, index, index, index])
+    if name in ROW_KERNELS:
+        return loaded(ROW_KERNELS[name](dtype)) if dtype in (FLOAT32, FLOAT64) else None
     rule = RULES.get(name)
     if dtype.itemsize == 2:
         rule = _narrow(rule or NARROW[name], memory)
     elif rule is None or (dtype == FLOAT64 and name in SINGLE):
         return None
-    text, own = loops.elementwise(rule, [memory] * count, rest)
-    return (
-        machine_code.load(text, [*pointers, index, index]) if own == _MEMORY.get(result) else None
-    )
+    kernel = elementwise(rule, [memory] * count, rest)
+    return loaded(kernel) if kernel.buffers[0] == _MEMORY.get(result) else None
+
+
+def loaded(kernel: Kernel) -> Callable[..., None]:
+    """``kernel`` as a function of its buffers, no numbers, where rows have one their width, and
+    the range to compute."""
+    pointers = [ctypes.c_void_p] * (len(kernel.buffers) + 1)
+    indices = [ctypes.c_int64] * (2 if vector_code.is_flat(kernel) else 3)
+    return machine_code.load(vector_code.text(kernel, "kernel"), [*pointers, *indices])
 
 
 def _narrow(rule: Rule, memory: np.dtype) -> Rule:

@@ -533,9 +533,9 @@ class _Lowering:
         dtype = old.dtype
         if kind == "sum":
             return self.compute("add", dtype, old, new)
-        pair = (old, new) if kind == "maximum" else (new, old)
+        pair = (new, old) if kind == "minimum" else (old, new)
         better = self.compute("less", BOOL, *pair)
-        if dtype.kind == "f":
+        if dtype.kind == "f" and kind != "largest":
             better = self.compute("or", BOOL, better, self.compute("is_nan", BOOL, new))
         return self.compute("select", dtype, better, new, old)
 

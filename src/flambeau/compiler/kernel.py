@@ -17,6 +17,9 @@ and column; ``reduced(s)``: the row value in slot s; ``gather(k)``: load k moved
 times a stride; ``number(k)``: a number that comes with each run; ``iota(d)``: the index along
 dimension d. A store that adds sums over the rows: its strides along rows are 0, and every thread
 has a buffer of its own, which the program adds up. ``verify`` checks all of this.
+
+Sizes may be open until the run: COUNT is the number of rows (whoever calls knows it), WIDTH that of
+columns, which strides may be too. A kernel with either has one dimension of each at most.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ import numpy as np
 
 from .scalar import Scalar, constant, ordered
 
-KINDS = ("sum", "maximum", "minimum")
+KINDS = ("sum", "maximum", "minimum", "largest")  # the last: of floats, nan is passed over
+COUNT, WIDTH = "count", "width"  # sizes that come with each run
+Size = int | str
 
 
 def identity(kind: str, dtype: np.dtype) -> Scalar:
@@ -37,7 +42,7 @@ def identity(kind: str, dtype: np.dtype) -> Scalar:
     if kind == "sum":
         return constant(0, dtype)
     if dtype.kind == "f":
-        return constant(-math.inf if kind == "maximum" else math.inf, dtype)
+        return constant(math.inf if kind == "minimum" else -math.inf, dtype)
     limits = np.iinfo(dtype)
     return constant(int(limits.min if kind == "maximum" else limits.max), dtype)
 
@@ -49,7 +54,7 @@ class Load:
 
     buffer: int
     dtype: np.dtype
-    strides: tuple[int, ...]
+    strides: tuple[Size, ...]
     offset: int
     step: int = 0
 
@@ -60,7 +65,7 @@ class Store:
     A row value (``row``) is stored once for each row."""
 
     buffer: int
-    strides: tuple[int, ...]
+    strides: tuple[Size, ...]
     offset: int
     term: Scalar
     add: bool = False
@@ -69,7 +74,7 @@ class Store:
 
 @dataclass(eq=False, slots=True)
 class Reduction:
-    """``kind`` (sum, maximum, minimum) of ``term`` over the columns, into ``slot``."""
+    """``kind`` (of KINDS) of ``term`` over the columns, into ``slot``."""
 
     slot: int
     kind: str
@@ -91,8 +96,8 @@ class Kernel:
     ``scratch``: buffers of one row that belong to a thread and hold nothing from row to row.
     ``name`` says for people what it does."""
 
-    rows: tuple[int, ...]
-    cols: tuple[int, ...]
+    rows: tuple[Size, ...]
+    cols: tuple[Size, ...]
     buffers: list[np.dtype]
     loads: list[Load]
     passes: list[Pass]
@@ -101,14 +106,19 @@ class Kernel:
     scratch: list[int] = field(default_factory=list)
 
     @property
-    def row_count(self) -> int:
-        """How many rows there are."""
-        return math.prod(self.rows)
+    def is_open(self) -> bool:
+        """Whether a size comes with each run."""
+        return COUNT in self.rows or WIDTH in self.cols
 
     @property
-    def col_count(self) -> int:
+    def row_count(self) -> Size:
+        """How many rows there are."""
+        return COUNT if COUNT in self.rows else math.prod(self.rows)
+
+    @property
+    def col_count(self) -> Size:
         """How many columns a row has."""
-        return math.prod(self.cols)
+        return WIDTH if WIDTH in self.cols else math.prod(self.cols)
 
     def terms(self) -> Iterator[Scalar]:
         """All terms, in the order of computation."""
@@ -137,6 +147,10 @@ class Kernel:
 def verify(kernel: Kernel) -> None:
     """ValueError where ``kernel`` is not a sentence of the language."""
     dims = len(kernel.rows) + len(kernel.cols)
+    if COUNT in kernel.cols or WIDTH in kernel.rows:
+        raise ValueError("COUNT is a size of rows, and WIDTH one of columns")
+    if kernel.is_open and max(len(kernel.rows), len(kernel.cols)) > 1:
+        raise ValueError("a kernel with open sizes has one dimension of rows and one of columns")
     for number, load in enumerate(kernel.loads):
         if not 0 <= load.buffer < len(kernel.buffers):
             raise ValueError(f"load {number} is of buffer {load.buffer}, which is not there")
@@ -150,7 +164,8 @@ def verify(kernel: Kernel) -> None:
                 raise ValueError(f"slot {slot} differs from column to column")
             known.add(slot)
         for r in p.reductions:
-            if r.kind not in KINDS or r.term.dtype != kernel.slots[r.slot]:
+            is_known = r.kind in KINDS and (r.kind != "largest" or r.term.dtype.kind == "f")
+            if not is_known or r.term.dtype != kernel.slots[r.slot]:
                 raise ValueError(f"pass {number}: the reduction into slot {r.slot} is malformed")
             _verify_term(kernel, r.term, known, f"reduction {r.slot}", dims)
         for s in p.stores:

@@ -80,15 +80,6 @@ def _loaded(text: str, compiled: Callable[[], bytes]) -> tuple[object, bool]:
     return engine, was_cached
 
 
-def load(text: str, types: Sequence[type]) -> Callable[..., None]:
-    """The function ``kernel`` of ``text`` as a Python function; it runs without the GIL.
-
-    ``types``: of its arguments, ctypes'.
-    """
-    engine, _ = _loaded(text, lambda: _target().emit_object(_module(text)))
-    return ctypes.CFUNCTYPE(None, *types)(engine.get_function_address("kernel"))
-
-
 def _add_symbol(name: str, function: object) -> None:
     """Let code call the C function ``function`` by ``name``."""
     _llvm().add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
@@ -131,6 +122,11 @@ class Code:
     ) -> Callable[..., Any]:
         """The function ``name``, with arguments of ctypes ``types``; it runs without the GIL."""
         return ctypes.CFUNCTYPE(result, *types)(self.engine.get_function_address(name))
+
+
+def load(text: str, types: Sequence[type]) -> Callable[..., None]:
+    """The function ``kernel`` of ``text``, with arguments of ctypes ``types``."""
+    return Code(text).function("kernel", types)
 
 
 def assembly(text: str) -> str:

@@ -28,8 +28,8 @@ from .gpu_code import (
     described,
     verify,
 )
-from .loops import instruction, literal, llvm_type
 from .scalar import BOOL, Scalar
+from .scalar_text import instruction, literal, llvm_type
 
 TRIPLE = "nvptx64-nvidia-cuda"
 #: What a GPU is called -> the version of PTX that knows it.

@@ -19,7 +19,7 @@ from .arrays import Added, Array, Leaf, Product, Read, composed
 from .execute import run_node
 from .fusion import Cluster, memory_dtype, memory_strides
 from .graph import Graph, Node, Var
-from .kernel import Kernel, Load, Store
+from .kernel import WIDTH, Kernel, Load, Store
 from .lowering import Lowering
 from .lowering_layers import MAY_BE_EMPTY
 from .lowering_rules import RULES_OF_ARRAYS
@@ -28,7 +28,8 @@ from .schedule import Unit, np_view, scheduled
 
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "<",
           "less_equal": "<=", "equal": "==", "and": "&", "or": "|", "xor": "^"}  # fmt: skip
-_JOIN = {"sum": "{0} + {1}", "maximum": "larger({0}, {1})", "minimum": "smaller({0}, {1})"}
+_JOIN = {"sum": "{0} + {1}", "maximum": "larger({0}, {1})", "minimum": "smaller({0}, {1})",
+         "largest": "{1} if {1} > {0} else {0}"}  # fmt: skip
 
 
 def _larger(a: Any, b: Any) -> Any:
@@ -141,8 +142,10 @@ class _Writer:
 
     def text(self, name: str) -> str:
         kernel = self.kernel
-        buffers = ", ".join(f"b{k}" for k in range(len(kernel.buffers)))
-        self.lines.append(f"def {name}({buffers}, numbers, start, stop):")
+        given = [*(f"b{k}" for k in range(len(kernel.buffers))), "numbers"]
+        if WIDTH in kernel.cols:
+            given.append(WIDTH)
+        self.lines.append(f"def {name}({', '.join(given)}, start, stop):")
         self.line(f'"""{kernel.name or "copy"}: {kernel.row_count} rows of {kernel.col_count}"""')
         self.line("for row in range(start, stop):")
         self.depth += 1
@@ -189,13 +192,14 @@ def scalar_of_identity(kind: str, dtype: np.dtype) -> str:
     if kind == "sum":
         return f"{dtype.name}(0)"
     if dtype.kind == "f":
-        return f"{dtype.name}({'-inf' if kind == 'maximum' else 'inf'})"
+        return f"{dtype.name}({'inf' if kind == 'minimum' else '-inf'})"
     limits = np.iinfo(dtype)
     return f"{dtype.name}({limits.min if kind == 'maximum' else limits.max})"
 
 
 def source(kernel: Kernel, name: str = "kernel") -> str:
-    """The Python function ``name(b0, b1, ..., numbers, start, stop)`` of ``kernel``."""
+    """The Python function ``name(b0, b1, ..., numbers, start, stop)`` of ``kernel``; ``width``
+    before ``start`` where columns are open."""
     return _Writer(kernel).text(name)
 
 

@@ -1,6 +1,6 @@
 """Passes over rows in LLVM's language, written by hand: sums, moments, and the norms.
 
-``row_rules.py`` writes such passes as rules where one dtype and one shape serve for everything;
+``eager_kernels.py`` has such passes in the loop language, where one dtype serves for everything;
 what is here needs sums in float64, parameters of the columns, or several results.
 """
 

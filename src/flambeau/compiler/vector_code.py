@@ -1,11 +1,12 @@
 """A kernel of the loop language (``kernel``) in LLVM's language, in vectors.
 
-    void name(ptr buffer0, ..., ptr numbers, i64 start, i64 stop)
+    void name(ptr buffer0, ..., ptr numbers, i64 width, i64 start, i64 stop)
 
-computes the rows start <= r < stop; of a kernel without rows, the columns start <= c < stop of the
-only one. The innermost column dimension runs in vectors of ``wide`` lanes, what remains of it in
-vectors of ``narrow`` lanes of which the last is masked. Local variables are memory on the stack
-here; LLVM's pass "sroa" puts them into registers.
+computes the rows start <= r < stop; of a kernel that ``is_flat``, the columns start <= c < stop of
+the only row. ``width`` is there where rows are of WIDTH columns. The innermost column dimension
+runs in vectors of ``wide`` lanes, what remains of it in vectors of ``narrow`` lanes of which the
+last is masked. Local variables are memory on the stack here; LLVM's pass "sroa" puts them into
+registers.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .kernel import Kernel, Load, Pass, Store, identity
-from .loops import instruction, literal, llvm_type
+from .kernel import WIDTH, Kernel, Load, Pass, Size, Store, identity
 from .scalar import BOOL, FLOAT32, FLOAT64, INT32, INT64, Scalar, ordered
+from .scalar_text import instruction, literal, llvm_type
 
 _MOST_BYTES = 128  # of a wide vector's widest element type: four registers, so latencies overlap
-_LONG_TERM = 60  # operations from which wide vectors have half of that
+_LONG_TERM = 200  # expressions from which wide vectors have half of that; gelu's gradient has 138
 _NARROW_BYTES = 32
+# Of open size: with the wide ones' registers, LLVM would keep the constants of both loops in
+# registers, and spill others (gelu: 10 % slower).
+_OPEN_BYTES = 16
 
 
 def is_flat(kernel: Kernel) -> bool:
@@ -56,7 +60,8 @@ class _Writer:
             if self.varying[key] and node.operation != "iota":
                 widest = max(widest, node.dtype.itemsize)
         most = _MOST_BYTES if operations < _LONG_TERM else _MOST_BYTES // 2
-        self.wide, self.narrow = most // widest, _NARROW_BYTES // widest
+        least = _OPEN_BYTES if kernel.is_open else _NARROW_BYTES
+        self.wide, self.narrow = most // widest, least // widest
         self.number_names: dict[int, str] = {}
 
     # ---- text --------------------------------------------------------------------------------
@@ -100,13 +105,13 @@ class _Writer:
         self.do(f"br label %{test}")
         self.lines.append(f"{after}:")
 
-    def sum_of(self, base: str, parts: Sequence[tuple[str, int]]) -> str:
+    def sum_of(self, base: str, parts: Sequence[tuple[str, Size]]) -> str:
         """``base + sum(index * stride)``; indices are names."""
         total = base
         for index, stride in parts:
             if stride == 0:
                 continue
-            step = index if stride == 1 else self.emit(f"mul i64 {index}, {stride}")
+            step = index if stride == 1 else self.emit(f"mul i64 {index}, {_size(stride)}")
             total = step if total == "0" else self.emit(f"add i64 {total}, {step}")
         return total
 
@@ -117,6 +122,8 @@ class _Writer:
         names = [f"%buffer{k}" for k in range(len(kernel.buffers))]
         parameters = ", ".join([*(f"ptr noalias {n}" for n in names), "ptr %numbers"])
         parameters = parameters.replace("noalias ", "")
+        if WIDTH in kernel.cols and not is_flat(kernel):
+            parameters += ", i64 %width"
         for t in kernel.terms():
             for node in ordered(t):
                 if node.operation == "number" and node.value not in self.number_names:
@@ -132,7 +139,7 @@ class _Writer:
                     rest = self.emit(f"udiv i64 {rest}, {n}")
                 if kernel.rows:
                     indices.append(rest)
-                self.row(indices[::-1], "0", str(self.cols[-1]))
+                self.row(indices[::-1], "0", _size(self.cols[-1]))
         body = "\n  ".join([*self.allocas, *self.lines])
         body = body.replace("\n  b", "\nb")
         return f"""define void @{name}({parameters}, i64 %start, i64 %stop) {{
@@ -304,7 +311,7 @@ class _Writer:
                 call = f"call reassoc {element} @llvm.vector.reduce.fadd.v{lanes}{suffix}"
                 values.append(self.emit(f"{call}({element} -0.0, {vector} {v})"))
             else:
-                name = {"sum": "add"}.get(kind, ("f" if dtype.kind == "f" else "s") + kind)
+                name = {"sum": "add", "largest": "fmax"}.get(kind, f"f{kind}")
                 if dtype.kind != "f" and kind != "sum":
                     name = {"maximum": "smax", "minimum": "smin"}[kind]
                 call = f"call {element} @llvm.vector.reduce.{name}.v{lanes}{suffix}"
@@ -319,10 +326,12 @@ class _Writer:
         own = llvm_type(dtype, lanes)
         if kind == "sum":
             return self.emit(f"{'fadd' if dtype.kind == 'f' else 'add'} {own} {old}, {new}")
-        sign = "gt" if kind == "maximum" else "lt"
+        sign = "lt" if kind == "minimum" else "gt"
         bits = llvm_type(BOOL, lanes)
         if dtype.kind != "f":
             better = self.emit(f"icmp s{sign} {own} {new}, {old}")
+        elif kind == "largest":
+            better = self.emit(f"fcmp ogt {own} {new}, {old}")
         else:
             more = self.emit(f"fcmp o{sign} {own} {new}, {old}")
             nan = self.emit(f"fcmp uno {own} {new}, {new}")
@@ -516,6 +525,11 @@ class _Writer:
             old = self.emit(f"load {memory}, ptr {pointer}, align {dtype.itemsize}")
             value = self.combined("sum", dtype, 1, old, value)
         self.do(f"store {memory} {value}, ptr {pointer}, align {dtype.itemsize}")
+
+
+def _size(size: Size) -> str:
+    """A size or stride, as a number or the parameter's name."""
+    return "%width" if size == WIDTH else str(size)
 
 
 def _bytes(lanes: int) -> str:

@@ -1,15 +1,15 @@
-"""The loop language's text, and the code that LLVM makes of it."""
+"""Eager kernels in the loop language: their text, and what LLVM and Python make of them."""
 
-import ctypes
 import operator
 
 import numpy as np
 import pytest
 
-from flambeau.compiler import loops, machine_code, scalar
+from flambeau.compiler import eager, machine_code, python_code, scalar, vector_code
+from flambeau.compiler.eager_kernels import ROW_KERNELS, elementwise
+from flambeau.compiler.kernel import COUNT, WIDTH, Kernel, verify
 from flambeau.compiler.scalar import FLOAT32, FLOAT64, INT32
-
-POINTER, INDEX = ctypes.c_void_p, ctypes.c_int64
+from flambeau.core.op import REGISTRY
 
 
 @pytest.fixture
@@ -17,26 +17,64 @@ def run():
     pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install -e '.[compile]'")
 
     def go(rule, *arrays):
-        text, dtype = loops.elementwise(rule, [a.dtype for a in arrays])
-        function = machine_code.load(text, [POINTER] * (1 + len(arrays)) + [INDEX] * 2)
-        out = np.empty(arrays[0].shape, dtype)
+        kernel = elementwise(rule, [a.dtype for a in arrays])
+        out = np.empty(arrays[0].shape, kernel.buffers[0])
         addresses = [a.ctypes.data for a in (out, *arrays)]
-        function(*addresses, 0, out.size)
+        eager.loaded(kernel)(*addresses, None, 0, out.size)
         return out
 
     return go
 
 
-def test_the_text_has_a_loop_of_vectors_and_one_of_single_elements():
-    text, dtype = loops.elementwise(operator.add, [FLOAT32, FLOAT32])
-    assert dtype == FLOAT32
+def test_the_text_has_a_loop_of_wide_vectors_and_one_of_masked_narrow_ones():
+    kernel = elementwise(operator.add, [FLOAT32, FLOAT32])
+    verify(kernel)
+    text = vector_code.text(kernel, "kernel")
+    assert kernel.buffers[0] == FLOAT32
     assert "fadd <32 x float>" in text
-    assert "fadd float " in text
+    assert "fadd <4 x float>" in text
+    assert "masked.store.v4f32" in text
+    assert "%width" not in text
+
+
+@pytest.mark.parametrize("name", ROW_KERNELS)
+def test_rows_as_plain_python(name):
+    kernel = ROW_KERNELS[name](FLOAT64)
+    verify(kernel)
+    given = np.random.default_rng(3).standard_normal((len(kernel.buffers) - 1, 5, 7))
+    out = np.full((5, 7), 9.0)
+    run = python_code.function(kernel)
+    run(*(a.reshape(-1) for a in (out, *given)), None, 7, 1, 4)
+    expected = REGISTRY[name].forward(*given, 1)
+    np.testing.assert_allclose(out[1:4], expected[1:4], rtol=1e-13)
+    assert np.all(out[[0, 4]] == 9)
+    assert "5 rows" not in python_code.source(kernel)
+
+
+def test_elements_as_plain_python():
+    kernel = elementwise(lambda x, y: x * 2 - y, [FLOAT64, FLOAT64])
+    x, y = np.arange(6.0), np.ones(6)
+    out = np.zeros(6)
+    python_code.function(kernel)(out, x, y, None, 6, 0, 1)
+    assert np.array_equal(out, x * 2 - y)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "message"),
+    [
+        ((WIDTH,), (COUNT,), "COUNT is a size of rows, and WIDTH one of columns"),
+        ((3, COUNT), (WIDTH,), "open sizes has one dimension of rows"),
+        ((COUNT,), (2, WIDTH), "open sizes has one dimension of rows"),
+    ],
+)
+def test_where_sizes_may_be_open(rows, cols, message):
+    with pytest.raises(ValueError, match=message):
+        verify(Kernel(rows, cols, [], [], [], []))
 
 
 def test_one_dtype_for_both_operands():
     with pytest.raises(TypeError, match="the operands must have one dtype"):
-        loops.elementwise(operator.add, [FLOAT32, FLOAT64])
+        elementwise(operator.add, [FLOAT32, FLOAT64])
 
 
 def test_an_operation_used_twice_is_computed_once():
@@ -99,5 +137,5 @@ def test_integers_as_inputs(run):
 
 
 def test_the_assembly_can_be_read(run):
-    text, _ = loops.elementwise(operator.add, [FLOAT32, FLOAT32])
+    text = vector_code.text(elementwise(operator.add, [FLOAT32, FLOAT32]), "kernel")
     assert "kernel" in machine_code.assembly(text)
