@@ -56,6 +56,13 @@ def test_the_older_profiler() -> None:
         _ = torch.autograd.no_such
 
 
+def test_small_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert torch._C._get_tracing_state() is None and torch._C._log_api_usage_once("x") is None
+    monkeypatch.setenv("TORCH_HOME", "/some/where")
+    assert torch.hub._get_torch_home() == "/some/where"
+    assert torch.Future is torch.futures.Future
+
+
 def test_flattened_tensors_come_apart_again() -> None:
     parts = [torch.ones(2), torch.zeros(1, 3).t(), torch.tensor(5.0), torch.empty(0)]
     flat = torch._utils._flatten_dense_tensors(parts)

@@ -316,6 +316,7 @@ _FUNCTIONS_ON_DEMAND = {
             digamma erf erfc erfinv i0 igamma igammac lgamma mvlgamma polygamma sinc xlogy
         """,
         "ops.spectra": "svd",
+        "futures": "Future",
         "profiler._recorder": "profile",
         "serialization._load": "load",
         "serialization._save": "save",

@@ -33,13 +33,17 @@ _CHUNK = 1 << 17
 _directory: str | None = None
 
 
+def _get_torch_home() -> str:
+    """``$TORCH_HOME``, or the folder "torch" in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
+
+
 def get_dir() -> str:
     """The folder of what has been fetched: ``set_dir``'s, ``$TORCH_HOME/hub``, or the cache's."""
     if _directory is not None:
         return _directory
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
-    return os.path.join(home, "hub")
+    return os.path.join(_get_torch_home(), "hub")
 
 
 def set_dir(d: str | os.PathLike) -> None:

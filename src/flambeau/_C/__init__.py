@@ -7,5 +7,14 @@ from .._missing import missing as _missing
 from . import _nn
 
 
+def _get_tracing_state() -> None:
+    """What ``torch.jit.trace`` is tracing: nothing, it runs plain Python."""
+    return
+
+
+def _log_api_usage_once(event: str) -> None:
+    """Accepted: nothing is reported to anybody."""
+
+
 def __getattr__(name: str) -> object:
     raise _missing(__name__, name, globals())

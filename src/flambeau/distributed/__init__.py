@@ -15,6 +15,7 @@ from .._missing import missing as _missing
 from . import _not_yet
 from ._collectives import *  # noqa: F403
 from ._collectives import __all__ as _collectives_all
+from ._collectives import _all_gather_base, _reduce_scatter_base
 from ._group import *  # noqa: F403
 from ._group import __all__ as _group_all
 
