@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import math
@@ -305,10 +304,7 @@ print(json.dumps(outcome.losses))
 """
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None,
-    reason="PyTorch is not installed: nothing to compare with",
-)
+@pytest.mark.torch
 def test_the_losses_are_pytorchs(tmp_path: Path) -> None:
     script = tmp_path / "losses.py"
     script.write_text(LOSSES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import random
@@ -157,11 +156,10 @@ def test_a_cut_file_says_how_much_of_it_is_there(tmp_path: Path) -> None:
     assert "file is 48 % of its declared 40" in refusal(cut)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: no file of its"
-)
+@pytest.mark.torch
 def test_a_cut_file_of_pytorchs_too() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    import torch
+
     out = io.BytesIO()
     torch.save(torch.nn.Linear(300, 300).state_dict(), out)
     assert "file is 33 % of its declared 36" in refusal(out.getvalue()[: out.tell() // 3])
@@ -222,11 +220,10 @@ def test_safetensors_both_ways(tmp_path: Path) -> None:
         t.serialization.write_safetensors({"a": t.ones(1, dtype=t.complex128)})
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: nothing to compare"
-)
+@pytest.mark.torch
 def test_pytorchs_safetensors(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    import torch
+
     library = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
     path = tmp_path / "model.safetensors"
     library.save_file({"w": torch.arange(6.0).bfloat16(), "n": torch.arange(3)}, path)

@@ -202,10 +202,7 @@ def test_stops_at_an_interrupt_and_still_samples(names: Path, tmp_path: Path) ->
     assert len(losses.read_text().splitlines()) == done
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None,
-    reason="PyTorch is not installed: nothing to compare with",
-)
+@pytest.mark.torch
 def test_numbers_are_those_of_pytorch(names: Path, tmp_path: Path) -> None:
     arguments = ["--no-picture", "--steps", "1000"]
     if importlib.util.find_spec("names") is None:

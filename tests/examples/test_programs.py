@@ -55,10 +55,7 @@ def test_trains(name: str, tmp_path: Path) -> None:
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None,
-    reason="PyTorch is not installed: nothing to compare with",
-)
+@pytest.mark.torch
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_losses_are_those_of_pytorch(name: str, tmp_path: Path) -> None:
     more = ["--no-picture"] if name in DRAWS else []

@@ -267,16 +267,12 @@ def test_files_that_only_write_or_only_read() -> None:
         t.load(3)
 
 
-needs_pytorch = pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: nothing to read it"
-)
-
-
-@needs_pytorch
+@pytest.mark.torch
 @pytest.mark.parametrize("archive", [True, False])
 @pytest.mark.parametrize("weights_only", [True, False])
 def test_pytorch_reads_what_flambeau_wrote(archive: bool, weights_only: bool) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    import torch
+
     whole = contents.everything if archive else contents.before_zip
     for make in (whole, contents.training):
         file = io.BytesIO()
@@ -286,9 +282,10 @@ def test_pytorch_reads_what_flambeau_wrote(archive: bool, weights_only: bool) ->
         assert plain(torch.load(file, weights_only=weights_only)) == plain(made)
 
 
-@needs_pytorch
+@pytest.mark.torch
 def test_pytorch_makes_a_whole_model_of_flambeaus() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    import torch
+
     for make in (
         contents.model,
         lambda t: t.nn.LSTM(2, 3, 2),
