@@ -480,3 +480,16 @@ def test_dtypes_of_mixed_operands():
     assert torch.add(torch.ones(2, dtype=torch.uint8), BOOLS, alpha=2).dtype is torch.uint8
     assert torch.div(-1, torch.ones(2, dtype=torch.uint8)).tolist() == [-1, -1]
     assert torch.ldexp(single.half(), torch.tensor([1, 2])).dtype is torch.float16
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "atan2", "copysign"])
+def test_the_gradient_of_a_stretched_scalar_is_a_tensor_like_any_other(name: str) -> None:
+    row, scalar = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor(3.0)
+    scalar.requires_grad_()
+    got = torch.autograd.grad(getattr(torch, name)(row, scalar).sum(), scalar)[0]
+    assert got.shape == () and isinstance(got.numpy(), np.ndarray)
+    parts = [
+        torch.autograd.grad(getattr(torch, name)(one, scalar), scalar)[0]
+        for one in row.detach().unbind()
+    ]
+    torch.testing.assert_close(got.detach().clone(), parts[0] + parts[1])

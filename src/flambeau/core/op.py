@@ -321,7 +321,7 @@ def unbroadcast(g: Value, shape: tuple[int, ...]) -> Value:
         or array.size >= LARGE
     ):
         return g.sum_to_size(shape)
-    if lead == 1 and array.shape[1:] == shape:
+    if lead == 1 and shape and array.shape[1:] == shape:  # else NumPy makes a scalar
         return wrap(np.add.reduce(array, 0))
     axes = tuple(i for i in range(array.ndim) if i < lead or shape[i - lead] != array.shape[i])
     return wrap(np.add.reduce(array, axes, keepdims=True).reshape(shape))
