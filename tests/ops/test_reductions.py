@@ -9,7 +9,6 @@ import pytest
 import flambeau as torch
 from flambeau.autograd import gradcheck, gradgradcheck
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # pytest's own filters
 nan, inf = math.nan, math.inf
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,6 @@ import pytest
 
 import flambeau as torch
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # pytest's own filters
 nan, inf = math.nan, math.inf
 RNG = np.random.default_rng(0)
 

@@ -16,8 +16,6 @@ import flambeau.ops
 from flambeau.autograd import gradcheck, gradgradcheck
 from flambeau.core.op import REGISTRY
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # pytest's own filters
-
 FUNCTIONS = {}
 for info in pkgutil.iter_modules(flambeau.ops.__path__):
     module = importlib.import_module(f"flambeau.ops.{info.name}")
