@@ -199,6 +199,26 @@ CASES = {
     "in place": (
         lambda x, y: (x.clone().add_(y).mul_(2), x.clone().view(-1)[3:9].zero_() + 1), A, B,
     ),
+    "bools in order": (lambda a, b: (a < b, a >= b, a <= b, a > b), A > 0, B > 0),
+    "bytes in order": (
+        lambda x: (x > x.flip(0), x + 100 > 50), torch.tensor([200, 100, 7], dtype=torch.uint8),
+    ),
+    "copy of more dimensions": (
+        lambda x, y: x.clone().copy_(y).norm(dim=0), randn(7), integers(9, (1, 7)),
+    ),
+    "softmax of a number": (lambda x: x.softmax(0) + x.log_softmax(-1), torch.tensor(3.0)),
+    "diagonals": (lambda x: (x.diagonal() * 2, torch.diag(x[0])), A),
+    "moved as bits": (
+        lambda x, y, z: (x[1:].contiguous(), y.t().contiguous(), torch.cat([z, z]), y * y),
+        (torch.arange(1 << 16) - (1 << 15)).to(torch.int16), integers(9, (3, 4), torch.int8),
+        torch.tensor([1 + 2j, 3j]),
+    ),
+    "nothing in place": (lambda x: (x.clone()[1:].add_(x[:-1]), x * 2), randn(1, 3)),
+    "isnan of bools": (lambda x: torch.isnan(x), A > 0),
+    "gradients of stack": (
+        lambda *xs: (lambda s: (s, *torch.autograd.grad((s * s).sum(), xs)))(torch.stack(xs)),
+        randn(3, 2, **W), randn(3, 2, seed=1, **W),
+    ),
     "in place on a view": (
         lambda x: (lambda z: (z[1:3].add_(5), z[:, 2].fill_(7), z * 2)[2])(x.clone()), A,
     ),
@@ -213,7 +233,8 @@ def arrays(result):
 def near(got, expected):
     assert got.dtype == expected.dtype
     assert got.shape == expected.shape
-    a, b = (x.double().numpy() for x in (got, expected))
+    wide = torch.complex128 if got.is_complex() else torch.float64
+    a, b = (x.to(wide).numpy() for x in (got, expected))
     narrow = {torch.bfloat16: 2e-2, torch.float16: 2e-3, torch.float64: 1e-12}
     tolerance = narrow.get(expected.dtype, 2e-5)
     assert np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)

@@ -20,7 +20,7 @@ import numpy as np
 from . import scalar
 from .arrays import Array, Leaf, Map, Read, Reduce, Split, Tangled, composed, row_major
 from .kernel import Kernel, Load, Pass, Reduction, Store
-from .scalar import FLOAT16, FLOAT32, FLOAT64, INT16, INT64, Scalar, ordered
+from .scalar import BITS, COMPUTED, FLOAT16, FLOAT32, FLOAT64, INT16, INT64, Scalar, ordered
 
 #: Sums over everything of more elements than this are done in rows, by all threads.
 LONG = 1 << 14
@@ -518,8 +518,13 @@ def substituted_inputs(m: Map, inputs: list[Scalar], attempt: _Attempt, rows: bo
 
 
 def memory_dtype(dtype: np.dtype) -> np.dtype:
-    """What a kernel takes an array of ``dtype`` for: bfloat16 is moved as its bits."""
-    return INT16 if dtype.name == "bfloat16" else dtype
+    """What a kernel takes an array of ``dtype`` for: bfloat16 is computed with as INT16, and what
+    kernels do not compute with is moved as its bits."""
+    if dtype.name == "bfloat16":
+        return INT16
+    if dtype in COMPUTED or dtype == FLOAT16:
+        return dtype
+    return BITS[dtype.itemsize]
 
 
 def loaded(leaf: Scalar) -> Scalar:

@@ -145,9 +145,7 @@ def recorded(
     finally:
         for _, edge, gate in rec.gates.values():
             gate.edges = (edge,)
-    nodes = rec.graph.nodes[start:]
-    del rec.graph.nodes[start:]
-    graph = Graph(nodes=nodes)
+    graph = Graph()
     results: list[tuple[int | None, list[bool]]] = []
     for edge, x in targets.items():
         grad = found.get(edge)
@@ -156,8 +154,10 @@ def recorded(
             if grad._array.dtype != x._array.dtype:
                 raise Beyond("a gradient has another dtype than its tensor")
             place = len(graph.outputs)
-            graph.outputs.append(rec.var(grad._array))
+            graph.outputs.append(rec.var(grad._array))  # which may be a view: one more node
         results.append((place, [edge in r for r in reach]))
+    graph.nodes = rec.graph.nodes[start:]
+    del rec.graph.nodes[start:]
     saved = _needed(rec, graph, types)
     graph.inputs = [*types, *saved]
     came_in = dict(zip(rec.graph.inputs, rec.sources, strict=True))

@@ -33,10 +33,7 @@ from .arrays import (
 from .fusion import memory_strides
 from .graph import Call, Copy, Graph, Node, Put, Update, Var, View
 from .products_code import batch_split, matrix_layout
-from .scalar import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, Scalar
-
-#: dtypes that kernels compute with, or move.
-COMPUTED = {FLOAT32, FLOAT64, INT64, INT32, BOOL, UINT8}
+from .scalar import COMPUTED, FLOAT32, FLOAT64, Scalar
 
 
 class Refused(Exception):
@@ -177,7 +174,7 @@ def converted(x: Lazy, dtype: np.dtype) -> Lazy:
 
 def reduced(kind: str, x: Lazy, dims: Sequence[int], keep: bool = True) -> Lazy:
     """``kind`` of ``x`` over ``dims``, which stay as 1 (``keep``) or go."""
-    dims = tuple(sorted(d % max(len(x.shape), 1) for d in dims))
+    dims = tuple(sorted(d % len(x.shape) for d in dims)) if x.shape else ()
     if x.size == 0:
         raise Refused("nothing to reduce")
     shape = tuple(1 if d in dims else n for d, n in enumerate(x.shape))
@@ -189,7 +186,12 @@ def reduced(kind: str, x: Lazy, dims: Sequence[int], keep: bool = True) -> Lazy:
 
 
 def expanded(x: Lazy, shape: Sequence[int]) -> Lazy:
-    """``x`` broadcast to ``shape``."""
+    """``x`` broadcast to ``shape``, without the dimensions of 1 that it has before those."""
+    lead = len(x.shape) - len(shape)
+    if lead > 0:
+        if x.read.index is not None:
+            x = dense(x)
+        x = Lazy(Read(x.read.array, x.read.strides[lead:], x.read.offset), x.shape[lead:])
     index = x.read.index
     if index is not None:
         index = Read(index.array, strides_as(shape, index.strides, x.shape), index.offset)

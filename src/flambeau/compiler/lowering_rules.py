@@ -125,6 +125,8 @@ def elementwise(lowering: Lowering, node: Call) -> Lazy:
             operands = [a if isinstance(a, Lazy) else bool(a) for a in operands]
         return mapped(_BITWISE[name], *operands, dtype=out.dtype)
     if name == "isnan":
+        if tensors[0].dtype.kind in "biu":
+            raise Refused("isnan of integers")
         return mapped(scalar.is_nan, lowering.of(tensors[0]), dtype=BOOL)
     if own.kind != "f" and name not in _WHOLE:
         raise Refused(f"{name} of {out.dtype}")

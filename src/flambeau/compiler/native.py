@@ -38,7 +38,8 @@ from .lowering import Lowered, Lowering, located_elements
 from .lowering_layers import MAY_BE_EMPTY
 from .lowering_rules import RULES_OF_ARRAYS
 from .products_code import added_text, panel_bytes, product_text
-from .schedule import ALIGNMENT, Plan, Unit, np_view, scheduled
+from .scalar import BITS
+from .schedule import ALIGNMENT, Plan, Unit, new_array, np_view, scheduled
 
 #: Nanoseconds of work from which a program is spread over threads, and a unit of it.
 SPREAD, SPREAD_UNIT = 150_000.0, 8_000.0
@@ -329,8 +330,7 @@ class Program:
     def _new_output(self, number: int) -> tuple[np.ndarray, int]:
         """Memory for a result, and its address; kept for later runs."""
         leaf, pool = self.plan.outputs[number], self.pools[number]
-        memory = np.empty(max(1, leaf.size) * leaf.dtype.itemsize, np.uint8)
-        array = np_view(memory, leaf)
+        array = new_array(leaf)
         held = array, array.__array_interface__["data"][0]
         pool.append(held)
         del pool[:-4]
@@ -388,7 +388,7 @@ class Program:
             [s * size for s in leaf.strides]
         )
         if not laid or any(np.may_share_memory(array, a) for a in given):
-            fresh = np_view(np.empty(max(1, array.size) * size, np.uint8), leaf)
+            fresh = new_array(leaf)
             fresh[...] = array
             array = fresh
         filled[id(leaf)] = array
@@ -700,6 +700,9 @@ def build(graph: Graph) -> Callable[..., list[np.ndarray]]:
     Where the compiler fails, which is a mistake of its own, a warning says so, and the program runs
     node by node; the tests turn that into an error (``strict``).
     """
+    made = [v for node in graph.nodes for v in node.made]
+    if any(v.dtype.itemsize > max(BITS) for v in (*graph.inputs, *graph.constants, *made)):
+        return DullExecutor.build(graph)  # complex128: kernels cannot even move it
     try:
         return Program(graph, apart=_config.debug == "kernels")
     except Exception as error:  # whatever it is, the answer must be right

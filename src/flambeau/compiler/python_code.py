@@ -24,7 +24,7 @@ from .lowering import Lowering
 from .lowering_layers import MAY_BE_EMPTY
 from .lowering_rules import RULES_OF_ARRAYS
 from .scalar import Scalar, ordered
-from .schedule import Unit, np_view, scheduled
+from .schedule import Unit, new_array, np_view, scheduled
 
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "<",
           "less_equal": "<=", "equal": "==", "and": "&", "or": "|", "xor": "^"}  # fmt: skip
@@ -312,7 +312,7 @@ class PythonProgram:
         run_node(node, values, numbers)
         for v in node.made:
             leaf: Leaf = self.lowered.leaves[v]
-            made = np_view(np.zeros(max(1, leaf.size) * leaf.dtype.itemsize, np.uint8), leaf)
+            made = new_array(leaf)
             made[...] = values[v]
             memory[id(leaf)] = made
 

@@ -183,7 +183,7 @@ class Result:
         if isinstance(obj, tuple):  # a named one
             kind = self.source.bind(type(obj), "kind")
             parts = ", ".join([self.value(o) for o in obj])
-            return f"{kind}({parts})" if hasattr(obj, "_fields") else f"{kind}(({parts},))"
+            return f"{kind}({parts})" if hasattr(obj, "_fields") else f"{kind}([{parts}])"
         if type(obj) in PLAIN or isinstance(obj, (_dtypes.dtype, type)):
             return self.source.bind(obj, "v")
         if id(obj) in self.reach.seen:

@@ -3,7 +3,8 @@
 A rule is a Python function over ``Scalar``s; calling it builds an expression. The whole language:
 
     expression := input(i) | constant | operation(expression, ...)
-    dtype      := float32 | float64 | int32 | int64 | bool; for memory also float16 | int16 | uint8
+    dtype      := float32 | float64 | int32 | int64 | bool | uint8;
+                  for memory also float16 | int16 (as bfloat16) | uint16
     in kernels    reduced(s), number(k), iota(d), gather(k, index): see ``kernel``
     arithmetic    + - * /  negate  absolute  sqrt  fma(a, b, c) = a * b + c, rounded once
                   copysign(a, b) = |a| with the sign of b         (+ - * of integers wrap around)
@@ -32,6 +33,10 @@ import numpy as np
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 FLOAT16, INT16, UINT8 = np.dtype(np.float16), np.dtype(np.int16), np.dtype(np.uint8)
 INT32, INT64, BOOL = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
+#: dtypes that kernels compute with.
+COMPUTED = {FLOAT32, FLOAT64, INT64, INT32, BOOL, UINT8}
+#: The size of an element in bytes -> as what it is moved if kernels do not compute with it.
+BITS = {1: UINT8, 2: np.dtype(np.uint16), 4: INT32, 8: INT64}
 _INTEGER_OF = {FLOAT32: INT32, FLOAT64: INT64}
 _FLOAT_OF = {INT32: FLOAT32, INT64: FLOAT64}
 

@@ -481,4 +481,12 @@ def _packed(
 def np_view(memory: np.ndarray, leaf: Leaf) -> np.ndarray:
     """The part of ``memory`` (bytes) that starts at 0, as the array of ``leaf``."""
     step = leaf.dtype.itemsize
-    return np.ndarray(leaf.shape, leaf.dtype, memory, 0, [s * step for s in leaf.strides])
+    strides = leaf.strides if leaf.size else row_major(leaf.shape)
+    return np.ndarray(leaf.shape, leaf.dtype, memory, 0, [s * step for s in strides])
+
+
+def new_array(leaf: Leaf) -> np.ndarray:
+    """Memory of its own, with the gaps that the strides of ``leaf`` have, as its array."""
+    reach = sum((n - 1) * s for n, s in zip(leaf.shape, leaf.strides) if n > 1)
+    size = reach + 1 if leaf.size else 1
+    return np_view(np.empty(size * leaf.dtype.itemsize, np.uint8), leaf)
