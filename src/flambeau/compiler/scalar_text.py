@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .scalar import (
+    BITS,
     BOOL,
     FLOAT16,
     FLOAT32,
@@ -20,13 +21,14 @@ from .scalar import (
 )
 
 _LLVM = {FLOAT32: "float", FLOAT64: "double", INT32: "i32", INT64: "i64", BOOL: "i1",
-         FLOAT16: "half", INT16: "i16", UINT8: "i8"}  # fmt: skip
+         FLOAT16: "half", INT16: "i16", UINT8: "i8", BITS[2]: "i16"}  # fmt: skip
 _SUFFIX = {FLOAT32: "f32", FLOAT64: "f64"}
 _FLOATING = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
 _INTEGRAL = {"add": "add", "subtract": "sub", "multiply": "mul", "and": "and", "or": "or",
              "xor": "xor", "shift_left": "shl", "shift_right": "ashr"}  # fmt: skip
-_COMPARISON = {"less": ("fcmp olt", "icmp slt"), "less_equal": ("fcmp ole", "icmp sle"),
-               "equal": ("fcmp oeq", "icmp eq")}  # fmt: skip
+_COMPARISON = {"less": ("fcmp olt", "icmp slt", "icmp ult"),  # of floats, signed, unsigned
+               "less_equal": ("fcmp ole", "icmp sle", "icmp ule"),
+               "equal": ("fcmp oeq", "icmp eq", "icmp eq")}  # fmt: skip
 _INTRINSIC = {"fma": "fma", "sqrt": "sqrt", "absolute": "fabs", "copysign": "copysign",
               "floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint",
               "sin": "sin", "cos": "cos", "power": "pow"}  # fmt: skip
@@ -59,7 +61,8 @@ def instruction(node: Scalar, names: Sequence[str], lanes: int) -> str:
         arguments = ", ".join(f"{own} {n}" for n in names)
         return f"call {own} @llvm.{_INTRINSIC[name]}.{suffix}({arguments})"
     if name in _COMPARISON:
-        return f"{_COMPARISON[name][first.kind != 'f']} {of} {names[0]}, {names[1]}"
+        how = 0 if first.kind == "f" else 2 if first.kind in "bu" else 1
+        return f"{_COMPARISON[name][how]} {of} {names[0]}, {names[1]}"
     if name == "is_nan":
         return f"fcmp uno {of} {names[0]}, {names[0]}"
     if name == "select":

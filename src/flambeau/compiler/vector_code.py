@@ -329,14 +329,10 @@ class _Writer:
         sign = "lt" if kind == "minimum" else "gt"
         bits = llvm_type(BOOL, lanes)
         if dtype.kind != "f":
-<<<<<<< HEAD
-            better = self.emit(f"icmp s{sign} {own} {new}, {old}")
+            how = "u" if dtype.kind in "bu" else "s"
+            better = self.emit(f"icmp {how}{sign} {own} {new}, {old}")
         elif kind == "largest":
             better = self.emit(f"fcmp ogt {own} {new}, {old}")
-=======
-            kind = "u" if dtype.kind in "bu" else "s"
-            better = self.emit(f"icmp {kind}{sign} {own} {new}, {old}")
->>>>>>> fbc6d34 (Hold compiled operations against eager ones; mend what differed)
         else:
             more = self.emit(f"fcmp o{sign} {own} {new}, {old}")
             nan = self.emit(f"fcmp uno {own} {new}, {new}")
