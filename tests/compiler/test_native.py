@@ -219,6 +219,14 @@ CASES = {
         lambda *xs: (lambda s: (s, *torch.autograd.grad((s * s).sum(), xs)))(torch.stack(xs)),
         randn(3, 2, **W), randn(3, 2, seed=1, **W),
     ),
+    "cat read beside its part": (
+        lambda x: (lambda y: (torch.cat((y,), 0) + y * 3, torch.cat((y, y)).sum(0) + y))(x.exp()),
+        randn(1, 5),
+    ),
+    "gradients of a piece that is all": (
+        gradients(lambda x: (lambda y: (y[:, -1] ** 2).sum() + (y * y * y).sum())(x * 1.0)),
+        randn(5, 1, **W),
+    ),
     "in place on a view": (
         lambda x: (lambda z: (z[1:3].add_(5), z[:, 2].fill_(7), z * 2)[2])(x.clone()), A,
     ),

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import scalar
-from .arrays import Array, Leaf, Map, Read, Reduce, Split, Tangled, composed, row_major
+from .arrays import Array, Joined, Leaf, Map, Read, Reduce, Split, Tangled, composed, row_major
 from .kernel import Kernel, Load, Pass, Reduction, Store
 from .scalar import BITS, COMPUTED, FLOAT16, FLOAT32, FLOAT64, INT16, INT64, Scalar, ordered
 
@@ -73,11 +73,7 @@ class Cluster:
             new.members.append(array)
             if isinstance(array, Reduce) and not new._mark(array):
                 return None
-        try:
-            Builder(new).check()
-        except Tangled:
-            return None
-        return new
+        return new if new._can_be() else None
 
     def merged(self, later: Cluster) -> Cluster | None:
         """This cluster and ``later``, which may use its values, as one; None if that is none."""
@@ -90,11 +86,19 @@ class Cluster:
             [*self.targets, *later.targets],
             marks,
         )
+        return new if new._can_be() else None
+
+    def _can_be(self) -> bool:
+        """Whether this can be one kernel: it reads nothing from memory that it fills itself."""
+        filled = {id(t.array) for t in self.targets if isinstance(t.array, Joined)}
+        read = [a for m in self.members for a in m.sources()]
+        if filled and any(id(a) in filled for a in (*read, *[t.read.array for t in self.targets])):
+            return False
         try:
-            Builder(new).check()
+            Builder(self).check()
         except Tangled:
-            return None
-        return new
+            return False
+        return True
 
     def _mark(self, array: Reduce) -> bool:
         """Take in how ``array`` divides the elements; False if it does not agree with others."""
