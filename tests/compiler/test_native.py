@@ -219,6 +219,10 @@ CASES = {
         lambda *xs: (lambda s: (s, *torch.autograd.grad((s * s).sum(), xs)))(torch.stack(xs)),
         randn(3, 2, **W), randn(3, 2, seed=1, **W),
     ),
+    "gradients of a piece that is broadcast": (
+        gradients(lambda y, x: torch.trapezoid(y, x).square().sum()),
+        randn(2, 3, **W), randn(1, 3, **W),
+    ),
     "cat read beside its part": (
         lambda x: (lambda y: (torch.cat((y,), 0) + y * 3, torch.cat((y, y)).sum(0) + y))(x.exp()),
         randn(1, 5),

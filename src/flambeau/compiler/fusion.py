@@ -476,6 +476,8 @@ class _Attempt:
             if not of_rows:
                 columns = [d for d, col in enumerate(self.is_col) if col]
                 strides = self.spread_over(columns, t.strides, t.shape)
+            if t.offset or math.prod(t.shape) != t.array.size:
+                raise Tangled  # what threads have added up is stored over the whole array
             if of_rows and term.dtype == FLOAT32:
                 term = scalar.convert(term, FLOAT64)
             return Store(self.buffer(t.array), strides, t.offset, term, True, of_rows)

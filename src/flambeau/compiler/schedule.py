@@ -131,6 +131,7 @@ class _Planner:
             for read, shape, strides, offset in array.pieces:
                 target = Target(array, read, shape, strides, offset)
                 units.append(self._clustered(target, self.maker[id(read.array)]))
+                units = [self.current(u) for u in units]
                 if len(units) > 1 and array.pieces[0][1] == array.shape:
                     self.join_after(units[-1], units[:1])  # a piece over the whole comes later
             return units
