@@ -223,6 +223,10 @@ CASES = {
         gradients(lambda y, x: torch.trapezoid(y, x).square().sum()),
         randn(2, 3, **W), randn(1, 3, **W),
     ),
+    "called in place beside its operand": (
+        lambda x, i: (lambda y: (y.clone().scatter_add_(0, i, y), y * 2))(x.exp()),
+        randn(4, 3), integers(4, (4, 3)),
+    ),
     "cat read beside its part": (
         lambda x: (lambda y: (torch.cat((y,), 0) + y * 3, torch.cat((y, y)).sum(0) + y))(x.exp()),
         randn(1, 5),

@@ -17,7 +17,7 @@ import numpy as np
 
 from .arrays import Added, Array, Joined, Leaf, Map, Product, Read, Reduce, row_major
 from .fusion import Builder, Cluster, Target, same_strides
-from .graph import Draw, Node, Var
+from .graph import Call, Copy, Draw, Node, Var
 from .kernel import Kernel
 from .lowering import Lazy, Lowered, element_strides, is_dense
 
@@ -241,11 +241,11 @@ class _Planner:
 
     # ---- values that must be somewhere -------------------------------------------------------
 
-    def demanded(self, x: Lazy, place: Leaf) -> list[Unit]:
-        """The units after which ``place`` holds ``x``."""
+    def demanded(self, x: Lazy, place: Leaf, alone: bool = False) -> list[Unit]:
+        """The units after which ``place`` holds ``x``; nothing else reads it there if ``alone``."""
         array = x.read.array
         units = self.makers(array)
-        free = id(array) not in self.placed and not isinstance(array, Leaf)
+        free = not alone and id(array) not in self.placed and not isinstance(array, Leaf)
         if (
             free
             and is_dense(x)
@@ -262,11 +262,16 @@ class _Planner:
         return [unit]
 
 
+def _copies(node: Node) -> bool:
+    return isinstance(node, Copy) or (isinstance(node, Call) and node.op.name == "clone")
+
+
 def scheduled(lowered: Lowered) -> Plan:
     """The plan of a lowered graph."""
     graph = lowered.graph
     planner = _Planner(lowered)
     arguments: dict[tuple[int, int], Leaf] = {}
+    copies = {v for n in graph.nodes if _copies(n) for v in n.made}  # which calls may write into
     for node, made in sorted(lowered.calls, key=lambda c: not isinstance(c[0], Draw)):
         needs: list[Unit] = []
         places = []
@@ -278,7 +283,7 @@ def scheduled(lowered: Lowered) -> Plan:
                 needs += planner.makers(own)
                 places.append((v, own))
                 continue
-            needs += planner.demanded(x, leaf)
+            needs += planner.demanded(x, leaf, v in copies)
             places.append((v, leaf))
         unit = planner.unit(node, needs)
         for k, (_, leaf) in enumerate(places):
