@@ -94,6 +94,7 @@ def test_a_density_integrates_to_one_and_gives_moments_and_entropy(name: str) ->
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 @pytest.mark.parametrize("name", LINE)
 def test_cdf_is_the_integral_and_icdf_its_inverse(name: str) -> None:
+    torch.manual_seed(0)  # a kink of the density may lie inside a step, which costs exactness
     d, low, _ = LINE[name]
     middle = d.sample().item()
     try:
