@@ -9,6 +9,7 @@ import pytest
 
 import flambeau as torch
 from flambeau import nn
+from flambeau.compiler import native
 from flambeau.nn import functional as F
 
 Made = tuple[nn.Module, Callable, Callable]
@@ -261,11 +262,11 @@ def leaves(obj: object) -> list[np.ndarray]:
     return [np.array(obj)]
 
 
-def run(make: Callable[[], Made], compiled: bool) -> tuple[list[np.ndarray], Callable]:
+def run(make: Callable[[], Made], backend: str | None) -> tuple[list[np.ndarray], Callable]:
     """All that four steps leave behind, the generator's next number included."""
     torch.manual_seed(0)
     net, step, data = make()
-    f = torch.compile(step, backend="python") if compiled else step
+    f = step if backend is None else torch.compile(step, backend=backend)
     left = []
     for i in range(4):
         torch.manual_seed(100 + i)
@@ -276,10 +277,19 @@ def run(make: Callable[[], Made], compiled: bool) -> tuple[list[np.ndarray], Cal
     return [*left, *leaves(torch.rand(3))], f
 
 
+@pytest.fixture(params=["python", "machine code"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Node by node in NumPy, and as machine code whose mistakes are errors."""
+    if request.param != "python":
+        pytest.importorskip("llvmlite", reason="llvmlite is missing: pip install -e '.[compile]'")
+        monkeypatch.setattr(native, "strict", True)
+    return request.param
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_learns_as_it_does_eagerly(name: str) -> None:
-    eager, _ = run(MODELS[name], False)
-    compiled, f = run(MODELS[name], True)
+def test_a_model_learns_as_it_does_eagerly(name: str, backend: str) -> None:
+    eager, _ = run(MODELS[name], None)
+    compiled, f = run(MODELS[name], backend)
     assert len(eager) == len(compiled)
     for a, b in zip(eager, compiled, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
@@ -290,7 +300,7 @@ def test_a_model_learns_as_it_does_eagerly(name: str) -> None:
     "name",
     "Adadelta Adagrad Adamax ASGD NAdam RAdam RMSprop Rprop Adafactor".split(),
 )
-def test_every_optimizer_steps_as_it_does_eagerly(name: str) -> None:
+def test_every_optimizer_steps_as_it_does_eagerly(name: str, backend: str) -> None:
     def make() -> Made:
         net = nn.Linear(4, 3)
         opt = getattr(torch.optim, name)(net.parameters())
@@ -304,8 +314,8 @@ def test_every_optimizer_steps_as_it_does_eagerly(name: str) -> None:
 
         return net, step, lambda: (torch.randn(5, 4),)
 
-    eager, _ = run(make, False)
-    compiled, f = run(make, True)
+    eager, _ = run(make, None)
+    compiled, f = run(make, backend)
     for a, b in zip(eager, compiled, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
     assert f.variants and not f.eager, f.explain()
