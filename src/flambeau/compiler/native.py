@@ -429,13 +429,13 @@ release:
   store atomic i64 %next, ptr %generation release, align 8
   ret void
 spin:
-  %turns = phi i64 [ 0, %entry ], [ %turn, %again ], [ 20000, %pause ]
+  %turns = phi i64 [ 0, %entry ], [ %turn, %again ], [ 2000000, %pause ]
   %now = load atomic i64, ptr %generation acquire, align 8
   %same = icmp eq i64 %now, %mine
   br i1 %same, label %again, label %done
 again:
   %turn = add i64 %turns, 1
-  %patient = icmp slt i64 %turn, 20000
+  %patient = icmp slt i64 %turn, 2000000
   br i1 %patient, label %spin, label %pause
 pause:
   call i32 @flambeau_pause(i32 50)
