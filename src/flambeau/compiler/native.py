@@ -19,6 +19,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -282,7 +283,8 @@ class Program:
 
         OutOfBounds, and nothing changed, for an index that is no place of its table.
         """
-        with self.lock:
+        alone = threads.blas_on_one_thread() if self.threads > 1 else nullcontext()
+        with self.lock, alone:
             table, last = self.table, self.last_inputs
             for k, array in enumerate(inputs):
                 if array is not last[k]:

@@ -120,27 +120,57 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
 _together = threading.Lock()
 
 
+def _at_once(part: Callable[[int], None], count: int) -> None:
+    """``part(k)`` for each k below ``count``, begun by the calling thread when all others run.
+
+    Whoever began to wait by spinning would keep a processor from the thread that it waits for: the
+    system wakes that one on the same processor.
+    """
+    ready: SimpleQueue = SimpleQueue()
+
+    def begun(k: int, _: int) -> None:
+        if k:
+            ready.put(None)
+        else:
+            for _ in range(count - 1):
+                ready.get()
+        part(k)
+
+    run_parts(begun, count)
+
+
 @contextmanager
 def together(most: int) -> Iterator[tuple[int, Callable[[Callable[[int], None]], None]]]:
     """A group of threads that run at the same time, so that they may wait for each other.
 
     Gives how many there are (``most``, or 1 where no more can be had now) and a function that
-    calls ``part(k)`` for each k below that, each on a thread of its own. BLAS keeps to one thread
-    for each of them.
+    calls ``part(k)`` for each k below that, each on a thread of its own. Use ``blas_on_one_thread``
+    around it where products may be among the parts.
     """
     if most == 1 or get_num_threads() < most or not _config.threads or _place.inside:
         yield 1, lambda part: part(0)
         return
+    with _together:
+        yield most, lambda part: _at_once(part, most)
+
+
+@contextmanager
+def blas_on_one_thread() -> Iterator[None]:
+    """Within, each product is the work of the thread that asks for it.
+
+    BLAS's own threads would also stay awake for a while after each product, and keep processors
+    from others.
+    """
     blas = _system.blas()
     before = blas.get_num_threads() if blas else 1
-    with _together:
-        if before != 1:
-            blas.set_num_threads(1)
-        try:
-            yield most, lambda part: run_parts(lambda k, _: part(k), most)
-        finally:
-            if before != 1:
-                blas.set_num_threads(before)
+    if before == 1:
+        yield
+        return
+    blas.set_num_threads(1)
+    try:
+        yield
+    finally:
+        blas.set_num_threads(before)
 
 
 def spread(
