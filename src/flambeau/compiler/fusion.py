@@ -144,15 +144,6 @@ def _runs(array: Reduce) -> tuple[tuple[int, bool], ...]:
 # ---- from a cluster to a kernel ------------------------------------------------------------
 
 
-class _Row:
-    """An array of the cluster that is a row value: where its slot is, or that it is summed up."""
-
-    __slots__ = ("slot", "term")
-
-    def __init__(self, slot: int, term: Scalar | None) -> None:
-        self.slot, self.term = slot, term
-
-
 class Builder:
     """Makes the kernel of one cluster."""
 

@@ -93,7 +93,6 @@ class Program:
         total = sum(cost(u) for u in plan.units)
         self.threads = threads.get_num_threads() if total > SPREAD else 1
         self.slot: dict[int, int] = {}  # id(leaf) -> place in the table
-        self.kept: list[object] = []
         for v in graph.inputs:
             self._slot(self.lowered.leaves[v])
         self.first_constant = len(self.slot)
@@ -102,11 +101,8 @@ class Program:
         self.first_output = len(self.slot)
         for leaf in plan.outputs:
             self._slot(leaf)
-        self.first_call = len(self.slot)
-        self.call_leaves: list[Leaf] = []
         for _, made in self.lowered.calls:
             for v in made:
-                self.call_leaves.append(self.lowered.leaves[v])
                 self._slot(self.lowered.leaves[v])
         self.arena_slot = len(self.slot)
         partial = self._partials()
@@ -118,7 +114,6 @@ class Program:
         self.table[self.arena_slot] = self.arena.ctypes.data
         for k, array in enumerate(graph.constants.values()):
             self.table[self.first_constant + k] = array.__array_interface__["data"][0]
-            self.kept.append(array)
         self.last_inputs: list[np.ndarray | None] = [None] * len(graph.inputs)
         self.pools: list[list[tuple[np.ndarray, int]]] = [[] for _ in plan.outputs]
         self.numbers = (ctypes.c_double * max(1, graph.scalars))()

@@ -35,16 +35,6 @@ class Unit:
     buffers: list[Array] = field(default_factory=list)  # what it touches; a kernel's, in order
 
 
-@dataclass(eq=False, slots=True)
-class Demand:
-    """A value that must be in memory at the end, or for a call: ``read`` of ``shape`` in
-    ``place``."""
-
-    read: Read
-    shape: tuple[int, ...]
-    place: Leaf
-
-
 @dataclass(slots=True)
 class Plan:
     """Units in order, and where each array is: ``places``: array -> Leaf (an input's, output's or
