@@ -450,3 +450,42 @@ def other_tensors_for_a_while(t: Any) -> Any:
     answers += [step_within({"q": q}, state), q.tolist(), p.tolist()]
     answers += [optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["params"][0] is p]
     return [*answers, state["state"][0]["exp_avg"].tolist(), _state(t, optimizer)]
+
+
+def _lbfgs_on_a_bent_valley(t: Any, steps: int, dtype: str, **options: Any) -> Any:
+    """Rosenbrock's function, loss and gradient worked out in Python's numbers, so that both
+    libraries see the same bits: the points that the closure was asked at, and the state."""
+    dtype = getattr(t, dtype)
+    p = t.nn.Parameter(t.tensor([-1.2, 1.0, 0.5], dtype=dtype))
+    optimizer = t.optim.LBFGS([p], **options)
+    asked = []
+
+    def closure() -> Any:
+        x, y, z = p.tolist()
+        asked.append([round(x, 4), round(y, 4), round(z, 4)])
+        u = y - x * x
+        p.grad = t.tensor([-40 * x * u - 2 * (1 - x), 20 * u, 2 * z], dtype=dtype)
+        return t.tensor(10 * u * u + (1 - x) ** 2 + z * z, dtype=dtype)
+
+    for _ in range(steps):
+        optimizer.step(closure)
+    state = optimizer.state[p]
+    kinds = [type(state[k]).__name__ for k in ("d", "t", "H_diag", "prev_loss")]
+    return [asked, state["n_iter"], state["func_evals"], len(state["ro"]), kinds]
+
+
+def about_lbfgs_in_float32_given_the_same_gradients(t: Any) -> Any:
+    return [
+        _lbfgs_on_a_bent_valley(t, 2, "float32", lr=0.1),
+        _lbfgs_on_a_bent_valley(t, 2, "float32", lr=t.tensor(0.05)),
+        _lbfgs_on_a_bent_valley(t, 1, "float32", lr=t.tensor([0.05]), max_iter=1),
+        _lbfgs_on_a_bent_valley(t, 2, "float32", max_iter=6, line_search_fn="strong_wolfe"),
+    ]
+
+
+def lbfgs_searches_no_longer_than_its_evaluations_last(t: Any) -> Any:
+    return [
+        _lbfgs_on_a_bent_valley(t, 2, "float64", lr=lr, max_eval=n, line_search_fn="strong_wolfe")
+        for n in (1, 2, 4, 9)
+        for lr in (1e-4, 1.0, 50.0)
+    ]

@@ -379,7 +379,7 @@ def _record(
 
 def number(value: float | Value) -> float:
     """An option that may be given as a tensor, as a number."""
-    return float(value._array) if isinstance(value, Value) else value
+    return float(value._array.item()) if isinstance(value, Value) else value
 
 
 def option(value: float | Value) -> Any:
