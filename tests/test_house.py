@@ -48,6 +48,7 @@ DYNAMIC_IMPORTS = {
     "flambeau.autograd",  # its older profiler
     "flambeau.cli",
     "flambeau.compat",
+    "flambeau.core.tape",  # what an error tells of the user's variables
     "flambeau.serialization._names",  # what a trusted checkpoint names
     "flambeau.tensor._tensor",  # methods on demand
     "flambeau.utils",

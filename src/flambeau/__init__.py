@@ -7,6 +7,7 @@ documented in docs/map.md by the room of the house it comes from.
 from __future__ import annotations
 
 import importlib as _importlib
+import sys as _sys
 import warnings as _warnings
 from math import e, inf, nan, pi
 
@@ -125,6 +126,16 @@ def _first_routine(name: str) -> object:
 
 
 _threads.kernels, _threads.routine = _first_kernel, _first_routine
+
+
+def _uncaught(kind: type, error: BaseException, trace: object) -> None:
+    """An exception that ends the program is printed up to the user's own line."""
+    _importlib.import_module(f"{__name__}.cli").shorten(error)
+    _sys.__excepthook__(kind, error, error.__traceback__)
+
+
+if _sys.excepthook is _sys.__excepthook__ and _config.traceback == "short":
+    _sys.excepthook = _uncaught
 
 newaxis = None
 

@@ -72,7 +72,7 @@ def run(arguments: list[str]) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        _shorten(error, set())
+        shorten(error)
         sys.excepthook(type(error), error, error.__traceback__)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
@@ -114,8 +114,9 @@ def _execute(code: CodeType, path: str | None, loader: object, spec: ModuleSpec 
     exec(code, vars(module))
 
 
-def _shorten(error: BaseException, seen: set[int]) -> None:
+def shorten(error: BaseException, seen: set[int] | None = None) -> None:
     """Cut a traceback, and those it is chained to, to the user's part; add advice on names."""
+    seen = set() if seen is None else seen
     if id(error) in seen:
         return
     seen.add(id(error))
@@ -125,7 +126,7 @@ def _shorten(error: BaseException, seen: set[int]) -> None:
         error.add_note(advice)
     for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
         if other is not None:
-            _shorten(other, seen)
+            shorten(other, seen)
 
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:

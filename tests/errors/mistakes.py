@@ -269,6 +269,14 @@ def backward_twice(t):
     y.backward()
 
 
+def backward_through_the_step_before(t):
+    w = t.ones(3, requires_grad=True)
+    h = t.zeros(3)
+    for _ in range(2):
+        h = (h * w).tanh()
+        h.sum().backward()
+
+
 def leaf_in_place(t):
     x = t.ones(3, requires_grad=True)
     x += 1

@@ -24,13 +24,15 @@ PROGRAMS = {
 DRAWS = ("digits_vae", "digits_resnet", "cartpole")
 
 
-def run(command: list[str], name: str, losses: Path, *more: str) -> tuple[str, list[float]]:
+def run(
+    command: list[str], name: str, losses: Path, *more: str, **variables: str
+) -> tuple[str, list[float]]:
     """What a program prints, and the losses that it writes."""
     if name.startswith("digits"):
         pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
     arguments = [str(ROOT / "examples" / name / "train.py"), *PROGRAMS[name][0], *more]
     path = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | variables
     done = subprocess.run(
         [*command, *arguments, "--losses", str(losses)],
         env=environment,
@@ -39,7 +41,7 @@ def run(command: list[str], name: str, losses: Path, *more: str) -> tuple[str, l
         cwd=losses.parent,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, [float(line) for line in losses.read_text().splitlines()]
+    return done.stdout + done.stderr, [float(line) for line in losses.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -53,6 +55,13 @@ def test_trains(name: str, tmp_path: Path) -> None:
         assert losses[-1] < losses[0]
     if draws:
         assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_makes_no_silent_mistake(name: str, tmp_path: Path) -> None:
+    more = ["--no-picture"] if name in DRAWS else []
+    printed, _ = run(FLAMBEAU, name, tmp_path / "losses", *more, FLAMBEAU_CHECK="1")
+    assert "CheckWarning" not in printed
 
 
 @pytest.mark.torch

@@ -8,6 +8,7 @@ one Output between its node and each of them.
 
 from __future__ import annotations
 
+import importlib
 import linecache
 import weakref
 from collections.abc import Callable, Sequence
@@ -258,7 +259,7 @@ def backward(
                     _accumulate(node, grad, create)
                 continue
             if node.saved is FREED:
-                raise _second_time(node)
+                raise _second_time(node, roots, order)
             if _hook.active is not None:
                 _hook.active.reached(node, grad)
             if notes is None:
@@ -398,12 +399,33 @@ def made_by(node: Node) -> str:
     return name.rstrip("0123456789").removesuffix("Backward") or name
 
 
-def _second_time(node: Node) -> RuntimeError:
+def held_by(wanted: Callable[[Value], bool]) -> str | None:
+    """The user's variable that holds a tensor which is ``wanted``: ``whereabouts.named``."""
+    return importlib.import_module(f"{__package__}.whereabouts").named(wanted)
+
+
+def _second_time(node: Node, roots: Sequence[Node], order: Sequence[Node]) -> RuntimeError:
+    """``node`` has been used up. Name the variable that led there, where the user's variables tell:
+    what a loop carries has been made anew, by the same operation, in the graph walked now."""
+    walked = set(order).difference(roots)
+
+    def made_alike(value: Value) -> bool:
+        makers = () if value._edge is None else (value._edge, *value._edge.edges)
+        makers = [m.edges[0] if type(m) is Output else m for m in makers if m is not None]
+        return any(m in walked and m is not node and m.name() == node.name() for m in makers)
+
+    held = held_by(made_alike)
+    reason = f"{held} carries the graph of one step into the next: .detach() it between them"
+    if held is None:
+        held = held_by(lambda value: value._edge in roots)
+        reason = f"{held}, or what it was made from, has been through backward before"
+    if held is None:
+        reason = "if a loop carries a tensor from one step to the next, .detach() it there"
     return RuntimeError(
         "Trying to backward through the graph a second time (or directly access saved tensors "
         "after they have already been freed). Saved intermediate values of the graph are freed "
         "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
         "backward through the graph a second time or if you need to access saved tensors after "
-        f"calling backward.\n  reached {node.name()}, which an earlier backward has used up; "
-        "if a loop carries a tensor from one step to the next, .detach() it there"
+        "calling backward.\n"
+        f"  reached {node.name()}, which an earlier backward has used up; {reason}"
     )

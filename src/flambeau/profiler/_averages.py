@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..watching._where import told
+from ..core.whereabouts import told
 from ._recorder import Recorder
 
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from ..core.modes import Interpreter, hook
 from ..core.value import Value
-from ..watching._where import Line, ModuleStack, module_path, told, user_frame
+from ..core.whereabouts import Line, told, user_frame
+from ..watching._where import ModuleStack, module_path
 
 
 class Event(NamedTuple):

@@ -11,9 +11,10 @@ from ..autograd import grad as gradients_of
 from ..core.modes import Interpreter
 from ..core.tape import FREED, Leaf, Node, Output, made_by
 from ..core.value import Value
+from ..core.whereabouts import user_frame
 from ..nn.modules._place import _brief
 from ..nn.modules.module import Module
-from ..watching._where import ModuleStack, module_path, user_frame
+from ..watching._where import ModuleStack, module_path
 from ._layout import layered
 
 _FONT = "font-family='ui-monospace,Menlo,Consolas,monospace' font-size='12'"

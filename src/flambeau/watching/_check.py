@@ -14,6 +14,7 @@ import numpy as np
 from ..core.modes import Interpreter, state
 from ..core.tape import Handle, Leaf, Node
 from ..core.value import Value
+from ..core.whereabouts import Line, told, user_frame, user_line, variables
 from ..nn.modules.batchnorm import _BatchNorm
 from ..nn.modules.dropout import _Dropout
 from ..nn.modules.module import Module
@@ -22,7 +23,7 @@ from ..optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
-from ._where import Line, ModuleStack, module_path, told, user_frame, user_line
+from ._where import ModuleStack, module_path
 
 _KEPT_STEPS = 5  # whose graphs are looked for
 _OLD = 3  # so many earlier steps' graphs must be alive for an alarm
@@ -289,23 +290,11 @@ def _holder(
     frame: FrameType | None, old: set[int], lines: dict[int, Line | None]
 ) -> tuple[str | None, Line | None]:
     """The variable from which nodes of the ticks ``old`` are reached, and the line that made it."""
-    while frame is not None:
-        for name, value in list(frame.f_locals.items()):
-            places = [(name, value)]
-            if hasattr(value, "__dict__") and not isinstance(value, (Value, type)):
-                places += [(f"{name}.{k}", v) for k, v in vars(value).items()]
-            for place, found in places:
-                tensors = [found] if isinstance(found, Value) else []
-                if type(found) in (list, tuple):
-                    tensors = [v for v in found if isinstance(v, Value)]
-                elif type(found) is dict:
-                    tensors = [v for v in found.values() if isinstance(v, Value)]
-                held = [v for v in tensors if v._edge is not None and _reaches(v._edge, old)]
-                if not held:
-                    continue
-                several = f" ({len(held)} tensors)" if len(held) > 1 else ""
-                return f"'{place}'{several}", lines.get(held[-1]._edge.tick)
-        frame = frame.f_back
+    for _, place, tensors in variables(frame):
+        held = [v for v in tensors if v._edge is not None and _reaches(v._edge, old)]
+        if held:
+            several = f" ({len(held)} tensors)" if len(held) > 1 else ""
+            return f"'{place}'{several}", lines.get(held[-1]._edge.tick)
     return None, None
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from ..core import generator
 from ..core.modes import Interpreter
 from ..core.value import Value
-from ._where import ModuleStack, module_path, told, user_line
+from ..core.whereabouts import told, user_line
+from ._where import ModuleStack, module_path
 
 
 class nan_guard(Interpreter):

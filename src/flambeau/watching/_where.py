@@ -1,56 +1,12 @@
-"""Where a running program is: the user's line, and the module whose forward is being run."""
+"""Which module's forward is being run."""
 
 from __future__ import annotations
 
-import linecache
-import os
 import threading
-from sys import _getframe
-from types import CodeType, FrameType
 
 from ..nn.modules import _global_hooks
 from ..nn.modules._place import _path
 from ..nn.modules.module import Module
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_own: dict[str, bool] = {}  # whether a file is flambeau's
-
-Line = tuple[CodeType, int]
-
-
-def user_frame(depth: int = 2) -> FrameType | None:
-    """The innermost frame that is not flambeau's, ``depth`` frames up at least.
-
-    Profiles and checks ask for it at every operation.
-    """
-    frame = _getframe(depth)
-    own = _own
-    while frame is not None:
-        file = frame.f_code.co_filename
-        try:
-            inside = own[file]
-        except KeyError:
-            inside = own[file] = file.startswith((_PACKAGE, "<frozen"))
-        if not inside:
-            return frame
-        frame = frame.f_back
-    return None
-
-
-def user_line(depth: int = 3) -> Line | None:
-    """The user's line that is being run."""
-    frame = user_frame(depth)
-    return None if frame is None else (frame.f_code, frame.f_lineno)
-
-
-def told(line: Line | None) -> str:
-    """``train.py:41: logits = model(x)``."""
-    if line is None:
-        return "(no line of the program)"
-    code, number = line
-    source = linecache.getline(code.co_filename, number).strip()
-    place = f"{os.path.basename(code.co_filename)}:{number}"
-    return f"{place}: {source}" if source else place
 
 
 class ModuleStack:
