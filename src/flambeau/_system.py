@@ -109,6 +109,8 @@ class Blas:
         self.prefix = prefix
         self.suffix = suffix
         self.integer = ctypes.c_int64 if suffix else ctypes.c_int32
+        self._threads = self.function("openblas_get_num_threads")
+        self._set_threads = self.function("openblas_set_num_threads")
 
     def function(self, name: str) -> ctypes._CFuncPtr | None:
         """The C function ``name``, such as "cblas_sgemm"; None if this build has none.
@@ -137,14 +139,12 @@ class Blas:
 
     def get_num_threads(self) -> int:
         """Threads that a product may use."""
-        function = self.function("openblas_get_num_threads")
-        return function() if function else 1
+        return self._threads() if self._threads else 1
 
     def set_num_threads(self, n: int) -> None:
         """Use ``n`` threads in products from now on."""
-        function = self.function("openblas_set_num_threads")
-        if function:
-            function(ctypes.c_int(n))
+        if self._set_threads:
+            self._set_threads(ctypes.c_int(n))
 
 
 _blas: list[Blas | None] = []  # one entry once looked for

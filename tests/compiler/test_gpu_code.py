@@ -254,7 +254,7 @@ def run_on_this_processor(kernel: GpuKernel, arrays: list[np.ndarray]) -> None:
 }}
 """
     types = [ctypes.c_int32] * 3 + [ctypes.c_void_p] * count
-    function = machine_code.load(text, types)
+    function = machine_code.Code(text).function("kernel", types)
     pointers = [a.ctypes.data for a in (*arrays, np.zeros(1))]
     for block in range(kernel.blocks):
         for thread in range(kernel.threads):

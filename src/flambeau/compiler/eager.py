@@ -17,6 +17,7 @@ from .. import _config, _optional
 from .._dtypes import bfloat16
 from ..core.op import REGISTRY
 from . import machine_code, vector_code
+from .crew import Bound
 from .eager_kernels import ROW_KERNELS, elementwise
 from .kernel import Kernel
 from .scalar import FLOAT16, FLOAT32, FLOAT64, INT16, Scalar, narrow, widen
@@ -31,7 +32,7 @@ _MOST = 200  # kernels: who changes an activation's parameters in every step goe
 _named: dict[Callable, str] = {}
 _known = 0  # how many operations there were when it was filled
 #: What ``_compile`` was given -> the kernel; None where there can be none.
-_compiled: dict[tuple, Callable[..., None] | None] = {}
+_compiled: dict[tuple, machine_code.Task | None] = {}
 
 
 def entry() -> Callable | None:
@@ -41,9 +42,9 @@ def entry() -> Callable | None:
 
 def kernel(
     forward: Callable, out: np.ndarray, operands: Sequence[np.ndarray | tuple | float]
-) -> Callable[[int, int], None] | None:
-    """What computes ``out[start:stop] = forward(*operands)[start:stop]``, called with the two;
-    None where NumPy has to do it.
+) -> Bound | None:
+    """What computes ``out[start:stop] = forward(*operands)[start:stop]``, called with the two, or
+    all of it on all threads; None where NumPy has to do it.
 
     ``out`` and the arrays among ``operands`` are contiguous, of one length, and for an operation
     along rows, of one shape (rows, width); ``out`` may be one of them, but not for rows.
@@ -69,7 +70,7 @@ def kernel(
         return None
     given = [a.__array_interface__["data"][0] for a in (out, *arrays)]
     given += (None, *out.shape[1:])  # no numbers come with the run
-    return lambda start, stop: run(*given, start, stop)
+    return Bound(run, given)
 
 
 def _operation_of(forward: Callable) -> str | None:
@@ -93,7 +94,7 @@ def _innermost(forward: Callable) -> Callable:
 
 def _compile(
     name: str, dtype: np.dtype, result: np.dtype, count: int, rest: tuple
-) -> Callable[..., None] | None:
+) -> machine_code.Task | None:
     memory = _MEMORY.get(dtype)
     if memory is None or not machine_code.has("fma"):
         return None
@@ -110,7 +111,7 @@ def _compile(
     return loaded(kernel) if kernel.buffers[0] == _MEMORY.get(result) else None
 
 
-def loaded(kernel: Kernel) -> Callable[..., None]:
+def loaded(kernel: Kernel) -> machine_code.Task:
     """``kernel`` as a function of its buffers, no numbers, where rows have one their width, and
     the range to compute."""
     pointers = [ctypes.c_void_p] * (len(kernel.buffers) + 1)

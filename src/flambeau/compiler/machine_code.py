@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import struct
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,7 @@ def _target() -> object:
     llvm = _llvm()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
@@ -94,18 +96,39 @@ def _pause() -> object:
         return ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda microseconds: 0)
 
 
+@functools.cache
+def _yield() -> object:
+    """What a thread calls now and then while it waits, so that others may run."""
+    if hasattr(ctypes, "windll"):
+        return ctypes.windll.kernel32.SwitchToThread
+    try:
+        return ctypes.CDLL(None).sched_yield
+    except (AttributeError, TypeError, OSError):
+        return ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 0)
+
+
+def _relax() -> str:
+    """The instruction of a thread that waits awake: it leaves the core to its other half."""
+    if is_arm():
+        return 'call void asm sideeffect "yield", ""()'
+    if _llvm().get_default_triple().startswith(("x86_64", "i686")):
+        return 'call void asm sideeffect "pause", ""()'
+    return ""
+
+
 class Code:
     """Several functions of one text, with the stack's variables put into registers first."""
 
     def __init__(self, text: str) -> None:
         integer = "i64"
         _add_symbol("flambeau_pause", _pause())
+        _add_symbol("flambeau_yield", _yield())
         blas = _system.blas()
         if blas is not None:
             integer = "i64" if blas.suffix else "i32"
             for name in ("sgemm", "dgemm"):
                 _add_symbol(f"flambeau_{name}", blas.function(f"cblas_{name}"))
-        self.text = text.replace("INT", integer)
+        self.text = text.replace("INT", integer).replace("PAUSE", _relax())
         self.engine, self.was_cached = _loaded(self.text, self._compiled)
 
     def _compiled(self) -> bytes:
@@ -124,9 +147,57 @@ class Code:
         return ctypes.CFUNCTYPE(result, *types)(self.engine.get_function_address(name))
 
 
-def load(text: str, types: Sequence[type]) -> Callable[..., None]:
-    """The function ``kernel`` of ``text``, with arguments of ctypes ``types``."""
-    return Code(text).function("kernel", types)
+#: A ctypes type -> LLVM's, and struct's for eight bytes that begin with it.
+_PACKED = {
+    ctypes.c_void_p: ("ptr", "q"),
+    ctypes.c_int64: ("i64", "q"),
+    ctypes.c_double: ("double", "d"),
+    ctypes.c_float: ("float", "f4x"),
+}
+
+
+class Task:
+    """The function ``name`` of ``code``, whose last two arguments are a range: ``task(*given,
+    start, stop)``. Other machine code calls ``entry(packed, start, stop)``."""
+
+    def __init__(self, code: Code, name: str, types: Sequence[type]) -> None:
+        self.code = code
+        self.function = code.function(name, types)
+        self.entry = code.engine.get_function_address(f"{name}_task")
+        self._form = struct.Struct("<" + "".join(_PACKED[t][1] for t in types[:-2]))
+
+    def __call__(self, *arguments: object) -> None:
+        self.function(*arguments)
+
+    def packed(self, given: Sequence) -> bytes:
+        """All arguments but the range, as ``entry`` takes them; None is a null pointer."""
+        return self._form.pack(*[0 if a is None else a for a in given])
+
+    @staticmethod
+    def text(name: str, types: Sequence[type]) -> str:
+        """The function ``entry``, to follow the text of ``name``."""
+        lines, arguments = [], []
+        for k, t in enumerate(types[:-2]):
+            kind = _PACKED[t][0]
+            lines.append(f"  %at{k} = getelementptr i64, ptr %packed, i64 {k}")
+            lines.append(f"  %given{k} = load {kind}, ptr %at{k}")
+            arguments.append(f"{kind} %given{k}, ")
+        call = f"  call void @{name}({''.join(arguments)}i64 %start, i64 %stop)"
+        return "\n".join(
+            [
+                f"define void @{name}_task(ptr %packed, i64 %start, i64 %stop) {{",
+                *lines,
+                call,
+                "  ret void",
+                "}",
+            ]
+        )
+
+
+def load(text: str, types: Sequence[type]) -> Task:
+    """The function ``kernel`` of ``text``, with arguments of ctypes ``types``, the last two of
+    which are a range."""
+    return Task(Code(f"{text}\n{Task.text('kernel', types)}"), "kernel", types)
 
 
 def assembly(text: str) -> str:

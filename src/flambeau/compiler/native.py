@@ -2,7 +2,7 @@
 
 All units of a plan (``schedule``) that lie between two calls of Python become one function,
 
-    void segment(ptr table, ptr numbers, i64 thread, i64 threads, ptr barrier)
+    void segment(ptr table, ptr numbers, ptr barrier, i64 threads, i64 thread, i64 thread + 1)
 
 which every thread of a run goes through from top to bottom: each does its share of a unit, and
 where the next unit touches what others may still be working on, all wait for each other. Products
@@ -31,6 +31,7 @@ from ..core.modes import no_grad
 from . import machine_code, report, vector_code
 from .arrays import Added, Array, Leaf, Product
 from .builder import PTR, Code, Value
+from .crew import crew
 from .execute import DullExecutor, OutOfBounds, run_node
 from .fusion import Cluster, memory_dtype
 from .graph import Draw, Graph, Node, Var
@@ -44,6 +45,8 @@ from .schedule import ALIGNMENT, Plan, Unit, new_array, np_view, scheduled
 
 #: Nanoseconds of work from which a program is spread over threads, and a unit of it.
 SPREAD, SPREAD_UNIT = 150_000.0, 8_000.0
+#: The arguments of a segment.
+_KINDS = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 3
 strict = False  # in tests: verify every kernel, and let mistakes of the compiler be seen
 
 
@@ -53,7 +56,7 @@ class Segment:
 
     units: list[Unit]
     call: Unit | None = None
-    function: Callable[..., None] | None = None
+    function: machine_code.Task | None = None
 
 
 def cost(unit: Unit) -> float:
@@ -243,11 +246,12 @@ class Program:
 
     def _load(self) -> None:
         code = machine_code.Code(self.text)
-        kinds = [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
+        places = (self.table, self.numbers, self.barrier)
+        self.addresses = tuple([ctypes.addressof(p) for p in places])
         number = 0
         for segment in self.segments:
             if segment.call is None:
-                segment.function = code.function(f"segment{number}", kinds)
+                segment.function = machine_code.Task(code, f"segment{number}", _KINDS)
                 number += 1
         self.check = (
             code.function("check", [ctypes.c_void_p], ctypes.c_bool) if self.checked else None
@@ -333,15 +337,13 @@ class Program:
         del pool[:-4]
         return held
 
-    def _run(self, function: Callable[..., None]) -> None:
-        table, numbers = ctypes.addressof(self.table), ctypes.addressof(self.numbers)
-        barrier = ctypes.addressof(self.barrier)
-        if self.threads == 1:
-            function(table, numbers, 0, 1, barrier)
-            return
-        ctypes.memset(barrier, 0, 8)
-        with threads.together(self.threads) as (count, run):
-            run(lambda k: function(table, numbers, k, count, barrier))
+    def _run(self, function: machine_code.Task) -> None:
+        given = self.addresses
+        if self.threads > 1:
+            self.barrier[0] = 0
+            if crew().together(function, (*given, self.threads), self.threads):
+                return
+        function(*given, 1, 0, 1)
 
     def _timed(self, segment: Segment, filled: dict[int, np.ndarray]) -> None:
         """Run a segment of one unit, and print what it was and how fast."""
@@ -655,9 +657,12 @@ done:
         """The whole function."""
         if self.program.threads > 1:
             self.lines.append("call void @wait(ptr %barrier, i64 %threads)")
-        body = "\n  ".join([*self.head, "%following = add i64 %thread, 1", *self.lines])
-        parameters = "ptr %table, ptr %numbers, i64 %thread, i64 %threads, ptr %barrier"
-        return f"define void @{name}({parameters}) {{\nentry:\n  {body}\n  ret void\n}}\n"
+        body = "\n  ".join([*self.head, *self.lines])
+        parameters = (
+            "ptr %table, ptr %numbers, ptr %barrier, i64 %threads, i64 %thread, i64 %following"
+        )
+        text = f"define void @{name}({parameters}) {{\nentry:\n  {body}\n  ret void\n}}\n"
+        return text + machine_code.Task.text(name, _KINDS)
 
 
 def apart(kernel: Kernel) -> list[tuple[int, int]]:

@@ -6,14 +6,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ..core import threads
 from . import machine_code, pool_text
 from .builder import FLOATS
-from .rows_kernels import SHARED, address, lanes_of
+from .machine_code import Task
+from .rows_kernels import address, lanes_of, spread
 
 ndarray = np.ndarray
 TAPS = 25  # of a window that are written out
@@ -21,13 +21,13 @@ _POINTER, _INDEX = ctypes.c_void_p, ctypes.c_int64
 
 
 @functools.cache
-def _maximum(element: str, kernel: tuple[int, int, int], stride_w: int) -> Callable[..., None]:
+def _maximum(element: str, kernel: tuple[int, int, int], stride_w: int) -> Task:
     text = pool_text.maximum(element, lanes_of(element), kernel, stride_w)
     return machine_code.load(text, [_POINTER] * 4 + [_INDEX] * 2)
 
 
 @functools.cache
-def _scatter(element: str) -> Callable[..., None]:
+def _scatter(element: str) -> Task:
     return machine_code.load(pool_text.scatter(element), [_POINTER] * 4 + [_INDEX] * 4)
 
 
@@ -75,7 +75,7 @@ def max_pool(
     run = _maximum(element, _three(kernel, 1), quick)
     table = _table(*map(tuple, (sizes, outs, kernel, stride, padding, dilation)))
     pointers = [address(a) for a in (best, where, x, table)]
-    _spread(lambda i, j: run(*pointers, i, j), math.prod(lead), x.size)
+    spread(run, pointers, math.prod(lead), x.size)
     return best, where
 
 
@@ -93,12 +93,5 @@ def pooled_scatter(grad: ndarray, indices: ndarray, sizes: tuple[int, ...]) -> n
     run = _scatter(element)
     pointers = [address(a) for a in (out, bad, grad, indices)]
     count = grad.size // planes
-    _spread(lambda i, j: run(*pointers, size, count, i, j), planes, out.size)
+    spread(run, (*pointers, size, count), planes, out.size)
     return None if bad[0] else out
-
-
-def _spread(part: Callable[[int, int], None], planes: int, size: int) -> None:
-    if size < SHARED:
-        part(0, planes)
-    else:
-        threads.run_parts(part, planes)

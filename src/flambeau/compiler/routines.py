@@ -14,12 +14,14 @@ from . import (
     attention_kernels,
     cell_kernels,
     conv_kernels,
+    crew_products,
     machine_code,
     pool_kernels,
     rows_kernels,
 )
 
 ROUTINES: dict[str, Callable] = {
+    "dot": crew_products.dot,
     "convolve": conv_kernels.convolve,
     "convolve_input_gradient": conv_kernels.convolve_input_gradient,
     "convolve_weight_gradient": conv_kernels.convolve_weight_gradient,

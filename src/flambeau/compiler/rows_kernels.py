@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..core import threads
-from . import machine_code, rows_text
+from . import crew, machine_code, rows_text
 from .builder import FLOATS
+from .machine_code import Task
 from .tiles import tile
 
 ndarray = np.ndarray
@@ -30,27 +31,25 @@ def lanes_of(element: str) -> int:
 
 
 @functools.cache
-def _forward(element: str, *variant: bool) -> Callable[..., None]:
+def _forward(element: str, *variant: bool) -> Task:
     types = [_POINTER] * 6 + [ctypes.c_double] + [_INDEX] * 3
     return machine_code.load(rows_text.norm_forward(element, lanes_of(element), *variant), types)
 
 
 @functools.cache
-def _backward(
-    element: str, centred: bool, weight: bool, needs: tuple[bool, bool, bool]
-) -> Callable[..., None]:
+def _backward(element: str, centred: bool, weight: bool, needs: tuple[bool, bool, bool]) -> Task:
     text = rows_text.norm_backward(element, lanes_of(element), centred, weight, needs)
     return machine_code.load(text, [_POINTER] * 9 + [_INDEX] * 3)
 
 
 @functools.cache
-def _sums(element: str) -> Callable[..., None]:
+def _sums(element: str) -> Task:
     text = rows_text.sums(element, lanes_of(element))
     return machine_code.load(text, [_POINTER] * 2 + [_INDEX] * 3)
 
 
 @functools.cache
-def _moments(element: str) -> Callable[..., None]:
+def _moments(element: str) -> Task:
     text = rows_text.moments(element, lanes_of(element))
     return machine_code.load(text, [_POINTER] * 3 + [_INDEX] * 3)
 
@@ -63,7 +62,7 @@ def row_sums(a: ndarray) -> ndarray | None:
     rows, n = a.shape
     out = np.empty(rows, a.dtype)
     kernel, to, source = _sums(element), address(out), address(a)
-    _spread(lambda i, j: kernel(to, source, n, i, j), rows, a.size)
+    spread(kernel, (to, source, n), rows, a.size)
     return out
 
 
@@ -76,15 +75,16 @@ def row_moments(a: ndarray) -> tuple[ndarray, ndarray] | None:
     mean, squares = np.empty(rows), np.empty(rows)
     kernel = _moments(element)
     given = [address(x) for x in (mean, squares, a)]
-    _spread(lambda i, j: kernel(*given, n, i, j), rows, a.size)
+    spread(kernel, (*given, n), rows, a.size)
     return mean, squares
 
 
-def _spread(part: Callable[[int, int], None], rows: int, size: int) -> None:
+def spread(kernel: Task, given: Sequence, rows: int, size: int) -> None:
+    """``kernel`` over ``rows``, by all threads where ``size`` elements are worth it."""
     if size < SHARED:
-        part(0, rows)
+        kernel(*given, 0, rows)
     else:
-        threads.run_parts(part, rows)
+        crew.spread(kernel, given, rows)
 
 
 def norm_rows(
@@ -100,7 +100,7 @@ def norm_rows(
     weight, bias = (None if a is None else np.ascontiguousarray(a) for a in (weight, bias))
     kernel = _forward(element, centred, weight is not None, bias is not None)
     given = [address(a) for a in (y, mean, rstd, x, weight, bias)]
-    _spread(lambda i, j: kernel(*given, eps, n, i, j), rows, x.size)
+    spread(kernel, (*given, eps, n), rows, x.size)
     return y, mean, rstd
 
 
@@ -133,7 +133,10 @@ def norm_rows_backward(
         kernel(address(dx), address(own), address(own[1:]), *given, block, n, i, j)
         sums.append(own)
 
-    _spread(part, rows, x.size)
+    if x.size < SHARED:
+        part(0, rows)
+    else:
+        threads.run_parts(part, rows)
     total = functools.reduce(np.add, sums)
     return dx, total[0] if needs[1] else None, total[1] if needs[2] else None
 
@@ -142,7 +145,7 @@ def norm_rows_backward(
 
 
 @functools.cache
-def _channels(text: Callable[[str, int], str], element: str, pointers: int) -> Callable[..., None]:
+def _channels(text: Callable[[str, int], str], element: str, pointers: int) -> Task:
     return machine_code.load(text(element, lanes_of(element)), [_POINTER] * pointers + [_INDEX] * 4)
 
 
@@ -151,7 +154,7 @@ def _over_channels(text: Callable[[str, int], str], x: ndarray, *arrays: ndarray
     images, channels, length = x.shape
     kernel = _channels(text, FLOATS[x.dtype], len(arrays))
     given = [address(a) for a in arrays]
-    _spread(lambda i, j: kernel(*given, channels, length, i, j), images * channels, x.size)
+    spread(kernel, (*given, channels, length), images * channels, x.size)
 
 
 def batch_norm(

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import os
 import threading
-from _queue import SimpleQueue
+from _queue import Empty, SimpleQueue
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from .. import _config, _system
 
 LARGE = 1 << 17  # elements from which cutting the work into pieces pays (measured: 50 us)
+LARGE_PRODUCT = 1 << 19  # multiplications from which a product is cut into pieces
 BLOCK = 1 << 15  # elements of one piece: a few operands of it fit into the second-level cache
 
-#: The compiler's entry: ``kernels(forward, out, operands)`` is a function of (start, stop) that
-#: computes that range of ``out``, as fast as the processor can; None where NumPy has to do it.
-#: All arrays are contiguous lines of one length. None: there is no compiler.
-kernels: Callable[[Callable, np.ndarray, Sequence], Callable[[int, int], None] | None] | None = None
+#: The compiler's entry: ``kernels(forward, out, operands)`` computes ``out`` on all threads when
+#: its ``over(length, step)`` is called; None where NumPy has to do it. All arrays are contiguous
+#: lines of one length. None: there is no compiler.
+kernels: Callable[[Callable, np.ndarray, Sequence], Any] | None = None
 
 #: The compiler's second entry: ``routine(name)`` is a function that does what the array function
 #: of that name does, on whole arrays, and gives None where it cannot; None where there is none.
 routine: Callable[[str], Callable | None] = lambda name: None
+
+#: Where workers wait for machine code to run before they sleep: ``compiler.crew``'s, once it is
+#: needed.
+crew: Any = None
 
 _count = 0  # threads in use, the calling one included; 0: not decided yet
 _tasks: SimpleQueue | None = None
@@ -48,8 +54,10 @@ def set_num_threads(n: int) -> None:
 
 def _forget() -> None:
     """A forked child has none of its parent's threads."""
-    global _tasks, _workers, _together
-    _tasks, _workers, _together = None, 0, threading.Lock()
+    global _tasks, _workers
+    _tasks, _workers = None, 0
+    if crew is not None:
+        crew.forget()
 
 
 if hasattr(os, "register_at_fork"):
@@ -68,7 +76,20 @@ _place = _Place()
 def _work(tasks: SimpleQueue) -> None:
     _place.inside = True
     while True:
+        if crew is not None:
+            crew.serve()
         tasks.get()()
+
+
+def _queue(workers: int) -> SimpleQueue:
+    """What the workers, at least so many, take their tasks from."""
+    global _tasks, _workers
+    if _tasks is None:
+        _tasks = SimpleQueue()
+    while _workers < workers:
+        threading.Thread(target=_work, args=(_tasks,), daemon=True, name="flambeau").start()
+        _workers += 1
+    return _tasks
 
 
 def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> None:
@@ -76,16 +97,11 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
 
     Cuts are at multiples of ``step``. The first error of any piece is raised here.
     """
-    global _tasks, _workers
     pieces = min(get_num_threads(), max(1, length // max(step, 1))) if _config.threads else 1
     if pieces == 1 or _place.inside:
         part(0, length)
         return
-    if _tasks is None:
-        _tasks = SimpleQueue()
-    while _workers < pieces - 1:
-        threading.Thread(target=_work, args=(_tasks,), daemon=True, name="flambeau").start()
-        _workers += 1
+    tasks = _queue(pieces - 1)
     size = -(-length // pieces)
     size += -size % step
     done: SimpleQueue = SimpleQueue()
@@ -102,7 +118,9 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
 
     cuts = [(i, min(i + size, length)) for i in range(0, length, size)]
     for start, stop in cuts[1:]:
-        _tasks.put(task(start, stop))
+        tasks.put(task(start, stop))
+    if crew is not None:
+        crew.dismiss()
     failed = None
     _place.inside = True
     try:
@@ -117,41 +135,36 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
         raise failed
 
 
-_together = threading.Lock()
+def at_hand() -> int:
+    """Threads that machine code may be spread over now, the calling one included."""
+    return 1 if _place.inside or not _config.threads else get_num_threads()
 
 
-def _at_once(part: Callable[[int], None], count: int) -> None:
-    """``part(k)`` for each k below ``count``, begun by the calling thread when all others run.
+def wake(workers: int) -> None:
+    """Let workers that sleep look for work of the crew (``compiler.crew``)."""
+    tasks = _queue(workers)
+    for _ in range(workers - tasks.qsize()):
+        tasks.put(_nothing)
 
-    Whoever began to wait by spinning would keep a processor from the thread that it waits for: the
-    system wakes that one on the same processor.
+
+def _nothing() -> None:
+    pass
+
+
+def wake_all(workers: int, awake: Callable[[], bool]) -> None:
+    """``wake``, and wait until all of them are awake.
+
+    Whoever waits by spinning keeps a processor from the thread that it waits for: the system
+    wakes that one on the same processor. So this thread sleeps meanwhile, too.
     """
-    ready: SimpleQueue = SimpleQueue()
-
-    def begun(k: int, _: int) -> None:
-        if k:
-            ready.put(None)
-        else:
-            for _ in range(count - 1):
-                ready.get()
-        part(k)
-
-    run_parts(begun, count)
-
-
-@contextmanager
-def together(most: int) -> Iterator[tuple[int, Callable[[Callable[[int], None]], None]]]:
-    """A group of threads that run at the same time, so that they may wait for each other.
-
-    Gives how many there are (``most``, or 1 where no more can be had now) and a function that
-    calls ``part(k)`` for each k below that, each on a thread of its own. Use ``blas_on_one_thread``
-    around it where products may be among the parts.
-    """
-    if most == 1 or get_num_threads() < most or not _config.threads or _place.inside:
-        yield 1, lambda part: part(0)
-        return
-    with _together:
-        yield most, lambda part: _at_once(part, most)
+    tasks, ready = _queue(workers), SimpleQueue()
+    for _ in range(workers):
+        tasks.put(lambda: ready.put(None))
+    while not awake():
+        try:
+            ready.get(timeout=0.001)
+        except Empty:
+            continue
 
 
 @contextmanager
@@ -171,6 +184,17 @@ def blas_on_one_thread() -> Iterator[None]:
         yield
     finally:
         blas.set_num_threads(before)
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """``np.dot``; a large product of two matrices on the threads that other work is spread over,
+    once there are some that wait for it."""
+    if crew is not None and a.ndim == b.ndim == 2 and a.size * b.shape[1] > LARGE_PRODUCT:
+        compiled = routine("dot")
+        r = compiled and compiled(a, b)
+        if r is not None:
+            return r
+    return np.dot(a, b)
 
 
 def spread(
@@ -216,7 +240,7 @@ def elementwise(
     if kernels is not None:
         kernel = kernels(forward, flat_out, flat)
         if kernel is not None:
-            run_parts(kernel, flat_out.size, BLOCK)
+            kernel.over(flat_out.size, BLOCK)
             return result
 
     def piece(i: int, j: int) -> tuple[list[np.ndarray | float], np.ndarray]:

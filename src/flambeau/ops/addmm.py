@@ -8,6 +8,7 @@ import numpy as np
 
 from .._dtypes import FLOATING, from_numpy
 from .._errors import type_name
+from ..core import threads
 from ..core.modes import hook
 from ..core.mutation import accepts_out, write_out
 from ..core.op import unbroadcast, unsupported
@@ -72,7 +73,7 @@ def _summed_bmm(a: ndarray, b: ndarray) -> ndarray:
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
         raise ValueError
     inner = a.shape[0] * a.shape[2]
-    return np.dot(a.transpose(1, 0, 2).reshape(-1, inner), b.reshape(inner, -1))
+    return threads.dot(a.transpose(1, 0, 2).reshape(-1, inner), b.reshape(inner, -1))
 
 
 def _each(g: Value, other: Value) -> Value:
@@ -80,7 +81,7 @@ def _each(g: Value, other: Value) -> Value:
     return g.expand(other._array.shape[0], *g._array.shape)
 
 
-addmm_op = _added("addmm", np.dot, mm_nt, lambda g, a: mm_tn(a, g))
+addmm_op = _added("addmm", threads.dot, mm_nt, lambda g, a: mm_tn(a, g))
 baddbmm_op = _added("baddbmm", np.matmul, bmm_nt, lambda g, a: bmm_tn(a, g))
 addbmm_op = _added(
     "addbmm",

@@ -15,6 +15,7 @@ from ..core.mutation import accepts_out, write_out
 from ..core.op import BinaryNode, Op, define, inference_saved, intact, unbroadcast, unsupported
 from ..core.promotion import Number
 from ..core.tape import FREED, Anomaly, Node, note_line
+from ..core.threads import dot as dot_arrays
 from ..core.value import Value, _Class, new, ticks
 
 ndarray = np.ndarray
@@ -27,16 +28,12 @@ def wide(a: ndarray) -> ndarray:
     return a if a.dtype.char in _READY else a.astype(np.float32)
 
 
-def _dot(a: ndarray, b: ndarray) -> ndarray:
-    return np.dot(a, b)
-
-
 def _dot_nt(a: ndarray, b: ndarray) -> ndarray:
-    return np.dot(a, b.T)
+    return dot_arrays(a, b.T)
 
 
 def _dot_tn(a: ndarray, b: ndarray) -> ndarray:
-    return np.dot(a.T, b)
+    return dot_arrays(a.T, b)
 
 
 def _product(
@@ -179,7 +176,7 @@ def conj(t: Value) -> Value:
 
 mm_op = _product(
     "mm",
-    _dot,
+    dot_arrays,
     _check_mm,
     (lambda g, b: mm_nt(g, conj(b)), lambda g, a: mm_tn(conj(a), g)),
     "MmBackward0",
@@ -324,7 +321,7 @@ def _check_dot(x: ndarray, y: ndarray) -> None:
 
 mv_op = _product(
     "mv",
-    _dot,
+    dot_arrays,
     _check_mv,
     (
         lambda g, b: g.unsqueeze(1) * conj(b).unsqueeze(0),
@@ -334,7 +331,7 @@ mv_op = _product(
 )
 dot_op = _product(
     "dot",
-    _dot,
+    dot_arrays,
     _check_dot,
     (lambda g, b: g * conj(b), lambda g, a: g * conj(a)),
     "DotBackward0",
@@ -533,11 +530,11 @@ def _linear_forward(input: ndarray, weight: ndarray, bias: ndarray | None) -> nd
     many = input.ndim != 2
     flat = input.reshape(numel(input.shape[:-1]), input.shape[-1]) if many else input
     if dt is F32 or dt is F64:
-        r = np.dot(flat, weight.T)
+        r = dot_arrays(flat, weight.T)
         if bias is not None:
             np.add(r, bias, r)
     else:
-        r = np.dot(wide(flat), wide(weight).T)
+        r = dot_arrays(wide(flat), wide(weight).T)
         if bias is not None:
             r += bias
         if r.dtype != dt:

@@ -60,7 +60,7 @@ def _by_blocks(kernel: Kernel, dim: int, *arrays: np.ndarray) -> np.ndarray:
         if threads.kernels is not None and first.size >= threads.LARGE:
             compiled = threads.kernels(kernel, flat, arrays)
             if compiled is not None:
-                spread_parts(compiled, outer, first.size)
+                compiled.over(outer)
                 return out
     along = 0 if outer > 1 or lines[2] == 1 else 2
     count = flat.shape[along]

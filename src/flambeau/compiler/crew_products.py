@@ -1,0 +1,103 @@
+"""Products of two matrices on the crew's threads, each a product of BLAS on one thread.
+
+BLAS has threads of its own, which stay awake for a while after each product, as the crew's do:
+two sets of them would take the processors from each other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+
+import numpy as np
+
+from .. import _system
+from ..core import threads
+from . import crew, machine_code
+
+_POINTER, _INDEX = ctypes.c_void_p, ctypes.c_int64
+_KINDS = {np.dtype(np.float32): ("float", "s"), np.dtype(np.float64): ("double", "d")}
+_PLAIN, _TURNED, _ROW_MAJOR = 111, 112, 101  # of the C interface to BLAS
+
+
+def _text(element: str, letter: str) -> str:
+    """Rows or columns ``start`` to ``stop`` of c (m, n) = a (m, k) b (k, n).
+
+    ``step_a``, ``step_b``, ``step_c``: from one to the next, in elements of each array.
+    """
+    given = ", ".join(
+        ["ptr %a", "ptr %b", "ptr %c"]
+        + [f"i64 %{name}" for name in ("rows", "turned_a", "turned_b", "m", "n", "k")]
+        + [f"i64 %{name}" for name in ("lead_a", "lead_b", "lead_c", "step_a", "step_b", "step_c")]
+    )
+    moved = "\n".join(
+        f"  %skip_{x} = mul i64 %start, %step_{x}\n"
+        f"  %from_{x} = getelementptr {element}, ptr %{x}, i64 %skip_{x}"
+        for x in "abc"
+    )
+    return f"""
+declare void @flambeau_{letter}gemm(i32, i32, i32, INT, INT, INT,
+    {element}, ptr, INT, ptr, INT, {element}, ptr, INT)
+
+define void @kernel({given}, i64 %start, i64 %stop) {{
+entry:
+{moved}
+  %length = sub i64 %stop, %start
+  %by_rows = icmp ne i64 %rows, 0
+  %own_m = select i1 %by_rows, i64 %length, i64 %m
+  %own_n = select i1 %by_rows, i64 %n, i64 %length
+  %form_a = trunc i64 %turned_a to i32
+  %form_b = trunc i64 %turned_b to i32
+  WIDTHS
+  call void @flambeau_{letter}gemm(i32 {_ROW_MAJOR}, i32 %form_a, i32 %form_b,
+      INT %size_own_m, INT %size_own_n, INT %size_k, {element} 1.0, ptr %from_a, INT %size_lead_a,
+      ptr %from_b, INT %size_lead_b, {element} 0.0, ptr %from_c, INT %size_lead_c)
+  ret void
+}}
+"""
+
+
+@functools.cache
+def _kernel(dtype: np.dtype) -> machine_code.Task:
+    wide = bool(_system.blas().suffix)
+    cast = "add i64 %{0}, 0" if wide else "trunc i64 %{0} to i32"
+    names = ("own_m", "own_n", "k", "lead_a", "lead_b", "lead_c")
+    widths = "\n  ".join(f"%size_{name} = {cast.format(name)}" for name in names)
+    text = _text(*_KINDS[dtype]).replace("WIDTHS", widths)
+    return machine_code.load(text, [_POINTER] * 3 + [_INDEX] * 14)
+
+
+def _laid(a: np.ndarray) -> tuple[int, int, int, int] | None:
+    """(form, leading dimension, step of rows, step of columns), in elements; None where the matrix
+    is neither of rows nor of columns without gaps."""
+    size = a.itemsize
+    rows, columns = a.strides
+    if rows % size or columns % size:
+        return None
+    rows, columns = rows // size, columns // size
+    if columns == 1 and rows >= a.shape[1]:
+        return _PLAIN, rows, rows, columns
+    if rows == 1 and columns >= a.shape[0]:
+        return _TURNED, columns, rows, columns
+    return None
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """The product of two matrices with more than one row and column each, by all threads; None
+    where it has to be NumPy's."""
+    dtype = a.dtype
+    count = threads.at_hand()
+    if count == 1 or dtype not in _KINDS or b.dtype != dtype or _system.blas() is None:
+        return None
+    (m, k), n = a.shape, b.shape[1]
+    laid_a, laid_b = _laid(a), _laid(b)
+    if laid_a is None or laid_b is None or b.shape[0] != k or min(m, n, k) < 2:
+        return None
+    c = np.empty((m, n), dtype)
+    by_rows = m >= n
+    steps = (laid_a[2], 0, n) if by_rows else (0, laid_b[3], 1)
+    given = [x.__array_interface__["data"][0] for x in (a, b, c)]
+    given += (int(by_rows), laid_a[0], laid_b[0], m, n, k, laid_a[1], laid_b[1], n, *steps)
+    with threads.blas_on_one_thread():
+        crew.crew().spread(_kernel(dtype), given, m if by_rows else n, 16, count)
+    return c
