@@ -92,6 +92,8 @@ def _run_script(path: str) -> None:
 
 
 def _run_module(name: str) -> None:
+    if f"{name}.".startswith("torch."):  # torch.distributed.run is flambeau.distributed.run
+        name = compat.ROOT + name.removeprefix("torch")
     spec = importlib.util.find_spec(name)
     if spec is not None and spec.submodule_search_locations is not None:
         name += ".__main__"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -66,11 +67,16 @@ def test_the_environment_says_who_takes_part(monkeypatch: pytest.MonkeyPatch) ->
     dist.destroy_process_group()
 
 
-def test_more_than_one_process_is_not_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_begin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(NotImplementedError, match=r"(?s)world_size=4.*more than one process"):
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(ValueError, match="environment variable MASTER_ADDR expected, but not set"):
         dist.init_process_group("gloo")
+    with pytest.raises(dist.DistNetworkError, match="rank 0 cannot be reached"):
+        dist.init_process_group(
+            "gloo", "tcp://127.0.0.1:9?rank=1&world_size=2", timedelta(seconds=0.1)
+        )
     with pytest.raises(ValueError, match=r"rank must be within \[0, 0\]"):
         dist.init_process_group("gloo", rank=1, world_size=1)
     for backend, error in (

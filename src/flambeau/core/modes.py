@@ -21,6 +21,7 @@ class _State(threading.local):
     grad = True
     inference = False
     targeted = False  # a walk back is on its way to given tensors, not to the leaves
+    after: list | None = None  # what is to be called when the outermost walk back is over
 
 
 state = _State()

@@ -227,8 +227,10 @@ def backward(
     order = _order(roots)
     wanted = None if targets is None else set(targets)
     useful = None if wanted is None else _useful(order, wanted)
-    before, targeted = state.grad, state.targeted
+    before, targeted, after = state.grad, state.targeted, state.after
     state.grad, state.targeted = create, targets is not None
+    if after is None:
+        state.after = []
     try:
         for root, grad in zip(roots, grads, strict=True):
             _collect(pending, owned, root, grad, create)
@@ -278,8 +280,11 @@ def backward(
             results = result = None  # so that a leaf may keep the last array without a copy
             if not keep and node.saved is not None:
                 node.release()
+        if after is None:
+            for callback in state.after:
+                callback()
     finally:
-        state.grad, state.targeted = before, targeted
+        state.grad, state.targeted, state.after = before, targeted, after
         if _hook.active is not None:
             _hook.active.reached(None, None)
     return found

@@ -1,10 +1,10 @@
-"""``torch.distributed`` for one process: a group of one is what there is yet.
+"""``torch.distributed``: processes, on one machine or several, that train one model.
 
-``init_process_group`` with a world size of 1 makes a group whose collectives do what they do for
-one rank: a sum over one is what it was, a gathered list has one entry. A program written for many
-processes runs unchanged in one, ``DistributedDataParallel`` and ``DistributedSampler`` included.
-More than one process raises NotImplementedError. What shards models or calls other machines
-(``fsdp``, ``tensor``, ``rpc`` ...) can be imported and asked about; calling it raises.
+``init_process_group`` makes the group of all; its collectives go through one hub, in a thread of
+rank 0 (``_hub.py``). ``DistributedDataParallel`` and ``DistributedSampler`` stand on it, and
+``python -m torch.distributed.run`` (``torchrun``) starts the processes. A group of one needs
+nothing of this. What shards models or calls functions of other processes (``fsdp``, ``tensor``,
+``rpc`` ...) can be imported and asked about; calling it raises.
 
 Source: https://docs.pytorch.org/docs/stable/distributed.html
 """
@@ -16,10 +16,13 @@ from . import _not_yet
 from ._collectives import *  # noqa: F403
 from ._collectives import __all__ as _collectives_all
 from ._collectives import _all_gather_base, _reduce_scatter_base
+from ._exchange import DistBackendError, DistError, DistNetworkError
 from ._group import *  # noqa: F403
 from ._group import __all__ as _group_all
 
-__all__ = [*_collectives_all, *_group_all]
+__all__ = [
+    "DistBackendError", "DistError", "DistNetworkError", *_collectives_all, *_group_all,
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -1,21 +1,26 @@
-"""Process groups: who takes part, and what may be asked about it. A group holds one rank, or none.
+"""Process groups: who takes part, and what may be asked about it.
 
 Source: https://docs.pytorch.org/docs/stable/distributed.html#initialization
 """
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing.util
 import os
-from collections.abc import Sequence
+import socket
+import sys
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from .._refusals import refuse
+import numpy as np
 
-ONE_PROCESS = (
-    "more than one process is not there yet: start one, with WORLD_SIZE=1 (or world_size=1) and "
-    "RANK=0; it can use all processors (torch.set_num_threads)"
-)
+from .._refusals import refuse
+from ._exchange import DistBackendError, Request, outcome
+from ._hub import Hub, Link, listen
+
+default_pg_timeout = timedelta(minutes=30)
 
 
 class Backend(str):
@@ -38,19 +43,25 @@ class Backend(str):
 
 
 class ProcessGroup:
-    """The processes that a collective joins: this one."""
+    """The processes that a collective joins. ``ranks``: their ranks in the world, in order."""
 
-    def __init__(self, backend: str, name: str) -> None:
+    def __init__(
+        self, backend: str, name: str, ranks: Sequence[int], timeout: timedelta | None
+    ) -> None:
         self._backend = backend
         self._name = name
+        self.ranks = list(ranks)
+        self.timeout = (timeout or default_pg_timeout).total_seconds()
+        self._own = self.ranks.index(_world.rank)
+        self._sequence = itertools.count(1)
 
     def rank(self) -> int:
-        """This process's place in the group: 0."""
-        return 0
+        """This process's place in the group."""
+        return self._own
 
     def size(self) -> int:
-        """How many processes the group has: 1."""
-        return 1
+        """How many processes the group has."""
+        return len(self.ranks)
 
     def name(self) -> str:
         """The backend's name."""
@@ -60,6 +71,43 @@ class ProcessGroup:
     def group_name(self) -> str:
         """The group's own name."""
         return self._name
+
+    def start(
+        self, request: Request, timeout: timedelta | None = None
+    ) -> Callable[[], list[np.ndarray]]:
+        """Take part in a collective; what is returned waits for its end, and gives what this rank
+        takes away. Its attribute ``number`` asks the link whether that is there."""
+        if len(self.ranks) == 1:
+            given = outcome([request])[0]
+            return lambda: given
+        header = {
+            "kind": request.call,
+            "sequence": next(self._sequence),
+            "op": request.op,
+            "root": request.root,
+            "wants": request.wants,
+        }
+        if timeout is not None:
+            header["timeout"] = timeout.total_seconds()
+        return self.post(header, request.arrays, request.line)
+
+    def post(
+        self, header: dict, arrays: Sequence[np.ndarray], line: str
+    ) -> Callable[[], list[np.ndarray]]:
+        """Send what the hub is to know; the same."""
+        link = _world.link
+        if link is None:
+            raise DistBackendError("the process group has been destroyed")
+        common = {"group": self._name, "ranks": self.ranks, "timeout": self.timeout, "line": line}
+        number = link.ask({**common, **header}, arrays)
+
+        def wait() -> list[np.ndarray]:
+            answer, given = link.wait(number)
+            wait.sender = answer.get("sender")
+            return given
+
+        wait.ready = lambda: link.has(number)
+        return wait
 
 
 class _WorldType(type):
@@ -88,13 +136,16 @@ class GroupMember(metaclass=_WorldType):
 class _World:
     group: ProcessGroup | None = None
     count = 0  # of groups made
+    rank = 0
+    link: Link | None = None
+    hub: Hub | None = None  # in rank 0
 
 
 _world = _World()
 
 
 def is_available() -> bool:
-    """Whether there is this package: True (for one process)."""
+    """Whether there is this package: True."""
     return True
 
 
@@ -104,7 +155,7 @@ def is_initialized() -> bool:
 
 
 def is_gloo_available() -> bool:
-    """Whether "gloo" is accepted: True. A group of one needs no library to talk."""
+    """Whether "gloo" is accepted: True. The ranks talk through sockets of Python's own."""
     return True
 
 
@@ -150,29 +201,107 @@ def init_process_group(
     device_id: object | None = None,
     _ranks: Sequence[int] | None = None,
 ) -> None:
-    """Make the default group, of one process.
+    """Join the default group, and wait until all its processes have.
 
-    ``init_method`` "env://" (the default) reads what is not given from WORLD_SIZE and RANK; one
-    with a place to meet ("tcp://...", "file://...") or a ``store`` needs both as arguments, or in
-    its query. ``backend``: "gloo", or None. Raises ValueError for a second default group or where
-    a number is missing or wrong, RuntimeError for a backend that is not there, AssertionError for
-    one that nobody knows, NotImplementedError for more than one process.
+    ``init_method`` "env://" (the default) reads what is not given from WORLD_SIZE, RANK,
+    MASTER_ADDR and MASTER_PORT; "tcp://host:port" and "file:///path" say where to meet, and need
+    world size and rank as arguments or in their query. ``backend``: "gloo", or None. ``timeout``:
+    how long to wait for the others, here and in collectives; 30 minutes. Raises ValueError for a
+    second default group or where a number is missing or wrong, RuntimeError for a backend that is
+    not there, AssertionError for one that nobody knows, DistNetworkError if the others do not come.
     """
     if _world.group is not None:
         raise ValueError("trying to initialize the default process group twice!")
     backend = _accepted(backend)
+    init_method = init_method or ("env://" if store is None else None)
     if store is not None:
         if init_method is not None:
             raise AssertionError("Cannot specify both init_method and store.")
         if not (world_size > 0 and rank >= 0):
             raise AssertionError("world_size and rank must be positive if using store")
+        if world_size != 1:
+            refuse("init_process_group(store=)", "say where to meet: init_method='tcp://host:port'")
     else:
-        world_size, rank = _met(init_method or "env://", world_size, rank)
-    if world_size != 1:
-        refuse(f"init_process_group(world_size={world_size})", ONE_PROCESS)
-    if rank != 0:
+        world_size, rank = _met(init_method, world_size, rank)
+    if not 0 <= rank < world_size:
         raise ValueError(f"rank must be within [0, {world_size - 1}], but it is {rank}")
-    _world.group = _new(backend)
+    _world.rank = rank
+    if world_size > 1:
+        _meet(init_method, rank, world_size, (timeout or default_pg_timeout).total_seconds())
+    _world.group = _new(backend, range(world_size), timeout)
+
+
+def _meet(init_method: str, rank: int, world_size: int, timeout: float) -> None:
+    """Connect this process with the others; in rank 0, open the hub."""
+    address = urlsplit(init_method)
+    path = address.path if address.scheme == "file" else None
+    host, port = address.hostname, address.port
+    if address.scheme == "env":
+        for variable in ("MASTER_ADDR", "MASTER_PORT"):
+            if variable not in os.environ:
+                raise ValueError(
+                    "Error initializing torch.distributed using env:// rendezvous: environment "
+                    f"variable {variable} expected, but not set\n  where rank 0 is to be found: "
+                    "for processes of one machine, 127.0.0.1 and any free port"
+                )
+        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    if path is not None:
+        host, port = _own_host(), 0
+
+    def find() -> tuple[str, int] | None:
+        if path is None:
+            return host, port
+        try:
+            with open(path) as file:
+                found, number = file.read().split()
+            return found, int(number)
+        except (OSError, ValueError):
+            return None
+
+    if rank == 0:
+        listener = listen(host, port)
+        if path is not None:
+            with open(f"{path}.{os.getpid()}", "w") as file:
+                file.write(f"{host} {listener.getsockname()[1]}")
+            os.replace(file.name, path)
+        _world.hub = Hub(listener, world_size, timeout)
+    who = f"process {os.getpid()} on {socket.gethostname()}"
+    _world.link = Link(find, rank, world_size, who, timeout)
+    multiprocessing.util.Finalize(None, _leave, exitpriority=100)
+
+
+def _own_host() -> str:
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"
+
+
+def _leave(why: str = "") -> None:
+    """Say goodbye; in rank 0, keep the hub until all have. Also run when the process ends."""
+    link, hub, _world.link, _world.hub = _world.link, _world.hub, None, None
+    if link is None:
+        return
+    error = getattr(sys, "last_value", None)
+    if not why and error is not None:
+        first = str(error).partition("\n")[0]
+        why = f"has ended by {type(error).__name__}: {first}"
+    link.leave(why or "has ended")
+    if hub is not None:
+        hub.thread.join()
+
+
+def _forget() -> None:
+    """In a forked child: the connection is the parent's."""
+    if _world.link is not None:
+        _world.link.connection.close()
+    if _world.hub is not None:
+        _world.hub.forget()
+    _world.link = _world.hub = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _accepted(backend: str | None) -> str:
@@ -219,9 +348,14 @@ def _met(init_method: str, world_size: int, rank: int) -> tuple[int, int]:
     return found[1], found[0]
 
 
-def _new(backend: str) -> ProcessGroup:
+def _new(
+    backend: str, ranks: Sequence[int], timeout: timedelta | None = None
+) -> ProcessGroup | int:
+    """The next group: every process makes all groups in the same order, in it or not."""
     _world.count += 1
-    return ProcessGroup(backend, str(_world.count - 1))
+    if _world.rank not in ranks:
+        return GroupMember.NON_GROUP_MEMBER
+    return ProcessGroup(backend, str(_world.count - 1), ranks, timeout)
 
 
 def the_group(group: ProcessGroup | int | None = None) -> ProcessGroup | None:
@@ -246,21 +380,24 @@ def destroy_process_group(group: ProcessGroup | None = None) -> None:
     if group is None and _world.group is None:
         raise AssertionError("Process group cannot be None")
     if group is None or group is _world.group:
+        _leave("has left with destroy_process_group()")
         _world.group = None
-        _world.count = 0
+        _world.count = _world.rank = 0
 
 
 def get_rank(group: ProcessGroup | None = None) -> int:
-    """This process's rank in ``group``: 0, or -1 if it is not in it.
+    """This process's rank in ``group``, or -1 if it is not in it.
 
     ValueError before ``init_process_group``, as for all that follow.
     """
-    return -1 if the_group(group) is None else 0
+    found = the_group(group)
+    return -1 if found is None else found.rank()
 
 
 def get_world_size(group: ProcessGroup | None = None) -> int:
-    """How many ranks ``group`` has: 1, or -1 if this process is not in it."""
-    return -1 if the_group(group) is None else 1
+    """How many ranks ``group`` has, or -1 if this process is not in it."""
+    found = the_group(group)
+    return -1 if found is None else found.size()
 
 
 def get_backend(group: ProcessGroup | None = None) -> str:
@@ -298,21 +435,24 @@ def get_node_local_rank(fallback_rank: int | None = None) -> int:
 
 def get_process_group_ranks(group: ProcessGroup | None = None) -> list[int]:
     """The global ranks of the group's members."""
-    return [] if the_group(group) is None else [0]
+    found = the_group(group)
+    return [] if found is None else list(found.ranks)
 
 
 def get_global_rank(group: ProcessGroup, group_rank: int) -> int:
     """The global rank of a member. ValueError if there is none of that rank."""
-    if the_group(group) is None or group_rank != 0:
+    found = the_group(group)
+    if found is None or group_rank not in range(found.size()):
         raise ValueError(f"Group rank {group_rank} is not part of group {group}")
-    return 0
+    return found.ranks[group_rank]
 
 
 def get_group_rank(group: ProcessGroup, global_rank: int) -> int:
     """The rank within ``group`` of a global rank. ValueError if it is not in the group."""
-    if the_group(group) is None or global_rank != 0:
+    found = the_group(group)
+    if found is None or global_rank not in found.ranks:
         raise ValueError(f"Global rank {global_rank} is not part of group {group}")
-    return 0
+    return found.ranks.index(global_rank)
 
 
 def get_pg_count() -> int:
@@ -335,33 +475,42 @@ def new_group(
     ValueError for ranks outside the world, or named twice.
     """
     world = the_group()
-    if ranks is not None:
-        if len(ranks) > 1 and len(set(ranks)) == len(ranks):
+    ranks = list(world.ranks if ranks is None else ranks)
+    if len(ranks) > world.size() and len(set(ranks)) == len(ranks):
+        raise ValueError(
+            "the new group's world size should be less or equal to the world size set by "
+            f"init_process_group: ranks {ranks}, world size {world.size()}"
+        )
+    for rank in ranks:
+        if rank not in world.ranks:
             raise ValueError(
-                "the new group's world size should be less or equal to the world size set by "
-                f"init_process_group: ranks {list(ranks)}, world size 1"
+                "The new group's rank should be within the world_size set by "
+                f"init_process_group: rank {rank}, world size {world.size()}"
             )
-        for rank in ranks:
-            if rank != 0:
-                raise ValueError(
-                    "The new group's rank should be within the world_size set by "
-                    f"init_process_group: rank {rank}, world size 1"
-                )
-        if len(ranks) > 1:
-            raise ValueError(f"The new group's ranks are named twice: {list(ranks)}")
-        if not ranks:
-            return GroupMember.NON_GROUP_MEMBER
-    return _new(world.name() if backend is None else _accepted(backend))
+    if len(set(ranks)) != len(ranks):
+        raise ValueError(f"The new group's ranks are named twice: {ranks}")
+    if sort_ranks:
+        ranks.sort()
+    return _new(world.name() if backend is None else _accepted(backend), ranks, timeout)
 
 
 def new_subgroups(
     group_size: int | None = None, group: ProcessGroup | None = None, **options: object
 ) -> tuple[ProcessGroup, list[ProcessGroup]]:
-    """The world cut into groups of ``group_size``, which can only be 1: own group, all groups."""
-    if group_size not in (None, 1):
-        raise ValueError(f"The arg 'group_size' ({group_size}) must not exceed the world size (1)")
-    own = new_group([0])
-    return own, [own]
+    """The world cut into groups of ``group_size``, by default of this machine's processes
+    (LOCAL_WORLD_SIZE): own group, all groups. ValueError unless the size divides the world's."""
+    world = the_group(group)
+    size = group_size or int(os.environ.get("LOCAL_WORLD_SIZE", world.size()))
+    if size > world.size():
+        raise ValueError(
+            f"The arg 'group_size' ({size}) must not exceed the world size ({world.size()})"
+        )
+    if world.size() % size:
+        raise ValueError(
+            f"The world size ({world.size()}) must be divisible by 'group_size={size}'"
+        )
+    starts = range(0, world.size(), size)
+    return new_subgroups_by_enumeration([world.ranks[i : i + size] for i in starts])
 
 
 def new_subgroups_by_enumeration(
@@ -376,7 +525,8 @@ def new_subgroups_by_enumeration(
 
 
 __all__ = [
-    "Backend", "GroupMember", "ProcessGroup", "destroy_process_group", "get_backend",
+    "Backend", "GroupMember", "ProcessGroup", "default_pg_timeout", "destroy_process_group",
+    "get_backend",
     "get_backend_config", "get_default_backend_for_device", "get_global_rank", "get_group_rank",
     "get_node_local_rank", "get_pg_count", "get_process_group_ranks", "get_rank", "get_world_size",
     "group", "init_process_group", "is_available", "is_backend_available", "is_gloo_available",

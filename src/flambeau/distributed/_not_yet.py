@@ -1,4 +1,4 @@
-"""What of ``torch.distributed`` needs more than one process, or shards a model: it can be imported
+"""What of ``torch.distributed`` shards a model, or is not a collective: it can be imported
 and asked about (``isinstance``), and raises NotImplementedError when it is called.
 """
 
@@ -63,12 +63,12 @@ refusing_modules(
         """,
     },
     "models are not sharded over processes yet: use the module itself, or "
-    "torch.nn.parallel.DistributedDataParallel, which runs in one process",
+    "torch.nn.parallel.DistributedDataParallel",
 )
 refusing_modules(
     {
         "torch.distributed": "DeviceMesh init_device_mesh FileStore HashStore PrefixStore Store "
-        "TCPStore P2POp batch_isend_irecv",
+        "TCPStore",
         "torch.distributed.rpc": """
             RRef TensorPipeRpcBackendOptions get_worker_info init_rpc remote rpc_async rpc_sync
             shutdown
@@ -76,7 +76,7 @@ refusing_modules(
         "torch.distributed.autograd": "backward context get_gradients",
         "torch.distributed.launcher": "LaunchConfig elastic_launch",
     },
-    "more than one process is not there yet",
+    "processes talk through the collectives of torch.distributed alone",
 )
 refusing_modules(
     {

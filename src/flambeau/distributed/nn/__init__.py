@@ -1,4 +1,4 @@
-"""Collectives with gradients: ``torch.distributed.nn``. For one rank, each hands its input on."""
+"""Collectives with gradients: ``torch.distributed.nn``. Each returns new tensors."""
 
 from __future__ import annotations
 

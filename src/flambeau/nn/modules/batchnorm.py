@@ -138,7 +138,8 @@ class BatchNorm3d(_BatchNorm):
 class SyncBatchNorm(_BatchNorm):
     """Batch norm of (N, C, *) over the batches of all processes of a group.
 
-    In one process it is batch norm. Over several it is not supported: NotImplementedError.
+    In one process it is batch norm. Training it over several is not supported, as in PyTorch on
+    a CPU: NotImplementedError.
     """
 
     def __init__(

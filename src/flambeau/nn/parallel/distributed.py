@@ -1,4 +1,4 @@
-"""DistributedDataParallel over a group of one process.
+"""DistributedDataParallel: one model, trained by all processes of a group.
 
 Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html
 """
@@ -9,7 +9,12 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..._refusals import refuse
+from ...core.modes import no_grad, state
+from ...core.value import Value, wrap
+from ...distributed._collectives import ReduceOp, _broadcast, all_reduce_coalesced
 from ...distributed._group import ProcessGroup, the_group
 from ..modules.module import Module
 
@@ -17,9 +22,13 @@ from ..modules.module import Module
 class DistributedDataParallel(Module):
     """``module``, whose gradients are averaged over the processes of a group.
 
-    Of the one process there can be, the average is its own gradient: the module is called as it
-    is, under the names ``module.*``. ValueError before ``init_process_group``; RuntimeError if no
-    parameter requires a gradient. Options about buckets and broadcasts have nothing to do.
+    When it is made, all ranks get the parameters and buffers of the group's rank 0; before each
+    forward pass in training its buffers again (``broadcast_buffers``); at the end of each backward
+    pass that reached it, ``.grad`` of all parameters becomes its mean over the ranks, on one
+    journey. A parameter that only some ranks used counts as zero on the others, whatever
+    ``find_unused_parameters`` says. The module is under the names ``module.*``.
+    ValueError before ``init_process_group``; RuntimeError if no parameter requires a gradient, and
+    where the ranks' modules have different parameters. Options about buckets have nothing to do.
     """
 
     def __init__(
@@ -68,10 +77,58 @@ class DistributedDataParallel(Module):
         self.gradient_as_bucket_view = gradient_as_bucket_view
         self.static_graph = static_graph
         self.require_backward_grad_sync = True
+        self._alone = self.process_group is None or self.process_group.size() == 1
+        self._under_way = False
+        if self._alone:
+            return
+        if init_sync:
+            _broadcast(self.process_group, self._state(), 0)
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.register_post_accumulate_grad_hook(self._reached)
+
+    def _state(self) -> list[Value]:
+        tensors = [*self.module.parameters(), *self.module.buffers()]
+        return [t.detach() for t in tensors]
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """What the module computes."""
+        self._under_way = False
+        if not self._alone and self.training and self.broadcast_buffers:
+            buffers = [b.detach() for b in self.module.buffers()]
+            if buffers and self.require_backward_grad_sync and state.grad:
+                _broadcast(self.process_group, buffers, 0)
         return self.module(*inputs, **kwargs)
+
+    def _reached(self, parameter: Value) -> None:
+        """A gradient has come: when the walk back is over, average them all."""
+        if self.require_backward_grad_sync and not self._under_way:
+            self._under_way = True
+            state.after.append(self._average)
+
+    def _average(self) -> None:
+        self._under_way = False
+        parameters = [p for p in self.module.parameters() if p.requires_grad]
+        used = np.array([p.grad is not None for p in parameters], np.int32)
+        with no_grad():
+            grads = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in parameters]
+            sums = [wrap(used)]
+            kinds: dict = {}
+            for grad in grads:
+                kinds.setdefault(grad.dtype, []).append(grad)
+            sums += [
+                wrap(np.concatenate([g._array.reshape(-1) for g in k])) for k in kinds.values()
+            ]
+            all_reduce_coalesced(sums, ReduceOp.SUM, self.process_group)
+            starts = dict.fromkeys(kinds, 0)
+            totals = dict(zip(kinds, sums[1:], strict=True))
+            for parameter, grad, count in zip(parameters, grads, sums[0].tolist(), strict=True):
+                start = starts[grad.dtype]
+                starts[grad.dtype] = start + grad.numel()
+                if count:
+                    mean = totals[grad.dtype][start : start + grad.numel()]
+                    grad.copy_(mean.view(grad.shape) / self.process_group.size())
+                    parameter.grad = grad
 
     @contextlib.contextmanager
     def no_sync(self) -> Iterator[None]:
@@ -89,12 +146,16 @@ class DistributedDataParallel(Module):
         enable: bool = True,
         throw_on_early_termination: bool = False,
     ) -> Iterator[DistributedDataParallel]:
-        """Ranks may have different numbers of batches: one rank has no one to wait for."""
+        """For ranks with different numbers of batches: NotImplementedError where there are several.
+        A rank that has left is named to those who wait for it, so give all the same number, for
+        example by ``DistributedSampler``."""
+        if enable and not self._alone:
+            refuse("DistributedDataParallel.join", "give all ranks the same number of batches")
         yield self
 
     def register_comm_hook(self, state: object, hook: Callable) -> None:
-        """Refused: NotImplementedError, nothing is sent that a hook could compress."""
-        refuse("DistributedDataParallel.register_comm_hook", "one process sends no gradients")
+        """Refused: NotImplementedError."""
+        refuse("DistributedDataParallel.register_comm_hook", "gradients are sent as they are")
 
 
 __all__ = ["DistributedDataParallel"]
