@@ -119,7 +119,16 @@ class Before:
                 self.grads.append((o, o._grad))
         self.arrays = [o._array for o in self.held]
         self.edges = [o._edge for o in self.held]
+        self.hooks = [hooks_on(e) for e in self.edges]
         self.random = current().get_state_array()
+
+
+def hooks_on(edge: Node | None) -> int:
+    """How many functions the user has put on ``edge``."""
+    w = None if edge is None else edge.watch
+    if w is None:
+        return 0
+    return len(w.tensor) + len(w.accumulated) + len(w.pre) + len(w.post) + len(w.retain)
 
 
 def living() -> Iterator[Value]:
@@ -149,10 +158,12 @@ class Recorder(Interpreter):
         self.sources: list[Value] = []  # the tensor of each input
         self.gates: dict[int, tuple[Value, Node, Gate]] = {}
         self.entered: dict[int, tuple[Value, Node]] = {}  # tensors that came with an edge
+        self.related: list[tuple[ndarray, Value]] = []  # read as pieces of inputs written before
         self.updates: list[tuple] = []  # (node, optimizer, group, state), in the order of places
         self.bumps: dict[int, list] = {}  # id(tensor) -> [tensor, writes]
         self.owned: list[ndarray] = []
         self.asked: set[int] = set()  # ids of tensors whose .grad was looked at
+        self.walked = False  # whether there was a backward pass
         self.count = 0
         self.doing = "the function"  # what is being recorded, for people
         self.pending: str | None = None
@@ -211,7 +222,7 @@ class Recorder(Interpreter):
             raise Beyond("a tensor is read that overlaps with another that was written to")
         offset = address(array) - address(base.array) if array.size else 0
         out = self.fresh(array, base.var.name)
-        self.graph.nodes.append(View(base.var, out, offset, STRIDED, (out.shape,)))
+        self.graph.nodes.append(strided_view(base.var, out, offset))
         return out
 
     def _join(self, m: Member, storage: Storage) -> Member:
@@ -243,6 +254,8 @@ class Recorder(Interpreter):
                 m.version = -1
                 m.storage = s
                 self.members[id(array)] = m
+                if tensors is not None:
+                    self.related.append((array, tensors[0]))
                 return m
         if tensors is None:
             tensors = self._covering(owner, array)
@@ -380,6 +393,11 @@ class Recorder(Interpreter):
                 return
             if owner_of(array) is not owner_of(m.array):
                 raise Beyond(f"{op.name} gives memory that is not its operand's")
+            if op.name == "as_strided" and not within(
+                array, m.array
+            ):  # elsewhere in the same memory
+                self._join(Member(array, self._derived(array, m.storage.base)), m.storage)
+                return
             v = self._now(m)
             out = self.fresh(array, op.name)
             offset = address(array) - address(m.array) if array.size else 0
@@ -504,6 +522,11 @@ class Recorder(Interpreter):
         except Beyond as error:
             self.stop(error)
 
+    def reached(self, node: Any, grad: Any) -> None:
+        """See Interpreter."""
+        if self.mine():
+            self.walked = True
+
     def graded(self, tensor: Value) -> None:
         """See Interpreter."""
         if self.mine():
@@ -544,11 +567,17 @@ class Recorder(Interpreter):
     def unchanged(self) -> None:
         """Beyond if something was done to what was there before that no event tells."""
         before = self.before
-        for o, array, edge in zip(before.held, before.arrays, before.edges, strict=True):
+        for o, array, edge, hooks in zip(
+            before.held, before.arrays, before.edges, before.hooks, strict=True
+        ):
             if o._array is not array:
                 raise Beyond("the memory of a tensor is exchanged (.data = ...)", again=True)
             if o._edge is not edge:
                 raise Beyond("requires_grad or the graph of a tensor that was there is changed")
+            if hooks_on(edge) != hooks:
+                raise Beyond("hooks are registered on a tensor that was there")
+        if any(gate.watch is not None for _, _, gate in self.gates.values()):
+            raise Beyond("hooks are registered on a tensor that was there")
         drawn = any(isinstance(n, Draw) for n in self.graph.nodes)
         if not drawn and not np.array_equal(before.random, current().get_state_array()):
             raise Beyond("random numbers are drawn in a way that cannot be captured")
@@ -589,3 +618,8 @@ class _Strided:
 
 
 STRIDED = _Strided()
+
+
+def strided_view(source: Var, out: Var, offset: int) -> View:
+    """The node by which ``out`` is the piece of ``source`` at ``offset`` bytes."""
+    return View(source, out, offset, STRIDED, (out.shape,))

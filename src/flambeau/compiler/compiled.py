@@ -226,7 +226,7 @@ class Run:
     def guard_only(self) -> Callable:
         """A guard for calls like this one."""
         guards = Guards(self.args, self.kwargs)
-        guards.argument_tensors(False)
+        guards.argument_tensors()
         guards.modes()
         guards.places([p for p in self.reach.places if not p.hyper])
         source = guards.source

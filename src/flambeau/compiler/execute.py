@@ -1,8 +1,9 @@
 """Who runs a captured graph: executors, and a dull one: each node by its NumPy meaning.
 
-An executor's ``build`` makes of a graph a function ``(arrays of the inputs, numbers) -> arrays of
-the outputs``, which writes into the inputs what the graph says is written. No array that it returns
-is written to by a later run while somebody holds it.
+An executor's ``build`` makes of a graph a function ``(arrays of the inputs, numbers, sure) ->
+arrays of the outputs``, which writes into the inputs what the graph says is written. No array that
+it returns is written to by a later run while somebody holds it. ``sure()``, if given, is called
+when nothing can fail any more; what fails before is Undone, and nothing has been changed.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ import numpy as np
 
 from .._dtypes import from_numpy
 from ..core import formulas
+from ..core.generator import default_generator
 from ..core.modes import state
 from ..core.value import address, strided, wrap
 from ..ops.memory import converted
 from .graph import Call, Copy, Draw, Graph, Node, Put, Update, Var, View
 
 ndarray = np.ndarray
-Program = Callable[[Sequence[ndarray], Sequence[float]], "list[ndarray]"]
+Program = Callable[..., "list[ndarray]"]
 
 
-class OutOfBounds(Exception):
-    """An index that a program would take elements at is no place of its table: nothing was done."""
+class Undone(Exception):
+    """A run of a program has changed nothing: an index is no place of its table, or an operation
+    raised (that is ``__cause__``)."""
 
 
 class Executor(Protocol):
@@ -66,11 +69,14 @@ def _as(base: ndarray, dtype: np.dtype) -> ndarray:
 
 def _laid(array: ndarray, strides: tuple[int, ...]) -> ndarray:
     """``array`` with ``strides``, copied if it has others (where they matter: sizes over 1)."""
-    pairs = zip(array.shape, array.strides, strides, strict=True)
+    pairs = list(zip(array.shape, array.strides, strides, strict=True))
     if array.size == 0 or all(n == 1 or s == t for n, s, t in pairs):
         return array
-    out = empty(Var(0, array.shape, array.dtype, strides))
-    np.copyto(out, array)
+    steps = [(n - 1) * t for n, _, t in pairs]
+    before = -sum(s for s in steps if s < 0)
+    reach = before + sum(s for s in steps if s > 0) + array.itemsize
+    out = ndarray(array.shape, array.dtype, np.zeros(reach, np.uint8), before, strides)
+    out[...] = array
     return out
 
 
@@ -81,19 +87,31 @@ class DullExecutor:
     def build(graph: Graph) -> Program:
         """See Executor."""
         last = _last_uses(graph)
+        draws = any(isinstance(node, Draw) for node in graph.nodes)
 
-        def program(inputs: Sequence[ndarray], numbers: Sequence[float]) -> list[ndarray]:
+        def program(
+            inputs: Sequence[ndarray],
+            numbers: Sequence[float],
+            sure: Callable[[], None] | None = None,
+        ) -> list[ndarray]:
             values = dict(zip(graph.inputs, inputs, strict=True))
             values.update(graph.constants)
             before = (state.grad, state.inference)
+            random = default_generator.get_state_array() if draws else None
             state.grad = state.inference = False
             try:
                 for node, dead in zip(graph.nodes, last, strict=True):
                     run_node(node, values, numbers)
                     for v in dead:
                         del values[v]
+            except Exception as error:
+                if random is not None:
+                    default_generator.set_state_array(random)
+                raise Undone from error
             finally:
                 state.grad, state.inference = before
+            if sure is not None:
+                sure()
             held = {id(a) for a in (*inputs, *graph.constants.values())}
             outputs = []
             for v in graph.outputs:

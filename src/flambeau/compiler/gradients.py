@@ -16,6 +16,7 @@ from ..core.op import intact
 from ..core.tape import Leaf, Node
 from ..core.value import Value, ticks, wrap
 from .capture import Beyond, Gate, Recorder
+from .execute import Undone
 from .graph import Copy, Graph, Var, View
 from .graph import Node as GraphNode
 
@@ -85,7 +86,10 @@ class Plan:
         """The graph's outputs."""
         if self.program is None:
             self.program = self.build(self.graph)
-        return self.program(inputs, numbers)
+        try:
+            return self.program(inputs, numbers)
+        except Undone as error:
+            raise error.__cause__ from None
 
     def laid(self, i: int, grad: Value | None) -> ndarray:
         """The gradient of result ``i`` in the layout that the graph expects."""
@@ -135,6 +139,8 @@ def recorded(
                     [edge for edge, _ in roots], grads, keep=True, targets=list(targets),
                     accumulate=False,
                 )  # fmt: skip
+        except Exception as error:  # as it will, eagerly, where somebody asks for gradients
+            raise Beyond(f"the backward pass of what it returns raises {error!r}") from None
         finally:
             for n, w in watches:
                 n.watch = w

@@ -16,7 +16,7 @@ import numpy as np
 from .. import _dtypes
 from ..core.modes import Edits, state
 from ..core.tape import Leaf
-from ..core.value import Value, owner_of
+from ..core.value import Value
 from .capture import Beyond
 from .reach import MISSING, PLAIN, Place
 
@@ -91,7 +91,6 @@ class Guards:
         self.arguments: dict[int, str] = {}  # id(tensor) -> name
         self.tensors: list[tuple[str, Value]] = []
         self.objects: list[tuple[str, Any]] = []
-        self.written: set[int] = set()  # ids of the owners of memory that is written to
         source.add("def call(args, kwargs):", 1)
         source.add("try:")
         self._structure("args", args)
@@ -162,16 +161,20 @@ class Guards:
             f"{x}.shape != {array.shape}{strides} or {x}.dtype is not {d} and {x}.dtype != {d}"
         )
 
-    def argument_tensors(self, writes: bool) -> None:
-        """The types of the tensors among the arguments, and that they share memory as before.
+    def argument_tensors(self, state: dict[int, str] | None = None) -> None:
+        """The types of the tensors among the arguments, and which of them are one.
 
-        ``writes``: something is written to, so that memory which two share matters.
+        ``state``: by ids, tensors that the function reaches anyhow; an argument that is one of
+        these must be that one again, and is none of the ``arguments`` any more.
         """
         seen: dict[int, str] = {}
         arrays: dict[int, str] = {}
         for name, t in self.tensors:
             if id(t) in seen:
                 self.miss_if(f"{name} is not {seen[id(t)]}")
+                continue
+            if state is not None and id(t) in state:
+                self.miss_if(f"{name} is not {self.source.bind(t, 'p')}")
                 continue
             seen[id(t)] = name
             kind = self.source.bind(type(t), "kind")
@@ -190,37 +193,12 @@ class Guards:
                 self.miss_if(f"{name}._edge.__class__ is not Leaf")
             else:
                 self.miss_if(f"{name}._edge is None or {name}._edge.__class__ is Leaf")
-            if t._inference:
-                self.miss_if(f"not {name}._inference")
+            self.miss_if(f"{name}._inference is not {t._inference}")
         if len(seen) > 1:
             self.miss_if(f"len({{{', '.join(f'id({n})' for n in seen.values())}}}) != {len(seen)}")
         if len(arrays) > 1:
             ids = ", ".join(f"id({x})" for x in arrays.values())
             self.miss_if(f"len({{{ids}}}) != {len(arrays)}")
-        if writes and len(arrays) > 1:
-            self.source.names.setdefault("owner_of", owner_of)
-            owners = {id(owner_of(t._array)) for _, t in self.tensors}
-            if len(owners) != len(arrays):
-                raise Beyond("arguments share memory, and some is written to")
-            ids = ", ".join(
-                f"id({x} if {x}.base is None else owner_of({x}))" for x in arrays.values()
-            )
-            self.miss_if(f"len({{{ids}}}) != {len(arrays)}")
-
-    def apart(self, owners: set[int]) -> None:
-        """No argument looks into memory (of these owners) that is written to."""
-        self.source.names.setdefault("owner_of", owner_of)
-        self.written.update(owners)
-        name = self.source.bind(self.written, "written")
-        for _, t in self.tensors:
-            if id(owner_of(t._array)) in owners:
-                raise Beyond("an argument shares memory with a tensor that is written to")
-        done = set()
-        for n, t in self.tensors:
-            if id(t._array) not in done:
-                done.add(id(t._array))
-                x = "x" + n[1:]
-                self.miss_if(f"id({x} if {x}.base is None else owner_of({x})) in {name}")
 
     def modes(self) -> None:
         """The modes of autograd, and the default dtype."""

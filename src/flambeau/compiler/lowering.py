@@ -309,6 +309,7 @@ class Lowering:
         self.rules = rules
         self.may_be_empty = may_be_empty
         self.out = Lowered(graph)
+        self.roots: dict[Var, tuple[Var, int]] = {}  # of a view: whose memory, from which byte on
         self.constant_of: dict[Var, np.ndarray] = dict(graph.constants)
         for v in graph.inputs:
             self._leaf(v, element_strides(v))
@@ -338,7 +339,15 @@ class Lowering:
         if not empty and any(v.size == 0 for v in (*node.reads(), *node.made)):
             raise Refused("no elements")
         if isinstance(node, View):
-            self.out.reads[node.out] = self._view(node)
+            root, start = self.roots.get(node.source, (node.source, 0))
+            self.roots[node.out] = root, start + node.offset
+            try:
+                self.out.reads[node.out] = self._view(node)
+            except Refused:
+                if root is node.source:
+                    raise
+                whole = View(root, node.out, start + node.offset, node.op, node.args)
+                self.out.reads[node.out] = self._view(whole)
         elif isinstance(node, Copy):
             x = expanded(self.of(node.source), node.out.shape)
             self.out.reads[node.out] = converted(x, node.out.dtype)
@@ -413,6 +422,8 @@ class Lowering:
 
     def _put(self, node: Put) -> Lazy:
         base, size = node.base, node.base.dtype.itemsize
+        if node.source.dtype != base.dtype:
+            raise Refused("a write as another dtype")
         own = element_strides(base)
         if any(s % size for s in node.strides) or node.offset % size:
             raise Refused("a write that kernels cannot do")
@@ -428,14 +439,10 @@ class Lowering:
         offset = sum(s * n for s, n in zip(places, start))
         piece = converted(expanded(self.of(node.source), node.shape), base.dtype)
         whole = self.of(base)
-        made = Joined(
-            base.shape,
-            base.dtype,
-            (
-                (whole.read, base.shape, places, 0),
-                (piece.read, node.shape, strides, offset),
-            ),
-        )
+        pieces_of = [(whole.read, base.shape, places, 0), (piece.read, node.shape, strides, offset)]
+        if math.prod(node.shape) == base.size:  # nothing is left of what was there
+            del pieces_of[0]
+        made = Joined(base.shape, base.dtype, tuple(pieces_of))
         return Lazy(Read(made, places), base.shape)
 
     def _call(self, node: Node, reason: str) -> None:

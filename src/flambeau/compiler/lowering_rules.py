@@ -380,7 +380,7 @@ def _slice_backward(lowering: Lowering, node: Call) -> Lazy:
     ghost = np.lib.stride_tricks.as_strided(
         np.zeros(1, np.int64), shape, [p * size for p in places], writeable=False
     )  # never read: only its pieces' addresses count
-    piece = ghost[index]
+    piece = ghost[index if Ellipsis in index else (*index, ...)]  # a view, of one element too
     if piece.shape != g.shape:
         raise Refused("a piece of another shape")
     if any(s < 0 for s in piece.strides):

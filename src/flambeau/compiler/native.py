@@ -32,7 +32,7 @@ from . import machine_code, report, vector_code
 from .arrays import Added, Array, Leaf, Product
 from .builder import PTR, Code, Value
 from .crew import crew
-from .execute import DullExecutor, OutOfBounds, run_node
+from .execute import DullExecutor, Undone, run_node
 from .fusion import Cluster, memory_dtype
 from .graph import Draw, Graph, Node, Var
 from .kernel import Kernel, Load, Store, verify
@@ -41,7 +41,7 @@ from .lowering_layers import MAY_BE_EMPTY
 from .lowering_rules import RULES_OF_ARRAYS
 from .products_code import added_text, panel_bytes, product_text
 from .scalar import BITS
-from .schedule import ALIGNMENT, Plan, Unit, new_array, np_view, scheduled
+from .schedule import ALIGNMENT, Plan, Unit, may_raise, new_array, np_view, scheduled
 
 #: Nanoseconds of work from which a program is spread over threads, and a unit of it.
 SPREAD, SPREAD_UNIT = 150_000.0, 8_000.0
@@ -118,7 +118,7 @@ class Program:
         for k, array in enumerate(graph.constants.values()):
             self.table[self.first_constant + k] = array.__array_interface__["data"][0]
         self.last_inputs: list[np.ndarray | None] = [None] * len(graph.inputs)
-        self.pools: list[list[tuple[np.ndarray, int]]] = [[] for _ in plan.outputs]
+        self.pools: list[list[tuple[np.ndarray, int, np.ndarray]]] = [[] for _ in plan.outputs]
         self.numbers = (ctypes.c_double * max(1, graph.scalars))()
         self.barrier = (ctypes.c_int64 * 32)()
 
@@ -263,6 +263,9 @@ class Program:
             if segment.call is None or not isinstance(segment.call.work, Draw):
                 break
             self.draws += 1
+        raising = [k for k, s in enumerate(self.segments) if s.call and may_raise(s.call.work)]
+        self.unsure = raising[-1] + 1 if raising else 0  # segments until nothing can fail any more
+        self.restores = self.draws > 0 and (bool(raising) or self.check is not None)
 
     def address(self, array: Array) -> tuple[int, int]:
         """(place in the table, byte offset) of the memory of ``array``."""
@@ -276,12 +279,12 @@ class Program:
     # ---- running -----------------------------------------------------------------------------
 
     def __call__(
-        self, inputs: Sequence[np.ndarray], numbers: Sequence[float] = ()
+        self,
+        inputs: Sequence[np.ndarray],
+        numbers: Sequence[float] = (),
+        sure: Callable[[], None] | None = None,
     ) -> list[np.ndarray]:
-        """Run once. Inputs that the graph writes to are changed in place.
-
-        OutOfBounds, and nothing changed, for an index that is no place of its table.
-        """
+        """Run once. Inputs that the graph writes to are changed in place. See ``execute``."""
         alone = threads.blas_on_one_thread() if self.threads > 1 else nullcontext()
         with self.lock, alone:
             table, last = self.table, self.last_inputs
@@ -292,34 +295,46 @@ class Program:
             if numbers:
                 self.numbers[: len(numbers)] = numbers
             filled: dict[int, np.ndarray] = {}
-            first = self.draws
-            if self.check is not None:
-                before = default_generator.get_state_array() if first else None
-                for segment in self.segments[:first]:
-                    self._call(segment.call, filled)
-                if self.check(ctypes.addressof(table)):
-                    if before is not None:
-                        default_generator.set_state_array(before)
-                    raise OutOfBounds
-            else:
-                first = 0
-            outputs = self._outputs()
-            for segment in self.segments[first:]:
-                if self.apart:
-                    self._timed(segment, filled)
-                elif segment.call is not None:
-                    self._call(segment.call, filled)
-                else:
-                    self._run(segment.function)
+            place, segments = 0, self.segments
+            random = default_generator.get_state_array() if self.restores else None
+            try:
+                if self.check is not None:
+                    while place < self.draws:
+                        self._call(segments[place].call, filled)
+                        place += 1
+                    if self.check(ctypes.addressof(table)):
+                        raise IndexError
+                outputs = self._outputs() if self.unsure else None
+                while place < self.unsure:
+                    self._do(segments[place], filled)
+                    place += 1
+            except Exception as error:
+                if random is not None:
+                    default_generator.set_state_array(random)
+                raise Undone from error
+            if sure is not None:
+                sure()
+            if outputs is None:
+                outputs = self._outputs()
+            for segment in segments[place:]:
+                self._do(segment, filled)
             return outputs
+
+    def _do(self, segment: Segment, filled: dict[int, np.ndarray]) -> None:
+        if self.apart:
+            self._timed(segment, filled)
+        elif segment.call is not None:
+            self._call(segment.call, filled)
+        else:
+            self._run(segment.function)
 
     def _outputs(self) -> list[np.ndarray]:
         """Arrays for the results: those of earlier runs that nobody holds any more, or new ones."""
         results = []
         table, place, count = self.table, self.first_output, sys.getrefcount
         for pool in self.pools:
-            for held in pool:
-                if count(held[0]) <= 2:
+            for held in pool:  # NumPy's views refer to the owner, and not to what they view
+                if count(held[0]) <= 2 and count(held[2]) <= 3:
                     break
             else:
                 held = self._new_output(place - self.first_output)
@@ -328,11 +343,11 @@ class Program:
             place += 1
         return results
 
-    def _new_output(self, number: int) -> tuple[np.ndarray, int]:
+    def _new_output(self, number: int) -> tuple[np.ndarray, int, np.ndarray]:
         """Memory for a result, and its address; kept for later runs."""
         leaf, pool = self.plan.outputs[number], self.pools[number]
         array = new_array(leaf)
-        held = array, array.__array_interface__["data"][0]
+        held = array, array.__array_interface__["data"][0], array.base
         pool.append(held)
         del pool[:-4]
         return held

@@ -118,12 +118,11 @@ def units_of(steps: list[Step]) -> list[Unit]:
         who = id(p) if node.whole else 0  # such a formula depends on the shape
         key = (id(optimizer), id(group), node.change.__code__, node.first, scalars, who)
         groups.setdefault(key, []).append(step)
+    if len({id(s[-1]) for s in steps}) != len(steps):
+        raise Beyond("a parameter is stepped more than once in one run")
     place = 0
     units = []
     for same in groups.values():
-        states = [id(s[-1]) for s in same]
-        if len(set(states)) != len(states):
-            raise Beyond("a parameter is stepped more than once in one run")
         for node, *_ in same:
             node.place = place
         place += len(same[0][0].scalars)

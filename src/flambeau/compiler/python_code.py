@@ -222,9 +222,14 @@ class PythonProgram:
         }
 
     def __call__(
-        self, inputs: Sequence[np.ndarray], numbers: Sequence[float] = ()
+        self,
+        inputs: Sequence[np.ndarray],
+        numbers: Sequence[float] = (),
+        sure: Callable[[], None] | None = None,
     ) -> list[np.ndarray]:
-        """As ``native.Program``."""
+        """As ``native.Program``; what fails has happened."""
+        if sure is not None:
+            sure()
         memory: dict[int, np.ndarray] = {}  # id(leaf) -> array
         arena = np.zeros(self.plan.arena + 64, np.uint8)
         leaves = self.lowered.leaves

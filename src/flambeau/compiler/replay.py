@@ -12,9 +12,9 @@ import numpy as np
 from .. import _dtypes
 from ..core import tape
 from ..core.tape import FREED, Leaf, Node, Output
-from ..core.value import Value, _Class, new, owner_of, ticks, wrap_view
-from .capture import Beyond, Member, Recorder
-from .execute import OutOfBounds, Program, _piece
+from ..core.value import Value, _Class, address, new, owner_of, ticks, wrap_view
+from .capture import Beyond, Member, Recorder, hooks_on, strided_view
+from .execute import Program, Undone, _piece
 from .gradients import CompiledFunctionBackward, Plan, kept_from_writes, recorded
 from .graph import Graph, Var
 from .guards import EAGER, Guards
@@ -65,7 +65,10 @@ class Result:
         self.live: list[tuple[str, Value]] = []  # results that require grad
         self.made: dict[int, str] = {}  # id(tensor) -> its name
         self.kept: set[int] = set()  # ids of the tensors that the caller gets
+        self.gradients: dict[int, str] = {}  # id of a .grad that was there -> its name
+        self.gradient_of: dict[str, str] = {}  # that name -> the name of its owner
         self.source = guards.source
+        self.first = len(guards.source.lines)  # where names for those are introduced
         self.source.names.update(
             new=new, Tensor=_Class.tensor, Used=Used, Leaf=Leaf, wrap_view=wrap_view,
             piece=_piece, detached=_detached,
@@ -152,17 +155,29 @@ class Result:
 
     def known(self, t: Value) -> str | None:
         """The expression for a tensor that was there before the run."""
-        name = self.guards.arguments.get(id(t))
-        if name is not None:
-            return name
         if id(t) in self.reach.tensors:
             return self.source.bind(t, "p")
+        name = self.guards.arguments.get(id(t)) or self.gradients.get(id(t))
+        if name is not None:
+            return name
         for owner, grad in self.rec.before.grads:
             if grad is t and owner is not t:
                 of = self.known(owner)
                 if of is not None:
-                    return f"{of}._grad"
+                    name = self.gradients[id(t)] = f"old{len(self.gradients)}"
+                    self.gradient_of[name] = of
+                    # Before the run, which may give its owner another gradient.
+                    self.source.lines.insert(self.first, f"            {name} = {of}._grad")
+                    self.source.lines.insert(
+                        self.first + 1, f"            if {name} is None: return MISS"
+                    )
+                    self.first += 2
+                    return name
         return None
+
+    def is_gradient(self, name: str) -> bool:
+        """Whether ``name``, which ``known`` gave, is that of a ``.grad`` that was there."""
+        return name in self.gradient_of
 
     def value(self, obj: Any) -> str:
         """The expression for anything that the function returned."""
@@ -225,17 +240,15 @@ def replayed(
     units = units_of(rec.updates)
     written = rec.written()
     graph.writes = [(m.entry, v) for m, v in written]
+    related = _related(rec)
     plan = _backward(rec, out, build) if out.live else None
     graph.outputs = out.arrays
     graph.scalars = sum(len(u.at) for u in units)
     # ---- guards
-    guards.argument_tensors(bool(written))
-    if written:
-        guards.apart({id(owner_of(m.array)) for m, _ in written}
-                     - {id(owner_of(t._array)) for _, t in guards.tensors})  # fmt: skip
+    guards.argument_tensors(reach.tensors)
     guards.modes()
     guards.places([p for p in reach.places if _guarded(p, reach)])
-    fixed = _inputs(rec, guards, out)
+    fixed = _inputs(rec, guards, out, related, {id(owner_of(m.array)) for m, _ in written})
     _gradients_as_before(rec, guards, out)
     for i, unit in enumerate(units):
         u = source.bind(unit, "unit")
@@ -250,13 +263,17 @@ def replayed(
         numbers, brackets = "n0", False
     else:
         brackets = True
-    for p, _ in grads:
-        source.add(f"{p}._grad = None")
+    sure = ""
+    if grads:  # their memory is free for new ones as soon as nothing can fail any more
+        source.add("def sure():")
+        for p, _ in grads:
+            source.add(f"{p}._grad = None", 3)
+        sure = ", sure"
     source.names["program"] = program = _Later(graph, build)
-    source.names.update(OutOfBounds=OutOfBounds, EAGER=EAGER)
+    source.names.update(Undone=Undone, EAGER=EAGER)
     source.add("try:")
-    source.add(f"o = program.run(inputs, {f'[{numbers}]' if brackets else numbers})", 3)
-    source.add("except OutOfBounds:")
+    source.add(f"o = program.run(inputs, {f'[{numbers}]' if brackets else numbers}{sure})", 3)
+    source.add("except Undone:")
     source.add("return EAGER", 3)
     for u in units:
         source.names[f"advance_{source.by_id[id(u)]}"] = u.advance
@@ -284,11 +301,13 @@ def _guarded(p: Any, reach: Reach) -> bool:
 def _backward(rec: Recorder, out: Result, build: Callable[[Graph], Program]) -> Plan:
     """Record the backward pass; lines that put its node behind the results."""
     graph, source = rec.graph, out.source
+    walked = rec.walked
     roots: dict[Node, Value] = {}
     for _, t in out.live:
         roots.setdefault(t._edge, t)
     plan, targets, saved, read = recorded(rec, list(roots.items()))
     plan.build = build
+    rec.walked = walked
     names = [out.known(t) for t in (*targets, *read)]
     if None in names:
         raise Beyond("a tensor with a gradient is used that flambeau cannot find again")
@@ -324,58 +343,178 @@ class _Later:
         self.build = build
         self.run = self._first
 
-    def _first(self, inputs: list[ndarray], numbers: list[float]) -> list[ndarray]:
+    def _first(
+        self,
+        inputs: list[ndarray],
+        numbers: list[float],
+        sure: Callable[[], None] | None = None,
+    ) -> list[ndarray]:
         self.run = self.build(self.graph)
-        return self.run(inputs, numbers)
+        return self.run(inputs, numbers, sure)
 
 
-def _inputs(rec: Recorder, guards: Guards, out: Result) -> list[ndarray]:
-    """Lines that look up the inputs' arrays; the list of those that are always the same."""
+def _related(rec: Recorder) -> list[tuple[ndarray, Value]]:
+    """Tensors over memory that is written to, beside the input that stands for it: (array, tensor).
+
+    Inputs among them become views of that one in the graph.
+    """
+    graph = rec.graph
+    related = list(rec.related)
+    for storages in rec.storages.values():
+        for s in storages:
+            if not (s.before and s.version):
+                continue
+            for other in s.inputs:
+                if other is s.base:
+                    continue
+                place = graph.inputs.index(other.entry)
+                del graph.inputs[place]
+                related.append((other.array, rec.sources.pop(place)))
+                offset = address(other.array) - address(s.base.array)
+                graph.nodes.insert(0, strided_view(s.base.entry, other.entry, offset))
+    return related
+
+
+class Places:
+    """The memory of the tensors that are the same in all runs: ``arrays``, and the ids of the
+    owners, of all and of those that the program writes into."""
+
+    def __init__(self, tensors: list[Value], written: set[int]) -> None:
+        self.tensors = tensors
+        self.arrays = [t._array for t in tensors]
+        self.changed = [id(owner_of(a)) in written for a in self.arrays]
+        self.all: set[int] = set()
+        self.written: set[int] = set()
+        self._note()
+
+    def _note(self) -> None:
+        owners = [id(owner_of(a)) for a in self.arrays]
+        self.all.clear()
+        self.all.update(owners)
+        self.written.clear()
+        self.written.update(o for o, w in zip(owners, self.changed, strict=True) if w)
+
+    def rebind(self) -> bool:
+        """Take the arrays that the tensors have now, if they are of the same types, and apart from
+        all others."""
+        arrays = self.arrays
+        for i, t in enumerate(self.tensors):
+            old, now = arrays[i], t._array
+            if old is not now:
+                if (old.shape, old.dtype, old.strides) != (now.shape, now.dtype, now.strides):
+                    return False
+                memory = owner_of(now)
+                if any(owner_of(a) is memory for k, a in enumerate(arrays) if k != i):
+                    return False
+                arrays[i] = now
+        self._note()
+        return True
+
+
+def _inputs(
+    rec: Recorder,
+    guards: Guards,
+    out: Result,
+    related: list[tuple[ndarray, Value]],
+    written: set[int],
+) -> list[ndarray]:
+    """Lines that look up the inputs' arrays; the list of those that are always the same.
+
+    ``related``: further tensors over memory that is written to; ``written``: its owners' ids.
+    """
     source = guards.source
     graph = rec.graph
-    loose: list[tuple[Var, Value, str]] = []
+    loose: list[tuple[Var | None, ndarray, str]] = []
     fixed: list[tuple[Var, Value, str]] = []
-    for v, t in zip(graph.inputs, rec.sources, strict=True):
-        owner = _found(t, rec, out)
-        v.name = _name_of(t, rec, out)
-        if owner.startswith("a") and owner[1:].isdigit():
-            loose.append((v, t, "x" + owner[1:]))
-        elif owner.endswith("._grad"):
-            loose.append((v, t, f"g{len(loose)}"))
-            source.add(f"{loose[-1][2]} = {owner}._array", 3)
-            guards.array(loose[-1][2], t._array)
+    entries = [(v, t._array, t) for v, t in zip(graph.inputs, rec.sources, strict=True)]
+    for v, array, t in (*entries, *[(None, a, t) for a, t in related]):
+        t, names = _found(t, rec, out)
+        name = names[0]
+        if v is not None:
+            v.name = _name_of(t, rec, out)
+        is_argument = name[0] == "a" and name[1:].isdigit()
+        if is_argument:
+            x = "x" + name[1:]
+        elif out.is_gradient(name):
+            x = f"g{len(loose)}"
+            source.add(f"{x} = {name}._array", 3)
+            guards.miss_if(f"{name}._edge is not {source.bind(t._edge, 'edge')}")
+            guards.array(x, array)
+        elif v is None:
+            guards.miss_if(f"{name}._array is not {source.bind(array, 'memory')}")
+            continue
         else:
-            fixed.append((v, t, owner))
-    arrays = [t._array for _, t, _ in fixed]
+            fixed.append((v, t, name))
+            x = f"{name}._array"
+        for other in names[1:]:
+            guards.miss_if(f"{other}._array is not {x}")
+        if x[0] in "xg":
+            loose.append((v, array, x))
+    places = Places([t for _, t, _ in fixed], written)
+    f = source.bind(places.arrays, "fixed")
     if fixed:
-        f = source.bind(arrays, "fixed")
-        source.names["rebind"] = _rebind
-        owners = source.bind([t for _, t, _ in fixed], "owners")
-        memory = source.bind(guards.written, "written")
+        rebind = source.bind(places.rebind, "rebind")
         for start in range(0, len(fixed), 20):
             tests = [
                 f"{name}._array is not {f}[{i}]"
                 for i, (_, _, name) in enumerate(fixed[start : start + 20], start)
             ]
             source.add(f"if {' or '.join(tests)}:", 3)
-            source.add(f"if not rebind({f}, {owners}, {memory}): return MISS", 4)
-        first = "".join(f"{x}, " for _, _, x in loose)
-        source.add(f"inputs = [{first}*{f}]", 3)
-    else:
-        source.add(f"inputs = [{', '.join([x for _, _, x in loose])}]", 3)
-    graph.inputs = [v for v, _, _ in (*loose, *fixed)]
-    return arrays
+            source.add(f"if not {rebind}(): return MISS", 4)
+        state = source.bind({id(t) for t in places.tensors}, "state")
+        for name in dict.fromkeys(guards.arguments.values()):
+            guards.miss_if(f"id({name}) in {state}")
+    if written:
+        _apart(guards, loose, places, written)
+    first = "".join(f"{x}, " for v, _, x in loose if v is not None)
+    source.add(f"inputs = [{first}*{f}]" if fixed else f"inputs = [{first}]", 3)
+    graph.inputs = [*[v for v, _, _ in loose if v is not None], *[v for v, _, _ in fixed]]
+    return places.arrays
 
 
-def _found(t: Value, rec: Recorder, out: Result) -> str:
-    name = out.known(t)
-    if name is None:
-        for other in rec.before.tensors[id(t._array)]:
-            name = out.known(other)
-            if name is not None:
-                return name
+def _apart(
+    guards: Guards, loose: list[tuple[Var | None, ndarray, str]], places: Places, written: set[int]
+) -> None:
+    """Tensors whose memory is written to share it with no others, but with those they did at
+    capture, and as they did."""
+    source = guards.source
+    source.names.update(owner_of=owner_of, address=address)
+    memory, changed = source.bind(places.all, "owned"), source.bind(places.written, "written")
+    first: dict[int, tuple[str, ndarray]] = {}
+    changing: list[str] = []  # names of the owners of what is written to
+    for _, array, x in loose:
+        owner = id(owner_of(array))
+        o = f"o{x}"
+        source.add(f"{o} = id({x} if {x}.base is None else owner_of({x}))", 3)
+        if owner in written:
+            if owner in places.all:
+                raise Beyond("an argument shares memory with a tensor that is written to")
+            if owner in first:
+                other, same = first[owner]
+                step = address(array) - address(same)
+                guards.miss_if(f"{o} != o{other} or address({x}) - address({other}) != {step}")
+                continue
+            first[owner] = (x, array)
+            guards.miss_if(f"{o} in {memory}")
+            changing.append(o)
+        else:
+            guards.miss_if(f"{o} in {changed}")
+    if len(changing) > 1:
+        guards.miss_if(f"len({{{', '.join(changing)}}}) != {len(changing)}")
+    others = [f"o{x}" for _, array, x in loose if id(owner_of(array)) not in written]
+    if changing and others:
+        guards.miss_if(f"not {{{', '.join(changing)}}}.isdisjoint(({', '.join(others)},))")
+
+
+def _found(t: Value, rec: Recorder, out: Result) -> tuple[Value, list[str]]:
+    """A tensor over the array of ``t``, of the state if there is one, and the expressions for all
+    that are, its own first."""
+    found = [(other, out.known(other)) for other in rec.before.tensors.get(id(t._array), [t])]
+    found = [(other, name) for other, name in found if name is not None]
+    if not found:
         raise Beyond("a tensor is used that flambeau cannot find again from the function")
-    return name
+    found.sort(key=lambda pair: not pair[1].startswith("p"))
+    return found[0][0], list(dict.fromkeys(name for _, name in found))
 
 
 def _name_of(t: Value, rec: Recorder, out: Result) -> str:
@@ -386,23 +525,6 @@ def _name_of(t: Value, rec: Recorder, out: Result) -> str:
         if grad is t:
             return f"{out.reach.tensors.get(id(owner), '')}.grad"
     return out.reach.tensors.get(id(t), "")
-
-
-def _rebind(arrays: list[ndarray], owners: list[Value], written: set[int]) -> bool:
-    """Take the arrays that the tensors have now, if they are of the same types, and apart from
-    all others. ``written``: the ids of the memory that the program writes into."""
-    for i, t in enumerate(owners):
-        old, now = arrays[i], t._array
-        if old is not now:
-            if (old.shape, old.dtype, old.strides) != (now.shape, now.dtype, now.strides):
-                return False
-            memory = owner_of(now)
-            if any(owner_of(a) is memory for k, a in enumerate(arrays) if k != i):
-                return False
-            if id(owner_of(old)) in written:
-                written.add(id(memory))
-            arrays[i] = now
-    return True
 
 
 def _new_gradients(rec: Recorder, out: Result) -> list[tuple[str, str]]:
@@ -420,24 +542,43 @@ def _new_gradients(rec: Recorder, out: Result) -> list[tuple[str, str]]:
 
 
 def _gradients_as_before(rec: Recorder, guards: Guards, out: Result) -> None:
-    """The leaves require grad, and have gradients, as before the run."""
+    """Leaves require grad, have gradients and no hooks, as before the run; others require none."""
+    leaves = {id(t): t for t in (*out.reach.held, *[t for _, t in guards.tensors])}
     for t, grad in rec.before.grads:
         used = id(t._array) in rec.members or id(t) in rec.asked
         if not used:
             continue
+        leaves[id(t)] = t
         owner = out.known(t)
         if owner is None:
             raise Beyond("a tensor is used that flambeau cannot find again from the function")
-        if id(t) in rec.asked:
-            guards.miss_if(f"{owner}._grad is {'not ' if grad is None else ''}None")
-        if id(t) not in guards.arguments:
+        if grad is not None and (id(t) in rec.asked or id(grad._array) in rec.members):
+            name = out.known(grad)
+            if name is None:
+                raise Beyond("a gradient is used that flambeau cannot find again")
+            if out.gradient_of.get(name) != owner:
+                guards.miss_if(f"{owner}._grad is not {name}")
+        elif id(t) in rec.asked:
+            guards.miss_if(f"{owner}._grad is not None")
+    for t in leaves.values():
+        owner = out.known(t)
+        if out.is_gradient(owner):
+            continue
+        tests = []
+        if id(t) in guards.arguments:
+            edge = f"{owner}._edge"
+        elif t._edge is None:
+            tests.append(f"{owner}._edge is not None")
+        else:
             edge = guards.source.bind(t._edge, "edge")
-            guards.miss_if(f"{owner}._edge is not {edge}")
-    for t in out.reach.held:
-        if t._edge is None and id(t._array) in rec.members and id(t) not in guards.arguments:
-            owner = out.known(t)
-            if owner is not None and not owner.endswith("_grad"):
-                guards.miss_if(f"{owner}._edge is not None")
+            tests.append(f"{owner}._edge is not {edge}")
+        if rec.walked and type(t._edge) is Leaf:
+            if hooks_on(t._edge):
+                raise Beyond("a backward pass within the function may call hooks of a leaf")
+            guards.source.names["hooks_on"] = hooks_on
+            tests.append(f"{edge}.watch is not None and hooks_on({edge})")
+        if tests:
+            guards.miss_if(" or ".join(tests))
 
 
 def _count_writes(rec: Recorder, source: Any, out: Result) -> None:
@@ -447,7 +588,9 @@ def _count_writes(rec: Recorder, source: Any, out: Result) -> None:
         if id(t) not in rec.before.known:
             continue
         owner = out.known(t)
-        if owner is None or owner.endswith("._grad") or owner in guards_names(out):
+        if owner is None:
+            owner = _counted_with(t, rec, out)
+        if owner is None or out.is_gradient(owner) or owner in guards_names(out):
             who = owner or source.bind(t, "w")
             for _ in range(count):
                 source.add(f"{who}.counter().bump('compiled')")
@@ -456,6 +599,16 @@ def _count_writes(rec: Recorder, source: Any, out: Result) -> None:
     for count, cells in fixed.items():
         source.names["count_writes"] = _bump_all
         source.add(f"count_writes({source.bind(cells, 'cells')}, {count})")
+
+
+def _counted_with(t: Value, rec: Recorder, out: Result) -> str | None:
+    """The expression for a tensor that has the version counter of ``t`` without being it."""
+    for other in rec.before.held:
+        if other is not t and other.counted_by() is t:
+            name = out.known(other)
+            if name is not None:
+                return name
+    return None
 
 
 def guards_names(out: Result) -> set[str]:

@@ -10,7 +10,7 @@ lives do not overlap.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,18 @@ from .kernel import Kernel
 from .lowering import Lazy, Lowered, element_strides, is_dense
 
 ALIGNMENT = 64
+
+#: How the names of operations begin that look at elements and may refuse them.
+MAY_RAISE = (
+    "_ctc", "_pa", "bernoulli", "binary_cross", "chol", "div", "embedding", "floor_div", "fmod",
+    "gather", "geqrf", "index", "kth", "linalg", "lshift", "masked_sc", "max_unpool", "multi",
+    "nll", "normal", "pick", "pow", "put", "remainder", "rshift", "scatter", "take",
+)  # fmt: skip
+
+
+def may_raise(node: Node) -> bool:
+    """Whether a call may fail, for the elements that it meets."""
+    return isinstance(node, Call) and node.op.name.startswith(MAY_RAISE)
 
 
 @dataclass(eq=False, slots=True)
@@ -78,7 +90,7 @@ class _Planner:
     def join_after(self, unit: Unit, needs: Iterable[Unit]) -> None:
         """Let ``unit`` come after ``needs``, and everything that follows it too."""
         bits = 0
-        for n in needs:
+        for n in map(self.current, needs):
             if n is not unit:
                 unit.after.add(n.number)
                 bits |= self.ancestors[n.number] | 1 << n.number
@@ -120,10 +132,11 @@ class _Planner:
             units = []
             for read, shape, strides, offset in array.pieces:
                 target = Target(array, read, shape, strides, offset)
-                units.append(self._clustered(target, self.maker[id(read.array)]))
+                needs = list(self.maker[id(read.array)])
+                if units and array.pieces[0][1] == array.shape:
+                    needs.append(units[0])  # a piece over the whole comes later
+                units.append(self._clustered(target, needs))
                 units = [self.current(u) for u in units]
-                if len(units) > 1 and array.pieces[0][1] == array.shape:
-                    self.join_after(units[-1], units[:1])  # a piece over the whole comes later
             return units
         for source in array.sources():
             self._from_memory(source)
@@ -307,13 +320,14 @@ def _writes(planner: _Planner) -> None:
     the old value comes later; else in memory of their own, and copied at the end."""
     lowered = planner.lowered
     late: list[tuple[Leaf, Lazy]] = []
+    raising = [u for u in planner.alive() if isinstance(u.work, Node) and may_raise(u.work)]
     for _, v in lowered.graph.writes:  # all units are to be there when readers are looked for
         planner.makers(lowered.reads[v].read.array)
     for target, v in lowered.graph.writes:
         leaf = lowered.leaves[target]
         x = lowered.reads[v]
         array = x.read.array
-        if array is leaf and is_dense(x):
+        if not target.size or (array is leaf and is_dense(x)):
             continue
         makers = planner.makers(array)
         fits = (
@@ -325,6 +339,7 @@ def _writes(planner: _Planner) -> None:
         if fits:
             (unit,) = makers
             readers = [u for u in planner.alive() if u is not unit and _reads(u, leaf, lowered)]
+            readers += raising  # which leave everything as it was
             before = planner.ancestors
             cyclic = any(before[r.number] >> unit.number & 1 for r in readers)
             if not cyclic and _reads_in_place(unit.work, leaf, array):
@@ -336,7 +351,7 @@ def _writes(planner: _Planner) -> None:
     for leaf, x in late:
         readers = [u for u in planner.alive() if _reads(u, leaf, lowered)]
         target = Target(leaf, x.read, x.shape, leaf.strides, 0)
-        needs = [*planner.makers(x.read.array), *readers]
+        needs = [*planner.makers(x.read.array), *readers, *raising]
         planner._from_memory(x.read.array)
         cluster = Cluster(math.prod(x.shape)).joined(target)
         if cluster is None:
@@ -401,6 +416,7 @@ def _finished(
     for unit in order:
         if isinstance(unit.work, Cluster):
             unit.kernel, unit.buffers = Builder(unit.work).build()
+            _stays_inside(unit)
         elif isinstance(unit.work, Array):
             unit.buffers = [unit.work, *unit.work.sources()]
     lives: dict[int, list[int]] = {}
@@ -419,6 +435,32 @@ def _finished(
             lives.setdefault(id(array), [place, place])[1] = place
     arena = _packed(lives, planner.known, places)
     return Plan(order, places, arena, outputs, arguments)
+
+
+def _stays_inside(unit: Unit) -> None:
+    """AssertionError where a kernel would touch memory that is not its buffers'."""
+    kernel = unit.kernel
+    sizes = (*kernel.rows, *kernel.cols)
+    accesses = [(a.buffer, a.strides, a.offset) for a in kernel.loads]
+    accesses += [(s.buffer, s.strides, s.offset) for p in kernel.passes for s in p.stores]
+    for buffer, strides, offset in accesses:
+        if buffer >= len(unit.buffers) or buffer in kernel.scratch:
+            continue
+        array = unit.buffers[buffer]
+        own = array.strides if isinstance(array, Leaf) else row_major(array.shape)
+        first, last = _extent(array.shape, own)
+        low, high = _extent(sizes, strides)
+        if offset + low < first or offset + high > last:
+            raise AssertionError(
+                f"{array!r} has elements {first} to {last}, and a kernel touches "
+                f"{offset + low} to {offset + high}"
+            )
+
+
+def _extent(sizes: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
+    """The first and the last place that indices below ``sizes`` lead to."""
+    steps = [(n - 1) * s for n, s in zip(sizes, strides)]
+    return sum(s for s in steps if s < 0), sum(s for s in steps if s > 0)
 
 
 def _is_argument(leaf: Leaf) -> bool:

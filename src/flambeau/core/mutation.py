@@ -125,7 +125,8 @@ def check_apart(array: np.ndarray) -> None:
 
 def needs_care(view: Value) -> bool:
     """Whether a write into a view is more than a write into its own memory."""
-    return (state.grad and view._base._edge is not None) or 0 in view._array.strides
+    base = view._base
+    return (base is not None and state.grad and base._edge is not None) or 0 in view._array.strides
 
 
 def check_writable(x: Value, name: str, records: bool) -> None:
@@ -339,7 +340,7 @@ def inplace_unary(
             or (self._edge is not None and state.grad)
             or self._inference
             or hook.active is not None
-            or (self._base is not None and needs_care(self))
+            or (a.base is not None and needs_care(self))
         ):
             return general(self)
         if a.size < threads.LARGE or threads.elementwise(ufunc, dt, a, out=a) is None:
@@ -367,7 +368,7 @@ def inplace_binary(
             or (self._edge is not None and state.grad)
             or self._inference
             or hook.active is not None
-            or (self._base is not None and needs_care(self))
+            or (a.base is not None and needs_care(self))
         ):
             return general(self, other)
         cls = other.__class__

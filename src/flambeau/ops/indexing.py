@@ -545,6 +545,7 @@ def setitem(self: Value, index: object, value: object) -> None:
         not (state.grad and (self._edge is not None or (is_tensor and value._edge is not None)))
         and not self._inference
         and hook.active is None
+        and 0 not in array.strides  # elements that share a place, which the long way refuses
     ):
         mask = index._array if isinstance(index, Value) else None
         if (

@@ -47,7 +47,7 @@ def by_formula(
             or (grad and self._edge is not None)
             or self._inference
             or hook.active is not None
-            or (self._base is not None and needs_care(self))
+            or (a.base is not None and needs_care(self))
         ):
             return general(self, *args, **kwargs)
         operands = []
@@ -279,7 +279,7 @@ def masked_fill_(self: Value, mask: Value, value: Value | Number) -> Value:
         and not (state.grad and self._edge is not None)
         and not self._inference
         and hook.active is None
-        and (self._base is None or not needs_care(self))
+        and (self._array.base is None or not needs_care(self))
     ):
         try:
             np.copyto(self._array, value, where=mask._array)

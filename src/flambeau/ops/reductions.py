@@ -243,6 +243,8 @@ def _prod(a: np.ndarray, dim: int | None, keepdim: bool, dt: np.dtype) -> np.nda
 def _others(x: Value, dim: int) -> Value:
     """For each element the product of all the others along ``dim``, without dividing."""
     n = x._array.shape[dim]
+    if not x._array.size:
+        return x
     one = x.new_ones([1 if d == dim else m for d, m in enumerate(x._array.shape)])
     left = cat((one, x.narrow(dim, 0, n - 1)), dim).cumprod(dim)
     right = cat((one, x.flip(dim).narrow(dim, 0, n - 1)), dim).cumprod(dim).flip(dim)

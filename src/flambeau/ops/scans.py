@@ -92,7 +92,7 @@ def _cumsum(x: np.ndarray, dim: int, dt: np.dtype) -> np.ndarray:
 def _reverse_cumsum(x: np.ndarray, dim: int, dt: np.dtype) -> np.ndarray:
     if not x.ndim:
         return x.astype(dt)
-    return np.flip(_accumulated(np.add, np.flip(x, dim), dim, dt), dim)
+    return np.ascontiguousarray(np.flip(_accumulated(np.add, np.flip(x, dim), dim, dt), dim))
 
 
 cumsum_op = define(
