@@ -12,6 +12,7 @@ import numpy as np
 from . import threads
 
 _SMALL = 1 << 16  # elements up to which threads cost more than they bring (measured)
+_TINY = 1 << 13  # the same where many arrays are changed together
 _PIECE = 1 << 17  # elements of one piece of work; the arrays of a piece stay in the cache
 
 
@@ -68,7 +69,7 @@ def apply_elementwise(change: Callable[..., None], arrays: list[np.ndarray]) -> 
         return
     if _is_narrow(first):
         change = functools.partial(_widely, change)
-    if first.size <= _SMALL:
+    if first.size <= (_SMALL if _waiting.pieces is None else _TINY):
         change(*arrays)
         return
     if all(a.flags.c_contiguous for a in arrays):
