@@ -6,6 +6,8 @@
             | Product(shape, dtype, a, b, ...)            batched matrix product, by BLAS
             | Joined(shape, dtype, pieces)                pieces side by side (cat, put)
             | Added(shape, dtype, index, read, ...)       rows added at places (an index's gradient)
+            | Native(shape, dtype, operands, recipe, ..)  filled by code of its own (a convolution)
+            | Part(shape, dtype, of)                      further memory that such code fills
     read   := Read(array, strides, offset, index)
 
 A ``Read`` says where the elements of an array are from the point of view of whoever reads them:
@@ -19,10 +21,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .scalar import Scalar
+
+if TYPE_CHECKING:
+    from .layer_code import Recipe
 
 
 def row_major(shape: Sequence[int]) -> tuple[int, ...]:
@@ -143,6 +149,31 @@ class Added(Array):
     def sources(self) -> list[Array]:
         """See Array."""
         return [self.index.array, self.read.array]
+
+
+@dataclass(eq=False, slots=True)
+class Native(Array):
+    """Memory that the code of ``recipe`` fills from ``operands``, each of which is read where it is
+    from its offset on, and must lie row by row; ``parts``: other memory that it fills with it."""
+
+    operands: tuple[Read, ...]
+    recipe: Recipe
+    parts: tuple[Part, ...] = ()
+
+    def sources(self) -> list[Array]:
+        """See Array."""
+        return [read.array for read in self.operands]
+
+
+@dataclass(eq=False, slots=True)
+class Part(Array):
+    """Memory that the code of ``of`` fills besides its own."""
+
+    of: Native | None = None
+
+    def sources(self) -> list[Array]:
+        """See Array."""
+        return [self.of]
 
 
 class Split(Exception):

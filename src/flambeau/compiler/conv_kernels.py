@@ -144,7 +144,7 @@ def gradient_geometries(
 
 
 @functools.lru_cache(maxsize=512)
-def _weight_offsets(
+def weight_offsets(
     w_shape: tuple[int, ...], groups: int, taps: tuple[int, ...] | None
 ) -> tuple[ndarray, int, int]:
     """Where the terms of one output lie in a contiguous weight, the step from output to output, and
@@ -175,7 +175,7 @@ def _run_forward(
     shape = forward_tile(element, g.outputs)
     threads = get_num_threads()
     p = plan(g, shape, threads, False)
-    offsets, output_step, group_step = _weight_offsets(weight.shape, g.groups, taps)
+    offsets, output_step, group_step = weight_offsets(weight.shape, g.groups, taps)
     tiles = p.outputs_padded // shape.rows
     packed = np.empty(g.groups * p.outputs_padded * p.terms, x.dtype)
     table = np.array([tiles, g.outputs, p.terms, group_step, output_step], np.int64)

@@ -28,14 +28,15 @@ from .. import _config
 from ..core import threads
 from ..core.generator import default_generator
 from ..core.modes import no_grad
-from . import machine_code, report, vector_code
-from .arrays import Added, Array, Leaf, Product
+from . import lowering_convolution, machine_code, report, vector_code
+from .arrays import Added, Array, Leaf, Native, Product
 from .builder import PTR, Code, Value
 from .crew import crew
 from .execute import DullExecutor, Undone, run_node
 from .fusion import Cluster, memory_dtype
 from .graph import Draw, Graph, Node, Var
 from .kernel import Kernel, Load, Store, verify
+from .layer_code import recipe_text
 from .lowering import Lowered, Lowering, located_elements
 from .lowering_layers import MAY_BE_EMPTY
 from .lowering_rules import RULES_OF_ARRAYS
@@ -66,6 +67,8 @@ def cost(unit: Unit) -> float:
         return 2 * math.prod(work.batch) * work.m * work.n * work.k / 60 + 300
     if isinstance(work, Added):
         return work.read.array.size * 0.5
+    if isinstance(work, Native):
+        return work.recipe.nanoseconds
     if unit.kernel is None:
         return 0.0
     kernel = unit.kernel
@@ -130,7 +133,8 @@ class Program:
         self.partial: dict[tuple[int, int], tuple[int, int]] = {}
         top = self.plan.arena
         products = [u.work for u in self.plan.units if isinstance(u.work, Product)]
-        most = max((panel_bytes(work) for work in products), default=0)
+        scratch = [u.work.recipe.scratch for u in self.plan.units if isinstance(u.work, Native)]
+        most = max((*(panel_bytes(work) for work in products), *scratch), default=0)
         self.thread_memory = top, -(-most // ALIGNMENT) * ALIGNMENT  # offset, bytes of a thread
         top += self.thread_memory[1] * self.threads
         for unit in self.plan.units:
@@ -565,6 +569,9 @@ class _SegmentWriter:
         elif isinstance(work, Product):
             self.ready([work.a.array, work.b.array], [work])
             product_text(self, work, cost(unit) < SPREAD_UNIT)
+        elif isinstance(work, Native):
+            self.ready(work.sources(), [work, *work.parts])
+            recipe_text(self, work, cost(unit) < SPREAD_UNIT)
         else:
             self.ready([work.index.array, work.read.array], [work])
             added_text(self, work)

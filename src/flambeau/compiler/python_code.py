@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import scalar
-from .arrays import Added, Array, Leaf, Product, Read, composed
+from .arrays import Added, Array, Leaf, Native, Product, Read, composed
 from .execute import run_node
 from .fusion import Cluster, memory_dtype, memory_strides
 from .graph import Graph, Node, Var
@@ -281,6 +281,14 @@ class PythonProgram:
             index = _looked(work.index, (work.count,), flat)
             keep = index != work.skip if work.skip >= 0 else slice(None)
             np.add.at(out, index[keep], _looked(work.read, (work.count, width), flat)[keep])
+        elif isinstance(work, Native):
+            given = [
+                flat(r.array)[r.offset : r.array.size].reshape(shape)
+                for r, shape in zip(work.operands, work.recipe.shapes, strict=True)
+            ]
+            found = work.recipe.plain(*given)
+            for array, values in zip((work, *work.parts), found):
+                flat(array)[: array.size] = values.reshape(-1)
         else:
             self._call(unit, memory, arena, numbers)
 

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from . import gpu_code, machine_code, ptx_code, python_code
-from .arrays import Added, Product
+from .arrays import Added, Native, Product
 from .fusion import Cluster, memory_dtype
 from .graph import Node
 from .schedule import Unit
@@ -24,6 +24,8 @@ def named(unit: Unit) -> str:
         )
     if isinstance(work, Added):
         return f"rows added at places of {tuple(work.shape)}"
+    if isinstance(work, Native):
+        return work.recipe.name
     if isinstance(work, Node):
         return f"call {work.op.name if hasattr(work, 'op') else type(work).__name__}"
     kernel = unit.kernel
@@ -40,6 +42,8 @@ def speed(unit: Unit, seconds: float) -> str:
     if isinstance(work, Product):
         done = 2 * math.prod(work.batch) * work.m * work.n * work.k
         return f"{done / seconds / 1e9:7.1f} GFLOP/s"
+    if isinstance(work, Native) and work.recipe.operations:
+        return f"{work.recipe.operations / seconds / 1e9:7.1f} GFLOP/s"
     if isinstance(work, Node):
         return ""
     touched = sum(a.size * a.dtype.itemsize for a in unit.buffers)
@@ -56,6 +60,8 @@ def words(program: Any) -> str:
         if isinstance(u.work, Node)
         else "products"
         if isinstance(u.work, Product)
+        else "layers' own functions"
+        if isinstance(u.work, Native)
         else "sums at places"
         for u in plan.units
     )

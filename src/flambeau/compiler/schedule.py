@@ -15,7 +15,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .arrays import Added, Array, Joined, Leaf, Map, Product, Read, Reduce, row_major
+from .arrays import (
+    Added,
+    Array,
+    Joined,
+    Leaf,
+    Map,
+    Native,
+    Part,
+    Product,
+    Read,
+    Reduce,
+    row_major,
+)
 from .fusion import Builder, Cluster, Target, same_strides
 from .graph import Call, Copy, Draw, Node, Var
 from .kernel import Kernel
@@ -38,9 +50,9 @@ def may_raise(node: Node) -> bool:
 
 @dataclass(eq=False, slots=True)
 class Unit:
-    """One thing to do. ``work``: a Cluster, Product, Added, or the Node of a call."""
+    """One thing to do. ``work``: a Cluster, Product, Added, Native, or the Node of a call."""
 
-    work: Cluster | Product | Added | Node
+    work: Cluster | Product | Added | Native | Node
     number: int
     after: set[int] = field(default_factory=set)  # numbers of units that come first
     kernel: Kernel | None = None
@@ -75,7 +87,7 @@ class _Planner:
 
     # ---- units -------------------------------------------------------------------------------
 
-    def unit(self, work: Cluster | Product | Added | Node, needs: Iterable[Unit]) -> Unit:
+    def unit(self, work: Cluster | Product | Added | Native | Node, needs: Iterable[Unit]) -> Unit:
         """A new unit that comes after ``needs``."""
         made = Unit(work, len(self.units))
         self.units.append(made)
@@ -126,6 +138,8 @@ class _Planner:
         if isinstance(array, Leaf):
             return []
         needs = [self.current(u) for a in array.sources() for u in self.maker[id(a)]]
+        if isinstance(array, Part):
+            return needs
         if isinstance(array, (Map, Reduce)):
             return [self._clustered(array, needs)]
         if isinstance(array, Joined):
@@ -418,7 +432,7 @@ def _finished(
             unit.kernel, unit.buffers = Builder(unit.work).build()
             _stays_inside(unit)
         elif isinstance(unit.work, Array):
-            unit.buffers = [unit.work, *unit.work.sources()]
+            unit.buffers = [unit.work, *unit.work.sources(), *getattr(unit.work, "parts", ())]
     lives: dict[int, list[int]] = {}
     for place, unit in enumerate(order):
         touched = list(unit.buffers)
