@@ -12,15 +12,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core import threads
-from ..ops import _conv_arrays
-from . import conv_kernels, conv_text
-from .arrays import Native, Part
+from ..ops import _conv_arrays, _pool_arrays
+from . import conv_kernels, conv_text, pool_kernels, pool_text
+from .arrays import Part
 from .builder import BYTES, FLOATS, I64, PTR, Code, Value
 from .conv_plan import Geometry, Plan, plan
 from .graph import Call, Var
 from .layer_code import Given, Operand, Recipe, Result, Scratch, Step, filled, in_memory
 from .lowering import Lazy, Lowering, Refused
 from .lowering_rules import reshaped, rule
+from .rows_kernels import lanes_of
 from .tiles import Tile
 
 PER_OPERATION = 1 / 60  # nanoseconds, for the guess of what is worth threads
@@ -300,3 +301,60 @@ def _weight_gradient(lowering: Lowering, node: Call) -> Lazy:
     )  # fmt: skip
     (out,) = filled(shape, grad.dtype, [sums], recipe)
     return out
+
+
+# ---- pooling of maxima ---------------------------------------------------------------------
+
+
+@rule("max_pool2d_with_indices", "max_pool3d_with_indices")
+def _max_pool(lowering: Lowering, node: Call) -> list[Lazy]:
+    x, kernel, stride, padding, dilation, ceil_mode = node.args
+    element = _element(x)
+    dims, outs = len(kernel), node.outs[0].shape[len(x.shape) - len(kernel) :]
+    sizes = x.shape[len(x.shape) - dims :]
+    settings = tuple(kernel), tuple(stride), tuple(padding), tuple(dilation)
+    if not pool_kernels.covers(sizes, outs, *settings):
+        raise Refused("windows that the kernel does not know")
+
+    def plain(x: np.ndarray) -> Sequence[np.ndarray]:
+        return _pool_arrays.max_pool(x, *settings, ceil_mode)
+
+    quick = stride[-1] if stride[-1] in (1, 2) and dilation[-1] == 1 else 0
+    text = pool_text.maximum(element, lanes_of(element), pool_kernels.three(kernel, 1), quick)
+    table = pool_kernels.table(sizes, outs, *settings)
+    given = (Result(), Result(part=0), Operand(0), table)
+    planes = math.prod(x.shape[: len(x.shape) - dims])
+    size = math.prod(node.outs[0].shape)
+    recipe = Recipe(
+        f"maxima over {_sizes(kernel)} of {_sizes(x.shape)}",
+        (Step(text, given, planes),), plain, (x.shape,), nanoseconds=size * math.prod(kernel) * 0.4,
+    )  # fmt: skip
+    shape = node.outs[0].shape
+    return filled(shape, x.dtype, [in_memory(lowering.of(x))], recipe, [(shape, node.outs[1].dtype)])
+
+
+@rule("max_pool_backward")
+def _max_pool_backward(lowering: Lowering, node: Call) -> Lazy:
+    grad, indices, sizes = node.args
+    element = _element(grad)
+    where = in_memory(lowering.of(indices))
+    made = where.read.array
+    if not (isinstance(made, Part) and made.note.startswith("maxima")):
+        raise Refused("positions that may be outside")
+    sizes = tuple(sizes)
+    dims = len(sizes)
+    lead = grad.shape[: len(grad.shape) - dims]
+    planes, size, count = (math.prod(n) for n in (lead, sizes, grad.shape[len(grad.shape) - dims :]))
+
+    def plain(grad: np.ndarray, where: np.ndarray) -> list[np.ndarray]:
+        return [_pool_arrays.pooled_scatter(grad, where, sizes), np.zeros(1, np.int64)]
+
+    given = (Result(), Result(part=0), Operand(0), Operand(1), size, count)
+    recipe = Recipe(
+        f"gradient of maxima to {_sizes((*lead, *sizes))}",
+        (Step(pool_text.scatter(element), given, planes),), plain, (grad.shape, indices.shape),
+        nanoseconds=planes * (size * 0.2 + count * 1.5),
+    )  # fmt: skip
+    operands = [in_memory(lowering.of(grad)), where]
+    shape = (*lead, *sizes)
+    return filled(shape, grad.dtype, operands, recipe, [((1,), np.dtype(np.int64))])[0]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..ops._axis_maps import window_map
 from . import machine_code, pool_text
 from .builder import FLOATS
 from .machine_code import Task
@@ -31,12 +32,13 @@ def _scatter(element: str) -> Task:
     return machine_code.load(pool_text.scatter(element), [_POINTER] * 4 + [_INDEX] * 4)
 
 
-def _three(values: Sequence[int], filler: int) -> tuple[int, int, int]:
+def three(values: Sequence[int], filler: int) -> tuple[int, int, int]:
+    """``values`` of the last of three dimensions, ``filler`` for those before."""
     return (*(filler,) * (3 - len(values)), *values)
 
 
 @functools.lru_cache(maxsize=256)
-def _table(
+def table(
     sizes: tuple[int, ...],
     outs: tuple[int, ...],
     kernel: tuple[int, ...],
@@ -44,12 +46,28 @@ def _table(
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
 ) -> ndarray:
+    """The numbers that ``pool_text.maximum`` reads."""
     n, m, k, s, p, d = (v[-1] for v in (sizes, outs, kernel, stride, padding, dilation))
     low = min(-(-p // s), m)
     high = max(low, min((n - 1 - d * (k - 1) + p) // s + 1, m))
-    threes = [_three(sizes, 1), _three(outs, 1), _three(stride, 1), _three(padding, 0)]
-    threes.append(_three(dilation, 1))
-    return np.array([v for three in threes for v in three] + [low, high], np.int64)
+    threes = [three(sizes, 1), three(outs, 1), three(stride, 1), three(padding, 0)]
+    threes.append(three(dilation, 1))
+    return np.array([v for group in threes for v in group] + [low, high], np.int64)
+
+
+def covers(
+    sizes: Sequence[int],
+    outs: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> bool:
+    """Whether the kernel knows such windows, none of which may lie in the padding as a whole."""
+    if len(kernel) > 3 or math.prod(kernel) > TAPS or math.prod(sizes) >= 1 << 31:
+        return False
+    axes = zip(sizes, kernel, stride, padding, dilation, outs, strict=True)
+    return all(window_map(*axis).counts.min() > 0 for axis in axes)
 
 
 def max_pool(
@@ -72,9 +90,9 @@ def max_pool(
     best = np.empty((*lead, *outs), x.dtype)
     where = np.empty(best.shape, np.int64)
     quick = stride[-1] if stride[-1] in (1, 2) and dilation[-1] == 1 else 0
-    run = _maximum(element, _three(kernel, 1), quick)
-    table = _table(*map(tuple, (sizes, outs, kernel, stride, padding, dilation)))
-    pointers = [address(a) for a in (best, where, x, table)]
+    run = _maximum(element, three(kernel, 1), quick)
+    numbers = table(*map(tuple, (sizes, outs, kernel, stride, padding, dilation)))
+    pointers = [address(a) for a in (best, where, x, numbers)]
     spread(run, pointers, math.prod(lead), x.size)
     return best, where
 
