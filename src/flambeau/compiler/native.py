@@ -28,7 +28,7 @@ from .. import _config
 from ..core import threads
 from ..core.generator import default_generator
 from ..core.modes import no_grad
-from . import lowering_convolution, machine_code, report, vector_code
+from . import lowering_convolution, lowering_recurrent, machine_code, report, vector_code
 from .arrays import Added, Array, Leaf, Native, Product
 from .builder import PTR, Code, Value
 from .crew import crew
