@@ -211,8 +211,10 @@ def winograd(compiled, monkeypatch):
 
     monkeypatch.setattr(conv_kernels, "winograd", counted)
     monkeypatch.setattr(conv_kernels, "WINOGRAD_CHANNELS", 1)
-    monkeypatch.setattr(conv_kernels, "WINOGRAD_PIECES", 1)
-    return used
+    monkeypatch.setattr(conv_kernels, "WINOGRAD_POSITIONS", 1)
+    conv_kernels.winograd_plan.cache_clear()
+    yield used
+    conv_kernels.winograd_plan.cache_clear()
 
 
 @pytest.mark.parametrize("seed", range(40))

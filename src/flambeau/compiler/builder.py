@@ -32,6 +32,8 @@ Number = int | float
 
 def literal(kind: str, value: Number) -> str:
     """A constant of a scalar type; LLVM writes floats of every width as the bits of a double."""
+    if kind == "float":
+        (value,) = struct.unpack("<f", struct.pack("<f", value))
     if kind in ("float", "double"):
         return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
     return str(int(value))

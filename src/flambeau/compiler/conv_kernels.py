@@ -12,6 +12,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,15 +20,17 @@ from ..core.threads import get_num_threads, run_parts
 from . import conv_text, machine_code, winograd_text
 from .builder import FLOATS
 from .conv_plan import Axis, Geometry, Plan, plan
-from .rows_kernels import address, row_sums
+from .rows_kernels import address
 from .scratch import scratch
 from .tiles import Tile, tile
 
 ndarray = np.ndarray
 Pads = Sequence[tuple[int, int]]
-WINOGRAD_CHANNELS = 48  # inputs and outputs, and
-WINOGRAD_PIECES = 256  # pieces of the result, from which fewer multiplications pay
-WINOGRAD_POINTS = 70_000  # that are worked on at once: about a second-level cache
+WINOGRAD_CHANNELS = 32  # inputs and outputs, and
+WINOGRAD_POSITIONS = 1024  # of the result, from which fewer multiplications pay
+WINOGRAD_POINTS = 230_000  # that are worked on at once, some steps later in the caches still
+WINOGRAD_CELLS = 256_000  # of a copied block: of the larger ones, fewer pieces are half empty
+WINOGRAD_GAIN = 0.8  # the multiplications of larger pieces over those of smaller ones, to pay
 FEW = 8  # outputs of a group, up to which the lanes run along rows
 _INDEX = ctypes.c_int64
 _POINTER = ctypes.c_void_p
@@ -217,15 +220,75 @@ def _wide(*arrays: ndarray | None) -> list[ndarray | None]:
 
 
 @functools.cache
-def winograd_kernel(shape: Tile) -> Callable[..., None]:
+def winograd_kernel(shape: Tile, m: int) -> Callable[..., None]:
     """``winograd_text.forward``, compiled."""
-    return machine_code.load(winograd_text.forward(shape), [_POINTER] * 8 + [_INDEX] * 6)
+    return machine_code.load(winograd_text.forward(shape, m), [_POINTER] * 9 + [_INDEX] * 6)
 
 
 @functools.cache
-def winograd_weights(element: str, rows: int) -> Callable[..., None]:
+def winograd_weights(element: str, rows: int, m: int) -> Callable[..., None]:
     """``winograd_text.weights``, compiled."""
-    return machine_code.load(winograd_text.weights(element, rows), [_POINTER] * 2 + [_INDEX] * 7)
+    text = winograd_text.weights(element, rows, m)
+    return machine_code.load(text, [_POINTER] * 2 + [_INDEX] * 7)
+
+
+@dataclass(frozen=True)
+class Winograd:
+    """How a 3x3 convolution of stride 1 is done with fewer multiplications: pieces of m x m."""
+
+    m: int
+    tile: Tile
+    plan: Plan
+    channels: int
+    outputs: int
+    points_at: int
+    chunk: int
+    scratch: int  # elements that each thread needs
+
+    @property
+    def weights(self) -> int:
+        """Elements of the transformed weights."""
+        return winograd_text.points(self.m) * self.plan.outputs_padded * self.channels
+
+
+@functools.lru_cache(maxsize=512)
+def winograd_plan(
+    dtype: np.dtype,
+    x_shape: tuple[int, ...],
+    outputs: int,
+    sizes: tuple[int, ...],
+    first: tuple[int, int],
+) -> Winograd | None:
+    """The plan for a result of ``sizes`` (height, width), the first tap of the first position of
+    which lies at ``first`` in x. None where this way is not the faster one."""
+    images, channels = x_shape[:2]
+    if dtype != np.float32 or min(outputs, channels) < WINOGRAD_CHANNELS:
+        return None
+
+    def cost(m: int) -> int:
+        return winograd_text.points(m) * math.prod(-(-n // m) for n in sizes)
+
+    m = 4 if cost(4) <= cost(2) * WINOGRAD_GAIN else 2
+    pieces = [-(-n // m) for n in sizes]
+    if images * math.prod(pieces) * m * m < WINOGRAD_POSITIONS:
+        return None
+    shape = tile("float", 4, 3)
+    axes = [
+        Axis(n, count, m, tuple(e + t for t in range(m + 2)))
+        for n, count, e in zip(x_shape[2:], pieces, first, strict=True)
+    ]
+    steps = _steps(outputs, sizes)
+    g = Geometry(images, 1, channels, outputs, _three(axes), steps)
+    p = plan(g, shape, get_num_threads(), False, WINOGRAD_CELLS)
+    fields = dict(zip(conv_text.FIELDS, p.table.tolist(), strict=True))
+    points_at = fields["sums_at"] + outputs * m * m * fields["sums_width"]
+    points_at += -points_at % 16  # vectors that lie in two lines of a cache take twice as long
+    points = winograd_text.points(m)
+    room = max(WINOGRAD_POINTS // (points * (channels + p.outputs_padded)), shape.columns)
+    chunk = max(1, min(room, fields["sums_width"]) // shape.columns) * shape.columns
+    room = (channels + p.outputs_padded) * chunk + 2 * winograd_text.APART
+    size = points_at + points * room
+    return Winograd(m, shape, p, channels, outputs, points_at, chunk, size)
 
 
 def winograd(
@@ -236,58 +299,43 @@ def winograd(
     first: tuple[int, int],
     turned: bool,
 ) -> ndarray | None:
-    """A 3x3 convolution of stride 1 with a result of ``sizes`` (height, width): the first tap of
-    the first position lies at ``first`` in x. ``turned``: as a gradient to the input has it, with
-    inputs and outputs exchanged. None where this way is not the faster one, or something is
-    not finite.
+    """A 3x3 convolution of stride 1 by ``winograd_plan``. ``turned``: as a gradient to the input
+    has it, with inputs and outputs exchanged. None where this way is not the faster one, or
+    something is not finite.
     """
-    element = FLOATS[x.dtype]
     outputs, channels = weight.shape[:2][:: -1 if turned else 1]
-    pieces = [-(-n // 2) for n in sizes]
-    if (
-        x.dtype != np.float32
-        or min(outputs, channels) < WINOGRAD_CHANNELS
-        or len(x) * pieces[0] * pieces[1] < WINOGRAD_PIECES
-    ):
+    w = winograd_plan(x.dtype, x.shape, outputs, sizes, first)
+    if w is None:
         return None
-    shape = tile(element, 4, 3)
-    axes = [
-        Axis(n, m, 2, tuple(e + t for t in range(4)))
-        for n, m, e in zip(x.shape[2:], pieces, first, strict=True)
-    ]
-    steps = _steps(outputs, sizes)
-    p = plan(
-        Geometry(len(x), 1, channels, outputs, _three(axes), steps), shape, get_num_threads(), False
-    )
-    padded = p.outputs_padded
-    u = np.empty(winograd_text.POINTS * padded * channels, x.dtype)
-    count = 9 * weight.shape[1]
-    given = (9, count, -1) if turned else (count, 9, 1)
+    p = w.plan
+    u = np.empty(w.weights, x.dtype)
+    given = winograd_steps(weight.shape, turned)
     start = address(weight) + (8 * x.itemsize if turned else 0)
-    points = winograd_weights(element, shape.rows)
-    run_parts(lambda i, j: points(address(u), start, outputs, channels, *given, i, j), padded)
-    biases = np.zeros(padded, x.dtype)
+    points = winograd_weights("float", w.tile.rows, w.m)
+    run_parts(
+        lambda i, j: points(address(u), start, outputs, channels, *given, i, j),
+        p.outputs_padded // w.tile.rows,
+    )
+    biases = np.zeros(p.outputs_padded, x.dtype)
     if bias is not None:
         biases[:outputs] = bias
     out = np.empty((len(x), outputs, *sizes), x.dtype)
-    fields = dict(zip(conv_text.FIELDS, p.table.tolist(), strict=True))
-    points_at = fields["sums_at"] + outputs * 4 * fields["sums_width"]
-    room = WINOGRAD_POINTS // (winograd_text.POINTS * (channels + padded))
-    chunk = max(1, min(room, fields["sums_width"]) // shape.columns) * shape.columns
-    size = points_at + winograd_text.POINTS * (
-        (channels + padded) * chunk + 2 * winograd_text.APART
-    )
-    kernel = winograd_kernel(shape)
-    pointers = [address(a) for a in (out, x, u, biases, p.table, p.offsets, p.taps)]
+    bad = np.zeros(1, np.int64)
+    kernel = winograd_kernel(w.tile, w.m)
+    pointers = [address(a) for a in (out, bad, x, u, biases, p.table, p.offsets, p.taps)]
 
     def part(start: int, stop: int) -> None:
-        place = scratch.address(size, x.itemsize)
-        kernel(*pointers, place, points_at, chunk, *sizes, start, stop)
+        place = scratch.address(w.scratch, x.itemsize)
+        kernel(*pointers, place, w.points_at, w.chunk, *sizes, start, stop)
 
     run_parts(part, p.blocks)
-    # one number that is not finite makes the sum so
-    total = row_sums(out.reshape(len(x) * outputs, -1))
-    return out if np.isfinite(total).all() else None
+    return None if bad[0] else out
+
+
+def winograd_steps(w_shape: tuple[int, ...], turned: bool) -> tuple[int, int, int]:
+    """Steps in a weight from output to output, from channel to channel and from tap to tap."""
+    count = 9 * w_shape[1]
+    return (9, count, -1) if turned else (count, 9, 1)
 
 
 def convolve(

@@ -103,8 +103,10 @@ def _even(count: int, most: int) -> int:
 
 
 @lru_cache(maxsize=512)
-def plan(geometry: Geometry, tile: Tile, threads: int, gradient: bool) -> Plan:
-    """The tables for a kernel; ``gradient``: that of the weight."""
+def plan(
+    geometry: Geometry, tile: Tile, threads: int, gradient: bool, most_cells: int = CELLS
+) -> Plan:
+    """The tables for a kernel; ``gradient``: that of the weight; ``most_cells``: of a block."""
     g = geometry
     depth, height, width = g.axes
     planes = len(depth.offsets) * len(height.phases) * len(width.phases)
@@ -116,7 +118,7 @@ def plan(geometry: Geometry, tile: Tile, threads: int, gradient: bool) -> Plan:
 
     # columns: all of them, unless a single row is too long
     columns = width.count
-    room = max(tile.columns, CELLS // (per_cell * (1 + height.reach)) - width.reach)
+    room = max(tile.columns, most_cells // (per_cell * (1 + height.reach)) - width.reach)
     if columns > room + room // 2:
         columns = _even(columns, _up(room, tile.columns))
     cells = columns + width.reach
@@ -128,8 +130,8 @@ def plan(geometry: Geometry, tile: Tile, threads: int, gradient: bool) -> Plan:
     cells -= shared
     # rows, then images
     most = min(
-        CELLS // (per_cell * cells) - height.reach,
-        CELLS // (per_position * cells),
+        most_cells // (per_cell * cells) - height.reach,
+        most_cells // (per_position * cells),
     )
     rows = _even(height.count, most)
     images = 1
@@ -137,7 +139,7 @@ def plan(geometry: Geometry, tile: Tile, threads: int, gradient: bool) -> Plan:
         # few positions of an image waste tiles and read the weights again and again: rather
         # leave the second-level cache, and let the threads end a little apart
         few = rows * cells < POSITIONS // 4
-        room = 4 * CELLS if few else CELLS
+        room = 4 * most_cells if few else most_cells
         each = g.images * depth.count * g.groups // (threads if few else BLOCKS * threads)
         most = min(
             room // (per_cell * cells * (rows + height.reach)),

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core import threads
 from ..ops import _conv_arrays, _pool_arrays
-from . import conv_kernels, conv_text, pool_kernels, pool_text
+from . import conv_kernels, conv_text, pool_kernels, pool_text, winograd_text
 from .arrays import Part
 from .builder import BYTES, FLOATS, I64, PTR, Code, Value
 from .conv_plan import Geometry, Plan, plan
@@ -153,11 +153,69 @@ def _convolved(
     return out
 
 
-def _zeros(element: str, size: int) -> Step:
+def _zeros(element: str, size: int, to: Result = Result()) -> Step:
     code = Code("kernel", {"to": PTR, "start": I64, "stop": I64})
     zero = code.constant(element, 0.0)
     code.loop(code["start"], code["stop"], lambda i: code.store(zero, code["to"], i))
-    return Step(code.text(), (Result(),), size, 1024)
+    return Step(code.text(), (to,), size, 1024)
+
+
+def _quick(
+    w: conv_kernels.Winograd,
+    x: Lazy,
+    weight: Lazy,
+    bias: Lazy | None,
+    sizes: tuple[int, ...],
+    turned: bool,
+    direct: _Forward,
+    recipe: Recipe,
+) -> Lazy:
+    """A convolution with fewer multiplications; if one of its results is not finite, then all over
+    again by the direct sum."""
+    operands = [weight] if bias is None else [weight, bias]
+    given = conv_kernels.winograd_steps(weight.shape, turned)
+    start = Operand(0, 8 if turned else 0)
+    text = winograd_text.weights("float", w.tile.rows, w.m)
+    padded = w.plan.outputs_padded
+    offset = Operand(1) if bias is not None else start
+    there = (w.outputs, padded, int(bias is not None))
+    steps = (
+        Step(text, (Result(), start, w.outputs, w.channels, *given), padded // w.tile.rows),
+        Step(_bias_text("float"), (Result(w.weights), offset, *there), padded),
+    )
+    pack = Recipe(
+        "weights at points", steps, lambda *_: (), tuple(a.shape for a in operands),
+        nanoseconds=w.weights * 0.5,
+    )  # fmt: skip
+    (u,) = filled((w.weights + padded,), x.dtype, operands, pack)
+    bad, again = Result(part=0), Result(part=1)
+    p = w.plan
+    tables = (p.table, p.offsets, p.taps, Scratch(), w.points_at, w.chunk, *sizes)
+    bias_of = Operand(3) if bias is not None else None
+    repacked = direct.packing(again, Operand(2), bias_of, only_if=bad)
+    repacked[0].waits = True
+    recipe.steps = (
+        _zeros("i64", 1, bad),
+        Step(
+            winograd_text.forward(w.tile, w.m),
+            (Result(), bad, Operand(0), Operand(1), Operand(1, w.weights), *tables),
+            p.blocks,
+            waits=True,
+        ),
+        *repacked,
+        direct.running(Operand(0), again, only_if=bad, waits=True),
+    )
+    recipe.scratch = BYTES["float"] * max(w.scratch, direct.plan.scratch)
+    recipe.shapes = (x.shape, u.shape, *recipe.shapes)
+    parts = [((1,), np.dtype(np.int64)), ((direct.size,), x.dtype)]
+    shape = (x.shape[0], w.outputs, *sizes)
+    return filled(shape, x.dtype, [x, u, *operands], recipe, parts)[0]
+
+
+def _is_quick(weight: Var, settings: tuple) -> bool:
+    """Whether kernel, stride, dilation and groups are those that ``_quick`` knows."""
+    stride, _, dilation, groups = settings
+    return weight.shape[2:] == (3, 3) and stride == dilation == (1, 1) and groups == 1
 
 
 @rule("convolution")
@@ -178,6 +236,12 @@ def _convolution(lowering: Lowering, node: Call) -> Lazy:
     recipe = Recipe(
         name, (), plain, shapes, nanoseconds=operations * PER_OPERATION, operations=operations
     )
+    if _is_quick(weight, settings):
+        first = (-padding[0][0], -padding[1][0])
+        quick = conv_kernels.winograd_plan(x.dtype, x.shape, weight.shape[0], shape[2:], first)
+        if quick is not None:
+            direct = _Forward(element, g, weight.shape, None, 0, 0)
+            return _quick(quick, *given, offset, shape[2:], False, direct, recipe)
     return _convolved(*given, offset, element, shape, True, [(g, 0, None)], recipe)
 
 
@@ -205,7 +269,16 @@ def _transposed(lowering: Lowering, node: Call) -> Lazy:
         operations=operations,
     )  # fmt: skip
     whole = len(parts) == math.prod(stride)
-    y = _convolved(*given, None, element, shape, whole, parts, recipe)
+    quick = None
+    if _is_quick(weight, settings):
+        first = (padding[0][0] - 2, padding[1][0] - 2)
+        quick = conv_kernels.winograd_plan(grad.dtype, grad.shape, shape[1], sizes, first)
+    if quick is None:
+        y = _convolved(*given, None, element, shape, whole, parts, recipe)
+    else:
+        g, start, taps = parts[0]
+        direct = _Forward(element, g, weight.shape, taps, start, 0)
+        y = _quick(quick, *given, None, sizes, True, direct, recipe)
     if bias is None:
         return y
     return y + reshaped(lowering.of(bias), (shape[1], *(1,) * len(sizes)))

@@ -37,14 +37,14 @@ class Sizes:
         return 2 * self.lanes
 
     @property
-    def rows(self) -> tuple[int, ...]:
-        """Of the products' tiles, the largest first: forward ones have 4 vectors, backward 2."""
-        return (6, 3, 1) if registers()[1] == 32 else (3, 1)
+    def rows(self) -> int:
+        """Most rows of a forward product's tile, which has 4 vectors."""
+        return 6 if registers()[1] == 32 else 2
 
     @property
-    def backward_rows(self) -> tuple[int, ...]:
-        """See rows."""
-        return (12, 6, 4, 1) if registers()[1] == 32 else (6, 4, 1)
+    def backward_rows(self) -> int:
+        """Most rows of a backward product's tile, which has 2 vectors."""
+        return 12 if registers()[1] == 32 else 6
 
     def row_of(self, step: Value) -> Value:
         """The first row of a step, counted in the order in which steps are taken."""
@@ -52,13 +52,19 @@ class Sizes:
 
 
 def _in_tiles(
-    code: Code, first: Value, last: Value, rows: tuple[int, ...], body: Callable[[Value, int], None]
+    code: Code, first: Value, last: Value, most: int, body: Callable[[Value, int], None]
 ) -> None:
-    """``body(row, count)`` over range(first, last), as many rows at a time as there are."""
-    for count in rows:
-        whole = first + (last - first) // count * count
-        code.loop(first, whole, lambda n, count=count: body(n, count), step=count)
-        first = whole
+    """``body(row, count)`` over range(first, last) in equal parts of ``most`` rows or fewer."""
+    rows = last - first
+    parts = (rows + (most - 1)) // most
+
+    def part(i: Value) -> None:
+        row = first + i * rows // parts
+        count = first + (i + 1) * rows // parts - row
+        for n in range(1, most + 1):
+            code.when(count.equals(n), lambda n=n: body(row, n))
+
+    code.loop(0, parts, part)
 
 
 def pack_forward(s: Sizes) -> str:
