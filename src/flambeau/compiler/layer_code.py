@@ -86,8 +86,7 @@ def in_memory(x: Lazy) -> Lazy:
     x = dense(x)
     own = getattr(x.read.array, "strides", None)
     if own is not None and any(
-        n > 1 and s != d
-        for n, s, d in zip(x.read.array.shape, own, row_major(x.read.array.shape))
+        n > 1 and s != d for n, s, d in zip(x.read.array.shape, own, row_major(x.read.array.shape))
     ):
         return copied(x)
     return x

@@ -403,7 +403,9 @@ def _max_pool(lowering: Lowering, node: Call) -> list[Lazy]:
         (Step(text, given, planes),), plain, (x.shape,), nanoseconds=size * math.prod(kernel) * 0.4,
     )  # fmt: skip
     shape = node.outs[0].shape
-    return filled(shape, x.dtype, [in_memory(lowering.of(x))], recipe, [(shape, node.outs[1].dtype)])
+    return filled(
+        shape, x.dtype, [in_memory(lowering.of(x))], recipe, [(shape, node.outs[1].dtype)]
+    )
 
 
 @rule("max_pool_backward")
@@ -417,7 +419,9 @@ def _max_pool_backward(lowering: Lowering, node: Call) -> Lazy:
     sizes = tuple(sizes)
     dims = len(sizes)
     lead = grad.shape[: len(grad.shape) - dims]
-    planes, size, count = (math.prod(n) for n in (lead, sizes, grad.shape[len(grad.shape) - dims :]))
+    planes, size, count = (
+        math.prod(n) for n in (lead, sizes, grad.shape[len(grad.shape) - dims :])
+    )
 
     def plain(grad: np.ndarray, where: np.ndarray) -> list[np.ndarray]:
         return [_pool_arrays.pooled_scatter(grad, where, sizes), np.zeros(1, np.int64)]

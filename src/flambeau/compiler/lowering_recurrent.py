@@ -155,4 +155,3 @@ def _state_weights(s: Sizes, to_gates: Lazy, out: Lazy, h: Lazy) -> Lazy:
     if later:
         total = product(turned(rows(to_gates, after, later)), rows(out, before, later)) + total
     return total
-
