@@ -143,7 +143,7 @@ def _convolved(
         nanoseconds=at * 1.5,
     )  # fmt: skip
     (packed,) = filled((at,), x.dtype, operands, pack)
-    steps = [] if whole else [_zeros(element, math.prod(shape))]
+    steps = [] if whole else [_zeros(element, math.prod(shape), Result())]
     for run in runs:
         steps.append(run.running(Operand(0), Operand(1), waits=not whole and run is runs[0]))
         recipe.scratch = max(recipe.scratch, run.plan.scratch * BYTES[element])
@@ -153,7 +153,7 @@ def _convolved(
     return out
 
 
-def _zeros(element: str, size: int, to: Result = Result()) -> Step:
+def _zeros(element: str, size: int, to: Result) -> Step:
     code = Code("kernel", {"to": PTR, "start": I64, "stop": I64})
     zero = code.constant(element, 0.0)
     code.loop(code["start"], code["stop"], lambda i: code.store(zero, code["to"], i))

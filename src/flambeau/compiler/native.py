@@ -28,7 +28,7 @@ from .. import _config
 from ..core import threads
 from ..core.generator import default_generator
 from ..core.modes import no_grad
-from . import lowering_convolution, lowering_recurrent, machine_code, report, vector_code
+from . import machine_code, report, vector_code
 from .arrays import Added, Array, Leaf, Native, Product
 from .builder import PTR, Code, Value
 from .crew import crew
@@ -38,9 +38,8 @@ from .graph import Draw, Graph, Node, Var
 from .kernel import Kernel, Load, Store, verify
 from .layer_code import recipe_text
 from .lowering import Lowered, Lowering, located_elements
-from .lowering_layers import MAY_BE_EMPTY
-from .lowering_rules import RULES_OF_ARRAYS
 from .products_code import added_text, panel_bytes, product_text
+from .rules import MAY_BE_EMPTY, RULES
 from .scalar import BITS
 from .schedule import ALIGNMENT, Plan, Unit, may_raise, new_array, np_view, scheduled
 
@@ -83,7 +82,7 @@ class Program:
     def __init__(self, graph: Graph, apart: bool = False) -> None:
         self.graph = graph
         self.apart = apart  # every unit is a segment, so that it can be timed
-        self.lowered: Lowered = Lowering(graph, RULES_OF_ARRAYS, MAY_BE_EMPTY).run()
+        self.lowered: Lowered = Lowering(graph, RULES, MAY_BE_EMPTY).run()
         self.plan: Plan = scheduled(self.lowered)
         self.segments: list[Segment] = []
         self.place_of_input = {v: k for k, v in enumerate(graph.inputs)}

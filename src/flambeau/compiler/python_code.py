@@ -21,8 +21,7 @@ from .fusion import Cluster, memory_dtype, memory_strides
 from .graph import Graph, Node, Var
 from .kernel import WIDTH, Kernel, Load, Store
 from .lowering import Lowering
-from .lowering_layers import MAY_BE_EMPTY
-from .lowering_rules import RULES_OF_ARRAYS
+from .rules import MAY_BE_EMPTY, RULES
 from .scalar import Scalar, ordered
 from .schedule import Unit, new_array, np_view, scheduled
 
@@ -213,7 +212,7 @@ class PythonProgram:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.lowered = Lowering(graph, RULES_OF_ARRAYS, MAY_BE_EMPTY).run()
+        self.lowered = Lowering(graph, RULES, MAY_BE_EMPTY).run()
         self.plan = scheduled(self.lowered)
         self.functions = {
             u.number: function(u.kernel, f"kernel{u.number}")

@@ -82,8 +82,8 @@ def _kernel_points(g: Sequence[Value], m: int) -> list[Value]:
 
 
 def forward(tile: Tile, m: int) -> str:
-    """``kernel(out, bad, x, u, bias, table, offsets, taps, scratch, points_at, chunk, height, width,
-    start, stop)``.
+    """``kernel(out, bad, x, u, bias, table, offsets, taps, scratch, points_at, chunk, height,
+    width, start, stop)``.
 
     The table is that of the convolution by which the image is copied: m + 2 x m + 2 taps, stride
     m; its rows and columns are pieces. ``u``: (points, tiles of outputs, channels, tile.rows), by
