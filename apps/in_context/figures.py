@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from torch import Tensor
 
 from .checkpoints import write_whole
@@ -93,12 +93,17 @@ def draw_curve(axes: Any, xs: Sequence[float], curve: Curve, style: Mapping[str,
 def draw_curves(axes: Any, curves: Curves, names: Iterable[str]) -> None:
     """Errors against the number of examples, and the zero estimator's."""
     names = [name for name in names if name in curves]
-    axes.axhline(1, color="0.6", linewidth=0.8)
     for name in names:
         curve = curves[name]
         draw_curve(axes, range(len(curve.mean)), curve, style_of(name))
+    zero_line(axes)
     length = max((len(curves[name].mean) for name in names), default=2)
     examples_axis(axes, length)
+
+
+def zero_line(axes: Any) -> None:
+    """What always saying 0 costs."""
+    axes.axhline(1, color="0.6", linewidth=0.8, label="always saying 0")
 
 
 def examples_axis(axes: Any, length: int) -> None:
@@ -129,7 +134,8 @@ def errors(settings: Settings, results: Results) -> Figure:
 def legend_beside(figure: Figure, axes: Any) -> None:
     """One legend to the right of all axes."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", handlelength=4)
+    once = dict(zip(labels, handles))
+    figure.legend(once.values(), once.keys(), loc="outside right upper", handlelength=4)
 
 
 def kinds(settings: Settings, results: Results, names: Sequence[str], columns: int) -> Figure:
@@ -151,8 +157,8 @@ def kinds(settings: Settings, results: Results, names: Sequence[str], columns: i
 def training(log: Mapping[str, Sequence[float]]) -> Figure:
     """The training loss over the zero estimator's, and where the curriculum moved on."""
     figure, (axes,) = panels(1, 1, (6.4, 3.2))
-    axes.plot(log["step"], log["loss"], color="black", linewidth=1.2)
-    axes.axhline(1, color="0.6", linewidth=0.8)
+    axes.plot(log["step"], log["loss"], color="black", linewidth=1.2, label="running mean")
+    zero_line(axes)
     moved = [
         step
         for i, step in enumerate(log["step"])
@@ -160,12 +166,15 @@ def training(log: Mapping[str, Sequence[float]]) -> Figure:
     ]
     for i, step in enumerate(moved):
         label = "curriculum moves on" if i == 0 else None
-        axes.axvline(step, color="0.75", linewidth=0.7, linestyle=":", label=label)
+        axes.axvline(step, color="0.45", linewidth=0.8, linestyle=":", label=label)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("training steps")
-    axes.set_ylabel("loss / zero's (running mean)")
-    if moved:
-        axes.legend(loc="upper right")
+    axes.set_ylabel("loss / zero's")
+    axes.set_title("training")
+    legend_beside(figure, axes)
     return figure
 
 
@@ -203,6 +212,7 @@ def attention(run: Run, points: int = 8) -> Figure:
         one.set_xticks(list(ticks), labels if layer == len(maps) - 1 else [], fontsize=7)
         one.set_yticks(list(ticks), labels if head == 0 else [], fontsize=7)
     figure.colorbar(image, ax=axes, shrink=0.5, label="weight (each row sums to 1)")
+    figure.suptitle("who looks at whom, on one prompt x1, y1, x2, y2, ...", fontsize=10)
     figure.supxlabel("token that is looked at", fontsize=9)
     figure.supylabel("token that looks", fontsize=9)
     return figure
@@ -247,7 +257,7 @@ def learned_function(run: Run) -> Figure:
         bottom = one.get_ylim()[0]
         one.plot(shown, torch.full_like(shown, bottom), "k|", label="examples, projected")
         one.set_title(f"after {count} example{'s' if count > 1 else ''}", fontsize=9)
-        one.set_xlabel("t, where x = t u")
+        one.set_xlabel("t: the question is x = t u")
     axes[0].set_ylabel("predicted y")
     legend_beside(figure, axes[0])
     return figure
@@ -256,7 +266,6 @@ def learned_function(run: Run) -> Figure:
 def comparison(curves: Mapping[str, Curve], references: Curves, label: str) -> Figure:
     """The transformers of several runs, and the other learners, on standard prompts."""
     figure, (axes,) = panels(1, 1, (6.4, 3.6))
-    axes.axhline(1, color="0.6", linewidth=0.8)
     for place, (name, curve) in enumerate(curves.items()):
         style = STYLES[ORDER[place % len(ORDER)]]
         titled = Curve(name, curve.mean, curve.low, curve.high)
@@ -264,6 +273,7 @@ def comparison(curves: Mapping[str, Curve], references: Curves, label: str) -> F
     for name, curve in references.items():
         grey = {**style_of(name), "color": "0.5", "linewidth": 0.9}
         draw_curve(axes, range(len(curve.mean)), curve, grey)
+    zero_line(axes)
     examples_axis(axes, max(len(curve.mean) for curve in curves.values()))
     axes.set_ylabel(label)
     legend_beside(figure, axes)

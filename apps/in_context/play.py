@@ -274,17 +274,19 @@ DISTANCE = {"color": "#D55E00", "linestyle": ":", "marker": "v"}
 def draw(played: Sequence[Played], tolerance: float) -> Figure:
     """A panel for each thing that was varied, with the places where the transformer left."""
     columns = min(3, len(played))
-    figure, axes = figures.panels(-(-len(played) // columns), columns, (3.4, 2.8))
+    size = (6.4, 3.6) if columns == 1 else (3.4, 2.8)  # with room for the legend
+    figure, axes = figures.panels(-(-len(played) // columns), columns, size)
     pick: Callable[[str], dict] = figures.STYLES.__getitem__
     for one, panel in zip(played, axes):
         figures.draw_curve(panel, one.values, one.transformer, pick("transformer"))
         figures.draw_curve(panel, one.values, one.exact, pick("least_squares"))
         figures.draw_curve(panel, one.values, one.distance, DISTANCE)
         panel.axhline(tolerance, color="0.6", linewidth=0.8, label="no longer following")
-        panel.axvline(one.home, color="0.6", linewidth=0.8, linestyle="--")
+        panel.axvline(one.home, color="0.6", linewidth=0.8, linestyle="--", label="as trained")
         for place, bound in enumerate(one.distance.low):
             if bound > tolerance:
-                panel.axvspan(*around(one.values, place), color="0.9", linewidth=0, zorder=0)
+                grey = {"color": "0.9", "linewidth": 0, "zorder": 0}
+                panel.axvspan(*around(one.values, place), **grey, label="has left least squares")
         if one.what == "scale":
             panel.set_xscale("log")
         panel.set_ylim(0, figures.TOP)

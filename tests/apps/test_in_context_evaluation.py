@@ -178,8 +178,9 @@ def test_what_the_error_figure_shows() -> None:
     one = follower()
     curves = evaluation.evaluate(one.settings, None, ["standard"], report=lambda line: None)
     (axes,) = figures.errors(one.settings, curves).axes
-    shown = {line.get_label(): line.get_ydata() for line in axes.get_lines()[1:]}
-    assert list(shown) == ["least squares", "3 nearest neighbours", "averaging"]
+    shown = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+    learners = ["least squares", "3 nearest neighbours", "averaging"]
+    assert list(shown) == [*learners, "always saying 0"]
     assert list(shown["averaging"]) == curves["standard"]["averaging"].mean
     assert axes.get_xlabel() == "in-context examples"
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ..core.modes import Interpreter, hook
 from ..core.value import Value
 from ..core.whereabouts import Line, told, user_frame
+from ..nn.modules.module import Module
 from ..watching._where import ModuleStack, module_path
 
 
@@ -45,6 +46,25 @@ class Range(NamedTuple):
 _FIELDS = 7
 
 
+class _Chains(ModuleStack):
+    """The modules whose forward is being run, with the sites known there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sites: dict[tuple, dict] = {}
+        self.here = self.sites[()] = {}  # (code's id, instruction) -> number of the site
+
+    def begin(self, module: Module) -> None:
+        """See ModuleStack."""
+        super().begin(module)
+        self.here = self.sites.setdefault(self.chain, {})
+
+    def end(self, module: Module) -> None:
+        """See ModuleStack."""
+        super().end(module)
+        self.here = self.sites.setdefault(self.chain, {})
+
+
 class Recorder(Interpreter):
     """Writes down every operation of its thread."""
 
@@ -53,11 +73,10 @@ class Recorder(Interpreter):
         # would keep the garbage collector busy.
         self._flat: list[Any] = []
         self._sites: list[tuple[Line | None, tuple]] = []
-        self._numbers: dict[tuple, int] = {}
         self._shapes: dict[int, tuple] = {}
         self.ranges: list[Range] = []
         self.keep_shapes = shapes
-        self._modules = ModuleStack()
+        self._modules = _Chains()
         self._site_of: dict[int, int] = {}  # tick of a node -> site of its operation
         self._node: Any = None  # whose gradient is being computed
         self._mark = self.begun = self.ended = 0
@@ -89,12 +108,12 @@ class Recorder(Interpreter):
 
     def _site(self, frame: FrameType | None) -> int:
         """The number of this line in the module whose forward is being run."""
-        chain = self._modules.chain
-        key = (0, 0, chain) if frame is None else (id(frame.f_code), frame.f_lineno, chain)
-        found = self._numbers.get(key)
+        modules = self._modules
+        key = (0, 0) if frame is None else (id(frame.f_code), frame.f_lasti)
+        found = modules.here.get(key)
         if found is None:
-            found = self._numbers[key] = len(self._sites)
-            self._sites.append((frame and (frame.f_code, frame.f_lineno), chain))
+            found = modules.here[key] = len(self._sites)
+            self._sites.append((frame and (frame.f_code, frame.f_lineno), modules.chain))
         return found
 
     def _add(self, name: str, site: int, start: int, end: int) -> None:
@@ -102,9 +121,11 @@ class Recorder(Interpreter):
         self._flat += (name, backward, site, self._mark, start, end, 0)
         self._mark = end
 
-    def run(self, op: Any, plain: Callable[..., Any], args: tuple) -> Any:
+    def dispatch(self, op: Any, plain: Callable[..., Any], args: tuple) -> Any:
         """See Interpreter. Written out flat: what it costs is added to every operation."""
         below = self.below
+        if get_ident() != self.thread:
+            return plain(*args) if below is None else below.dispatch(op, plain, args)
         hook.active = below
         start = perf_counter_ns()
         try:
@@ -115,7 +136,10 @@ class Recorder(Interpreter):
         node = self._node
         site = None if node is None else self._site_of.get(node.tick)
         if site is None:
-            site = self._site(user_frame())
+            frame = user_frame()
+            site = frame and self._modules.here.get((id(frame.f_code), frame.f_lasti))
+            if site is None:
+                site = self._site(frame)
         if isinstance(result, Value):
             nbytes = result._array.nbytes
             edge = result._edge

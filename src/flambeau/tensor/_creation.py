@@ -420,6 +420,8 @@ def _like(
     requires_grad: bool,
     format: memory_format | None,
 ) -> Value:
+    if not isinstance(input, Value):
+        raise TypeError(f"argument 'input' (position 1) must be Tensor, not {type_name(input)}")
     d = input._array.dtype if dtype is None else _dtypes.as_dtype(dtype).numpy
     array = (
         np.empty_like(input._array, d)

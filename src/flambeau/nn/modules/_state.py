@@ -272,7 +272,10 @@ class StateMethods:
         return _IncompatibleKeys(missing, unexpected)
 
     def _advice(self, unexpected: list[str], given: Mapping) -> str:
-        own = {k: tuple(getattr(v, "shape", ())) for k, v in self.state_dict().items()}
+        tensors: dict = {}
+        for name, module in self.named_modules(remove_duplicate=False):  # no hook is to see this
+            module._save_to_state_dict(tensors, name + "." if name else "", keep_vars=True)
+        own = {k: tuple(getattr(v, "shape", ())) for k, v in tensors.items()}
         # Some layers load without a key that they have: it is missing here all the same.
         return advice([k for k in own if k not in given], unexpected, own, given)
 
