@@ -55,7 +55,7 @@ def _operand(strides: list[int], m: int, n: int) -> tuple[int, int]:
 
 
 def product_text(writer: Any, work: Product, small: bool) -> None:
-    """The calls of BLAS for ``work``, shared out among threads: by batch, by rows or by columns."""
+    """The calls for ``work``, shared out among threads: by batch, by rows or by columns."""
     a, a_start = matrix_layout(work.a, (*work.batch, work.m, work.k))
     b, b_start = matrix_layout(work.b, (*work.batch, work.k, work.n))
     out = row_major((*work.batch, work.m, work.n))  # ``work.shape``, its batch perhaps split
@@ -170,17 +170,11 @@ done:
     )
 
 
-#: Multiplications up to which a product is computed by code of its own: it is faster up to about
-#: 512 x 512 x 512, and where the rows of the first operand have to be copied, 128 x 128 x 128.
-OWN, OWN_TURNED = 1 << 27, 1 << 21
-
-
 def own_sizes(work: Product, a: list[int], b: list[int]) -> Sizes | None:
-    """The sizes for code of its own; None where BLAS is better at it."""
+    """The sizes for code of its own; None for the few rows at which BLAS is better."""
     element = "float" if work.dtype == FLOAT32 else "double"
     sizes = Sizes(element, work.m, work.n, work.k, tuple(a[-2:]), tuple(b[-2:]))
-    most = OWN_TURNED if sizes.is_turned else OWN
-    return None if work.m * work.n * work.k > most or work.m < 4 else sizes
+    return None if work.m < 4 else sizes
 
 
 def panel_bytes(work: Product) -> int:
@@ -188,7 +182,7 @@ def panel_bytes(work: Product) -> int:
     a = matrix_layout(work.a, (*work.batch, work.m, work.k))[0]
     b = matrix_layout(work.b, (*work.batch, work.k, work.n))[0]
     sizes = own_sizes(work, a, b)
-    return 0 if sizes is None else sizes.panel_bytes
+    return 0 if sizes is None else sizes.memory
 
 
 def _own_text(
@@ -207,7 +201,7 @@ def _own_text(
     blocks, tasks = ("0", str(sizes.blocks)), ("0", str(sizes.tasks))
     if count >= threads and count > 1:
         first, last = writer.share(count, 1, small)
-    elif sizes.blocks >= sizes.tasks:
+    elif sizes.by_blocks(threads):
         blocks = writer.share(sizes.blocks, 1, small)
     else:
         tasks = writer.share(sizes.tasks, 1, small)
