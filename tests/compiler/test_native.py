@@ -148,6 +148,13 @@ CASES = {
         randn(40, 40), randn(40, 40),
     ),
     "long products": (lambda a, b: (a @ b, a.t() @ a), randn(9, 1030), randn(1030, 20)),
+    "products of many blocks": (
+        lambda a, b, c: (a @ b, b.t() @ a.t(), c.t() @ a, c @ b.t(), a.double() @ b.double()),
+        randn(203, 517) * 0.1, randn(517, 163), randn(203, 163),
+    ),
+    "products whose panels are packed in parts": (
+        lambda a, b: (a @ b, b.t() @ a.t()), randn(7, 17000) * 0.01, randn(17000, 37),
+    ),
     "batched products": (
         lambda a, b: (a @ b.transpose(-1, -2),
                       a.transpose(1, 2) @ b.transpose(1, 2).transpose(-1, -2)),
@@ -176,6 +183,25 @@ CASES = {
         gradients(lambda q, k, v: F.scaled_dot_product_attention(
             q, k, v, is_causal=True).square().sum()),
         randn(2, 3, 8, 4, **W), randn(2, 3, 8, 4, seed=1, **W), randn(2, 3, 8, 4, seed=2, **W),
+    ),
+    "attention of many scores": (
+        lambda q, k, v: (F.scaled_dot_product_attention(q, k, v, is_causal=True),
+                         F.scaled_dot_product_attention(q[..., :50, :], k, v, scale=0.3)),
+        randn(2, 3, 53, 11), randn(2, 3, 61, 11, seed=1), randn(2, 3, 61, 7, seed=2),
+    ),
+    "gradients of attention of many scores": (
+        gradients(lambda q, k, v: (
+            F.scaled_dot_product_attention(q, k, v, is_causal=True).square().sum()
+            + F.scaled_dot_product_attention(q.transpose(2, 3).contiguous().transpose(2, 3), k, v)
+            .sin().sum())),
+        randn(2, 3, 53, 11, **W), randn(2, 3, 61, 11, seed=1, **W),
+        randn(2, 3, 61, 7, seed=2, **W),
+    ),
+    "gradients of a product's heads": (
+        gradients(lambda x, w: F.scaled_dot_product_attention(
+            *(t.view(2, 57, 3, 8).transpose(1, 2) for t in (x @ w).split(24, 2)), is_causal=True)
+            .transpose(1, 2).reshape(2, 57, 24).square().sum()),
+        randn(2, 57, 10, **W), (randn(10, 72) * 0.2).requires_grad_(),
     ),
     "embedding": (lambda i, t: (F.embedding(i, t).view(4, 30) * 2, t[i] + 1), PLACES, TABLE),
     "gradients of embedding": (

@@ -3,7 +3,7 @@
     array  := Leaf(shape, dtype, strides)                 elements in memory, made elsewhere
             | Map(shape, dtype, reads, term)              each element by a scalar expression
             | Reduce(shape, dtype, kind, operand, dims)   sum | maximum over some dimensions
-            | Product(shape, dtype, a, b, ...)            batched matrix product, by BLAS
+            | Product(shape, dtype, a, b, ...)            batched matrix product
             | Joined(shape, dtype, pieces)                pieces side by side (cat, put)
             | Added(shape, dtype, index, read, ...)       rows added at places (an index's gradient)
             | Native(shape, dtype, operands, recipe, ..)  filled by code of its own (a convolution)

@@ -22,7 +22,8 @@ SCORES = 1 << 15  # of a block of rows
 _POINTER, _INDEX = ctypes.c_void_p, ctypes.c_int64
 
 
-def _tile(element: str) -> Tile:
+def tile_of(element: str) -> Tile:
+    """The tile of the kernels' products."""
     return tile(element, 6, 2)
 
 
@@ -32,13 +33,13 @@ def _scale(element: str) -> type:
 
 @functools.cache
 def _forward(element: str, causal: bool, keeps: bool) -> Callable[..., None]:
-    text = attention_text.forward(_tile(element), causal, keeps)
+    text = attention_text.forward(tile_of(element), causal, keeps)
     return machine_code.load(text, [_POINTER] * 7 + [_scale(element)] + [_INDEX] * 2)
 
 
 @functools.cache
 def _backward(element: str, causal: bool, keeps: bool) -> Callable[..., None]:
-    text = attention_text.backward(_tile(element), causal, keeps)
+    text = attention_text.backward(tile_of(element), causal, keeps)
     return machine_code.load(text, [_POINTER] * 10 + [_scale(element)] + [_INDEX] * 2)
 
 
@@ -47,7 +48,7 @@ def _up(n: int, step: int) -> int:
 
 
 @functools.lru_cache(maxsize=256)
-def _table(
+def table_of(
     shape: Tile,
     causal: bool,
     sizes: tuple[int, int, int, int, int],
@@ -97,7 +98,7 @@ def _plan(shape: Tile, causal: bool, arrays: dict[str, ndarray]) -> tuple[ndarra
     sizes = (q.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3])
     none = (0, 0, 0)
     strides = tuple(_steps(arrays[n]) if n in arrays else none for n in ARRAYS)
-    return _table(shape, causal, sizes, strides)
+    return table_of(shape, causal, sizes, strides)
 
 
 def _over_heads(part: Callable[[int, int], None], heads: int, scores: int) -> None:
@@ -134,7 +135,7 @@ def attention(
     element = FLOATS.get(q.dtype)
     if element is None or not (q.size and k.size and v.size):
         return None
-    shape = _tile(element)
+    shape = tile_of(element)
     q, k, v = map(_rows_dense, (q, k, v))
     batch, heads, rows, _ = q.shape
     # Heads lie inside of rows, as they do where the heads are put together again.
@@ -159,7 +160,7 @@ def attention_backward(
     element = FLOATS.get(q.dtype)
     if element is None or not (q.size and k.size and v.size):
         return None
-    shape = _tile(element)
+    shape = tile_of(element)
     g, q, k, v = map(_rows_dense, (grad, q, k, v))
     slopes = [
         np.empty((len(a), a.shape[2], a.shape[1], a.shape[3]), q.dtype).swapaxes(1, 2)

@@ -1,4 +1,4 @@
-"""Code of their own for layers (convolution, pooling, recurrent steps), as parts of a segment.
+"""Code of their own for layers (convolution, attention ...), as parts of a segment.
 
 A ``Recipe`` says which functions fill the memory of a ``Native`` array: one ``Step`` after the
 other, each a function over a range that the threads share out,
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Native, Part, Read, row_major
+from .builder import FLOATS, literal
 from .lowering import Lazy, copied, dense
 
 
@@ -42,7 +43,7 @@ class Scratch:
     """Memory that a thread has for itself."""
 
 
-Given = Result | Operand | Scratch | np.ndarray | int
+Given = Result | Operand | Scratch | np.ndarray | np.floating | int
 
 
 @dataclass(slots=True)
@@ -143,6 +144,9 @@ def _argument(writer: Any, work: Native, given: Given) -> str:
     """A step's argument as LLVM's language has it."""
     if isinstance(given, int):
         return f"i64 {given}"
+    if isinstance(given, np.floating):
+        element = FLOATS[given.dtype]
+        return f"{element} {literal(element, given)}"
     if isinstance(given, Scratch):
         return f"ptr {writer.thread_memory()}"
     if isinstance(given, np.ndarray):

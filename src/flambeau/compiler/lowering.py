@@ -217,7 +217,7 @@ def permuted(x: Lazy, order: Sequence[int]) -> Lazy:
 def product(a: Lazy, b: Lazy) -> Lazy:
     """The matrix product of (*batch, m, k) and (*batch, k, n)."""
     if a.dtype != b.dtype or a.dtype not in (FLOAT32, FLOAT64):
-        raise Refused("BLAS has products of float32 and float64")
+        raise Refused("products are of float32 and float64")
     *batch, m, k = a.shape
     n = b.shape[-1]
     if not (math.prod(batch) and m and k and n):

@@ -1,4 +1,4 @@
-"""What the larger operations are made of, for the compiler: attention, tables, losses, norms,
+"""What the larger operations are made of, for the compiler: tables, losses, norms,
 optimizers' steps. As ``lowering_rules``, whose table they are added to.
 """
 
@@ -22,98 +22,12 @@ from .lowering import (
     is_dense,
     located_elements,
     mapped,
-    product,
     reduced,
 )
-from .lowering_rules import reshaped, rule, static, turned
-from .scalar import BOOL, FLOAT32, FLOAT64, INT64, Scalar
+from .lowering_rules import reshaped, rule, static
+from .scalar import FLOAT32, FLOAT64, INT64, Scalar
 from .scalar_functions import exp_below, log, log1p, sigmoid
 from .tracing import Untraceable, traced_update
-
-#: Operations of which an operand or result may be without elements.
-MAY_BE_EMPTY = {
-    "scaled_dot_product_flash_attention_for_cpu",
-    "scaled_dot_product_flash_attention_for_cpu_backward",
-}
-
-# ---- attention -------------------------------------------------------------------------------
-
-
-def _probabilities(
-    lowering: Lowering, q: Lazy, k: Lazy, mask: Var | None, causal: bool, scale: float
-) -> Lazy:
-    """softmax(q k^T scale + mask) over the last dimension; a row with nothing to attend to is 0."""
-    scores = product(q, turned(k))
-    shape, own = scores.shape, scores.dtype
-    extra: list[Lazy] = []
-    is_bool = mask is not None and mask.dtype == BOOL
-    if mask is not None:
-        extra.append(lowering.of(mask) if is_bool else converted(lowering.of(mask), own))
-
-    def masked(s: Scalar, *m: Scalar) -> Scalar:
-        s = s * scale
-        if m:
-            s = scalar.select(m[0], s, -math.inf) if is_bool else s + m[0]
-        if causal:
-            row, column = scalar.iota(len(shape) - 2), scalar.iota(len(shape) - 1)
-            s = scalar.select(column <= row, s, -math.inf)
-        return s
-
-    scores = mapped(masked, scores, *extra)
-    top = reduced("maximum", scores, (-1,))
-    if mask is not None:
-        top = mapped(lambda m: scalar.select(m > -math.inf, m, 0.0), top)
-    e = mapped(lambda s, m: exp_below(s - m), scores, top)
-    total = reduced("sum", e, (-1,))
-    if mask is not None:
-        total = mapped(lambda t: scalar.select(scalar.equal(t, 0.0), 1.0, t), total)
-    return e / total
-
-
-#: Scores of a head from which causal attention is left to the kernel of its own, which does not
-#: compute what is hidden; below, products and a softmax that is fused are as fast.
-OWN_ATTENTION = 80 * 80
-
-
-def _leave_to_kernel(q: Var, k: Var, mask: Var | None, noise: Var | None, causal: bool) -> None:
-    """Refused where ``attention_kernels`` is faster at it."""
-    if causal and mask is None and noise is None and q.shape[-2] * k.shape[-2] >= OWN_ATTENTION:
-        raise Refused("its own kernel leaves out what is hidden")
-
-
-@rule("scaled_dot_product_flash_attention_for_cpu")
-def _attention(lowering: Lowering, node: Call) -> list[Lazy | None]:
-    q, k, v, mask, noise, causal, scale, keep = node.args
-    _leave_to_kernel(q, k, mask, noise, static(causal))
-    q, k, v = (lowering.of(x) for x in (q, k, v))
-    p = _probabilities(lowering, q, k, mask, static(causal), static(scale))
-    dropped = p if noise is None else p * converted(lowering.of(noise), p.dtype)
-    return [product(dropped, v), p if keep else None]
-
-
-@rule("scaled_dot_product_flash_attention_for_cpu_backward")
-def _attention_backward(lowering: Lowering, node: Call) -> list[Lazy | None]:
-    g, q, k, v, mask, noise, kept, causal, scale, needs_mask = node.args
-    _leave_to_kernel(q, k, mask, noise, static(causal))
-    g, q, k, v = (lowering.of(x) for x in (g, q, k, v))
-    causal, scale = static(causal), static(scale)
-    p = lowering.of(kept) if kept.size else _probabilities(lowering, q, k, mask, causal, scale)
-    dp = product(g, turned(v))
-    dropped = p
-    if noise is not None:
-        factor = converted(lowering.of(noise), p.dtype)
-        dp, dropped = dp * factor, p * factor
-    dv = product(turned(dropped), g)
-    along = reduced("sum", dp * p, (-1,))
-    ds = mapped(lambda d, a, p: (d - a) * p, dp, along, p)
-    scaled = ds * scale
-    return [
-        product(scaled, k),
-        product(turned(scaled), q),
-        dv,
-        ds if static(needs_mask) else None,
-    ]
-
 
 # ---- tables ----------------------------------------------------------------------------------
 

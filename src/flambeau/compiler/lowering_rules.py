@@ -358,12 +358,29 @@ def _cat(lowering: Lowering, node: Call) -> Lazy:
     dim %= len(out.shape)
     if any(len(x.shape) != len(out.shape) for x in parts):
         raise Refused("vectors without elements among the parts")
+    whole = _side_by_side(parts, dim)
+    if whole is not None:
+        return Lazy(whole, out.shape)
     places = row_major(out.shape)
     pieces, start = [], 0
     for x in parts:
         pieces.append((x.read, x.shape, places, start * places[dim]))
         start += x.shape[dim]
     return Lazy(Read(Joined(out.shape, out.dtype, tuple(pieces)), places), out.shape)
+
+
+def _side_by_side(parts: Sequence[Lazy], dim: int) -> Read | None:
+    """The parts as one read, if they are pieces of one array that lie side by side in it."""
+    first = parts[0].read
+    step, place = first.strides[dim], first.offset
+    for x in parts:
+        read = x.read
+        if read.array is not first.array or read.strides != first.strides or read.index is not None:
+            return None
+        if read.offset != place or x.shape[dim] == 1:
+            return None
+        place += x.shape[dim] * step
+    return first
 
 
 def _zeros(shape: Sequence[int], dtype: np.dtype) -> Lazy:

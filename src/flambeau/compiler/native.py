@@ -5,9 +5,8 @@ All units of a plan (``schedule``) that lie between two calls of Python become o
     void segment(ptr table, ptr numbers, ptr barrier, i64 threads, i64 thread, i64 thread + 1)
 
 which every thread of a run goes through from top to bottom: each does its share of a unit, and
-where the next unit touches what others may still be working on, all wait for each other. Products
-are calls of the OpenBLAS that NumPy brings, on one thread each. ``table`` holds the addresses of
-all memory: inputs, outputs, constants, the arena.
+where the next unit touches what others may still be working on, all wait for each other. ``table``
+holds the addresses of all memory: inputs, outputs, constants, the arena.
 """
 
 from __future__ import annotations

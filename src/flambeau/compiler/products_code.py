@@ -18,7 +18,7 @@ _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112  # CBLAS's names for these
 
 def matrix_layout(read: Read, dims: tuple[int, ...]) -> tuple[list[int], int] | None:
     """The memory strides of a matrix operand for its dimensions (*batch, rows, columns), and where
-    it starts; None where BLAS cannot read it in place."""
+    it starts; None where a product cannot read it in place."""
     if read.index is not None:
         return None
     try:
