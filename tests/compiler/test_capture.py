@@ -187,6 +187,143 @@ def test_masks_and_places_of_this_call_are_used() -> None:
     same(f, *[(torch.tensor(x), torch.randint(0, 3, (3,))) for x in xs])
 
 
+READ = {
+    "unique": lambda x, m, i: x.unique(),
+    "unique_consecutive": lambda x, m, i: torch.unique_consecutive(x),
+    "masked_select": lambda x, m, i: x.masked_select(m),
+    "a mask": lambda x, m, i: x[m],
+    "nonzero": lambda x, m, i: m.nonzero(),
+    "nonzero as a tuple": lambda x, m, i: m.nonzero(as_tuple=True)[0],
+    "argwhere": lambda x, m, i: torch.argwhere(m),
+    "where": lambda x, m, i: torch.where(m)[0],
+    "bincount": lambda x, m, i: torch.bincount(i),
+    "repeat_interleave": lambda x, m, i: torch.repeat_interleave(i),
+    "repeats": lambda x, m, i: x.repeat_interleave(i),
+    "one_hot": lambda x, m, i: F.one_hot(i),
+    "arange": lambda x, m, i: torch.arange(i[0]),
+    "a slice": lambda x, m, i: x[: i[0]],
+    "narrow": lambda x, m, i: x.narrow(0, 0, i[0]),
+    "expand": lambda x, m, i: torch.ones(1).expand(i[0]),
+    "pad": lambda x, m, i: F.pad(x, (i[0], 1)),
+    "topk": lambda x, m, i: x.topk(int(i[0]) + 1)[0],
+    "equal": lambda x, m, i: x if torch.equal(x, x.abs()) else x[:2],
+    "text": lambda x, m, i: torch.ones(len(f"{x.sum():.1f}")),
+    "sorted": lambda x, m, i: torch.ones(1 + int(sorted(i)[-1])),
+    "range": lambda x, m, i: torch.ones(len(range(i[0] + 1))),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("backend", ["inductor", "python"])
+def test_shapes_that_depend_on_elements_are_those_of_this_call(name: str, backend: str) -> None:
+    def drawn(k: int) -> tuple:
+        torch.manual_seed(k)
+        return torch.randint(-2, 3, (6,)).float(), torch.rand(6) > 0.5, torch.randint(0, 4, (6,))
+
+    f = READ[name]
+    itself = torch.compile(lambda *args: f(*args), backend=backend)
+    shape_only = torch.compile(lambda *args: torch.zeros(f(*args).shape), backend=backend)
+    for k in range(4):
+        want = f(*drawn(k))
+        assert itself(*drawn(k)).tolist() == want.tolist()
+        assert shape_only(*drawn(k)).shape == want.shape
+
+
+def test_arguments_that_are_state_or_gradients_are_only_so_where_they_are_again() -> None:
+    w = torch.ones(3, requires_grad=True)
+    w.grad = torch.ones(3)
+    plus = torch.compile(lambda a: a + w.detach())
+    graded = torch.compile(lambda a: a + w.grad)
+    for a in (w.detach(), w.detach(), torch.full((3,), 5.0), w.detach()):
+        assert plus(a).tolist() == (a + w).tolist()
+    for a in (w.grad, w.grad, torch.full((3,), 5.0), w.grad):
+        assert graded(a).tolist() == (a + w.grad).tolist()
+
+
+def test_pieces_of_one_memory_among_the_arguments() -> None:
+    def f(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        a.add_(1)
+        return b * 2
+
+    c = torch.compile(f)
+    for _ in range(3):
+        whole = torch.arange(6.0)
+        assert c(whole, whole[2:]).tolist() == [6, 8, 10, 12]
+        assert c(whole, whole.clone()).tolist() == [2, 4, 6, 8, 10, 12]
+        assert c(whole[:3], whole[3:]).tolist() == [10, 12, 14]
+    assert len(c.variants) == 3
+
+
+def test_views_of_a_result_keep_its_memory() -> None:
+    c = torch.compile(lambda a: a * 2)
+    rows = [c(torch.full((4, 3), float(k)).t()).numpy()[1:] for k in range(6)]
+    assert [r[0, 0] for r in rows] == [0, 2, 4, 6, 8, 10]
+
+
+def test_written_tensors_that_read_each_other() -> None:
+    def swap(a: torch.Tensor, b: torch.Tensor) -> None:
+        t = a.clone()
+        a.copy_(b)
+        b.copy_(t.t())
+
+    def turned(a: torch.Tensor, b: torch.Tensor) -> None:
+        a.copy_(a.t())
+        b[1:].copy_(b[:-1].clone())
+
+    for f in (swap, turned):
+        c = torch.compile(f)
+        for _ in range(3):
+            a, b = torch.randn(5, 5), torch.randn(5, 5)
+            p, q = a.clone(), b.clone()
+            f(a, b), c(p, q)
+            assert torch.equal(a, p) and torch.equal(b, q)
+
+
+def test_an_error_within_a_program_leaves_what_eager_leaves() -> None:
+    total = torch.zeros(3)
+
+    def f(a: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
+        total.add_(torch.rand(3))
+        return a // n
+
+    c = torch.compile(f)
+    seen = []
+    for g in (f, c):
+        torch.manual_seed(0)
+        total.zero_()
+        for n in (1, 2, 3, 0, 4):
+            try:
+                g(torch.arange(3), torch.tensor(n))
+            except RuntimeError as error:
+                assert "ZeroDivisionError" in str(error)
+        seen.append((total.tolist(), torch.get_rng_state().tolist()))
+    assert seen[0] == seen[1] and c.variants
+
+
+def test_hooks_that_come_and_go() -> None:
+    w = torch.ones(2, requires_grad=True)
+
+    def f(x: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad((w * x).sum(), w)[0]
+
+    c = torch.compile(f)
+    for _ in range(3):
+        assert c(torch.ones(2)).tolist() == [1, 1]
+    handle = w.register_hook(lambda g: g * 5)
+    assert c(torch.ones(2)).tolist() == [5, 5]
+    handle.remove()
+    assert c(torch.ones(2)).tolist() == [1, 1]
+
+
+def test_a_batch_norm_that_does_not_train_is_captured() -> None:
+    net = nn.BatchNorm1d(3).eval()
+    c = torch.compile(net)
+    for _ in range(3):
+        x = torch.randn(4, 3)
+        np.testing.assert_allclose(c(x).detach().numpy(), net(x).detach().numpy(), rtol=1e-5)
+    assert len(c._compiled.variants) == 1
+
+
 def test_a_tensor_kept_elsewhere_is_made_at_every_call() -> None:
     class Net(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

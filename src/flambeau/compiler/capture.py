@@ -163,6 +163,7 @@ class Recorder(Interpreter):
         self.bumps: dict[int, list] = {}  # id(tensor) -> [tensor, writes]
         self.owned: list[ndarray] = []
         self.asked: set[int] = set()  # ids of tensors whose .grad was looked at
+        self.drawn = False  # whether an operation was given a generator
         self.walked = False  # whether there was a backward pass
         self.count = 0
         self.doing = "the function"  # what is being recorded, for people
@@ -328,7 +329,7 @@ class Recorder(Interpreter):
         if isinstance(a, ndarray):
             raise Beyond("an operation is given numbers that were computed outside the capture")
         if isinstance(a, Generator):
-            raise Beyond("random numbers are drawn that depend on a tensor's elements")
+            self.drawn = True
         return a
 
     def _record(self, op: Op, plain: Callable, known: tuple, args: tuple, result: Any) -> None:
@@ -353,12 +354,15 @@ class Recorder(Interpreter):
                 if id(o._array) not in self.members:
                     self._adopt(o._array)
             return
-        if views:
-            raise Beyond(f"{op.name} returns new memory and an operand's")
+        for o in views:  # known by their memory, beside what is new
+            if id(o._array) not in self.members:
+                self._adopt(o._array)
         variables = tuple([self.fresh(o._array, op.name) for o in outs])
         self.graph.nodes.append(Call(op, plain, known, variables, line))
+        fresh = {id(o) for o in made}
         for o, v in zip(outs, variables, strict=True):
-            self.new(o._array, v)
+            if id(o) in fresh:
+                self.new(o._array, v)
 
     def _written_operand(
         self, op: Op, plain: Callable, known: tuple, args: tuple, array: ndarray, line: str
@@ -578,7 +582,7 @@ class Recorder(Interpreter):
                 raise Beyond("hooks are registered on a tensor that was there")
         if any(gate.watch is not None for _, _, gate in self.gates.values()):
             raise Beyond("hooks are registered on a tensor that was there")
-        drawn = any(isinstance(n, Draw) for n in self.graph.nodes)
+        drawn = self.drawn or any(isinstance(n, Draw) for n in self.graph.nodes)
         if not drawn and not np.array_equal(before.random, current().get_state_array()):
             raise Beyond("random numbers are drawn in a way that cannot be captured")
 

@@ -20,7 +20,7 @@ from ..core.generator import default_generator
 from ..core.modes import state
 from ..core.value import address, strided, wrap
 from ..ops.memory import converted
-from .graph import Call, Copy, Draw, Graph, Node, Put, Update, Var, View
+from .graph import Call, Copy, Draw, Graph, Node, Put, Update, Var, View, draws
 
 ndarray = np.ndarray
 Program = Callable[..., "list[ndarray]"]
@@ -87,7 +87,7 @@ class DullExecutor:
     def build(graph: Graph) -> Program:
         """See Executor."""
         last = _last_uses(graph)
-        draws = any(isinstance(node, Draw) for node in graph.nodes)
+        drawing = any(draws(node) for node in graph.nodes)
 
         def program(
             inputs: Sequence[ndarray],
@@ -97,7 +97,7 @@ class DullExecutor:
             values = dict(zip(graph.inputs, inputs, strict=True))
             values.update(graph.constants)
             before = (state.grad, state.inference)
-            random = default_generator.get_state_array() if draws else None
+            random = default_generator.get_state_array() if drawing else None
             state.grad = state.inference = False
             try:
                 for node, dead in zip(graph.nodes, last, strict=True):

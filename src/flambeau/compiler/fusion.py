@@ -588,10 +588,14 @@ def _keeping(kernel: Kernel) -> Kernel:
         for t in terms:
             for node in ordered(t):
                 cost[id(node)] = 1 + sum(cost[id(a)] for a in node.operands)
+        seen: set[int] = set()
         for t in terms:
             stack = [t]
             while stack:
                 node = stack.pop()
+                if id(node) in seen:
+                    continue
+                seen.add(id(node))
                 first = computed.get(id(node))
                 if first is not None and first < number:
                     if (

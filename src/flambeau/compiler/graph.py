@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.generator import Generator
+
 
 @dataclass(eq=False, slots=True)
 class Var:
@@ -233,6 +235,13 @@ def _text(node: Node) -> str:
     if isinstance(node, Update):
         return f"update[{node.change.__qualname__}]({', '.join(map(repr, node.ins))})"
     return "draw()"
+
+
+def draws(node: Node) -> bool:
+    """Whether ``node`` takes numbers from a generator."""
+    return isinstance(node, Draw) or (
+        isinstance(node, Call) and any(isinstance(a, Generator) for a in node.args)
+    )
 
 
 def check(graph: Graph) -> None:

@@ -33,7 +33,7 @@ from .builder import PTR, Code, Value
 from .crew import crew
 from .execute import DullExecutor, Undone, run_node
 from .fusion import Cluster, memory_dtype
-from .graph import Draw, Graph, Node, Var
+from .graph import Draw, Graph, Node, Var, draws
 from .kernel import Kernel, Load, Store, verify
 from .layer_code import recipe_text
 from .lowering import Lowered, Lowering, located_elements
@@ -267,7 +267,8 @@ class Program:
             self.draws += 1
         raising = [k for k, s in enumerate(self.segments) if s.call and may_raise(s.call.work)]
         self.unsure = raising[-1] + 1 if raising else 0  # segments until nothing can fail any more
-        self.restores = self.draws > 0 and (bool(raising) or self.check is not None)
+        drawing = any(s.call and draws(s.call.work) for s in self.segments)
+        self.restores = drawing and (bool(raising) or self.check is not None)
 
     def address(self, array: Array) -> tuple[int, int]:
         """(place in the table, byte offset) of the memory of ``array``."""

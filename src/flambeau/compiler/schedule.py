@@ -29,9 +29,9 @@ from .arrays import (
     row_major,
 )
 from .fusion import Builder, Cluster, Target, same_strides
-from .graph import Call, Copy, Draw, Node, Var
+from .graph import Call, Copy, Draw, Node, Var, draws
 from .kernel import Kernel
-from .lowering import Lazy, Lowered, element_strides, is_dense
+from .lowering import Lazy, Lowered, copied, element_strides, is_dense
 
 ALIGNMENT = 64
 
@@ -283,13 +283,23 @@ def _copies(node: Node) -> bool:
     return isinstance(node, Copy) or (isinstance(node, Call) and node.op.name == "clone")
 
 
+def _draws_first(calls: list[tuple[Node, tuple[Var, ...]]]) -> list[tuple[Node, tuple[Var, ...]]]:
+    """``calls`` with random numbers drawn as early as can be: up to the first operation that draws
+    by a tensor's elements."""
+    stop = next((k for k, (n, _) in enumerate(calls) if isinstance(n, Call) and draws(n)), None)
+    first = calls[:stop]
+    rest = calls[len(first) :]
+    return sorted(first, key=lambda c: not isinstance(c[0], Draw)) + rest
+
+
 def scheduled(lowered: Lowered) -> Plan:
     """The plan of a lowered graph."""
     graph = lowered.graph
     planner = _Planner(lowered)
     arguments: dict[tuple[int, int], Leaf] = {}
     copies = {v for n in graph.nodes if _copies(n) for v in n.made}  # which calls may write into
-    for node, made in sorted(lowered.calls, key=lambda c: not isinstance(c[0], Draw)):
+    drew: Unit | None = None
+    for node, made in _draws_first(lowered.calls):
         needs: list[Unit] = []
         places = []
         for v in dict.fromkeys(node.reads()):
@@ -302,7 +312,10 @@ def scheduled(lowered: Lowered) -> Plan:
                 continue
             needs += planner.demanded(x, leaf, v in copies)
             places.append((v, leaf))
+        if draws(node):  # one after the other
+            needs += [drew] if drew is not None else []
         unit = planner.unit(node, needs)
+        drew = unit if draws(node) else drew
         for k, (_, leaf) in enumerate(places):
             arguments[unit.number, k] = leaf
         for v in made:
@@ -335,11 +348,15 @@ def _writes(planner: _Planner) -> None:
     lowered = planner.lowered
     late: list[tuple[Leaf, Lazy]] = []
     raising = [u for u in planner.alive() if isinstance(u.work, Node) and may_raise(u.work)]
-    for _, v in lowered.graph.writes:  # all units are to be there when readers are looked for
-        planner.makers(lowered.reads[v].read.array)
-    for target, v in lowered.graph.writes:
-        leaf = lowered.leaves[target]
+    written = [lowered.leaves[target] for target, _ in lowered.graph.writes]
+    values = []
+    for target, (_, v) in zip(written, lowered.graph.writes):
         x = lowered.reads[v]
+        if x.read.array in written and not (x.read.array is target and is_dense(x)):
+            x = copied(x)  # what is there now, before it is written to
+        values.append(x)
+        planner.makers(x.read.array)  # all units are to be there when readers are looked for
+    for (target, _), leaf, x in zip(lowered.graph.writes, written, values):
         array = x.read.array
         if not target.size or (array is leaf and is_dense(x)):
             continue

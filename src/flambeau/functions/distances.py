@@ -9,7 +9,7 @@ from ..core.modes import hook
 from ..core.mutation import write_out
 from ..core.op import define
 from ..core.promotion import result_type, widened
-from ..core.value import Value, wrap
+from ..core.value import Value, constant
 from ..ops._arguments import check_tensor
 from ..ops.norms import vector_norm
 from ..ops.padding import constant_pad_nd
@@ -69,7 +69,7 @@ def _norm(difference: Value, p: float) -> Value:
         return difference.sum(-1)
     distance = vector_norm(difference, p, -1)
     if p == 0:  # counts do not change with the operands: the gradient is 0, not missing
-        distance = distance + difference.masked_fill(wrap(np.array(True)), 0).sum(-1)
+        distance = distance + difference.masked_fill(constant(np.array(True)), 0).sum(-1)
     return distance
 
 
@@ -83,7 +83,7 @@ def pdist(input: Value, p: float = 2) -> Value:
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
     i, j = np.triu_indices(input.shape[0], 1)
-    return _norm(input.index_select(0, wrap(i)) - input.index_select(0, wrap(j)), p)
+    return _norm(input.index_select(0, constant(i)) - input.index_select(0, constant(j)), p)
 
 
 def _euclidean(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:

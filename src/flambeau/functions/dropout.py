@@ -166,9 +166,13 @@ def gumbel_softmax(
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    noise = np.empty_like(logits._array)
-    draws = recipes.exponential(current(), noise.shape, noise.dtype)
-    gumbels = wrap(recipes.fill(noise, draws)).log()
+    like = outline(logits._array)
+
+    def draw() -> np.ndarray:
+        noise = np.empty_like(like)
+        return recipes.fill(noise, recipes.exponential(current(), noise.shape, noise.dtype))
+
+    gumbels = wrap(drawn(draw)).log()
     soft = ((logits - gumbels) / tau).softmax(dim)
     if not hard:
         return soft

@@ -111,7 +111,7 @@ def block_diag(*tensors: Value) -> Value:
     """The matrix with the matrices ``tensors`` along its diagonal, zeros elsewhere."""
     tensors = _spread("block_diag", tensors)
     if not tensors:
-        return wrap(np.zeros((1, 0), _dtypes.get_default_dtype().numpy))
+        return constant(np.zeros((1, 0), _dtypes.get_default_dtype().numpy))
     for i, v in enumerate(tensors):
         if v._array.ndim > 2:
             raise RuntimeError(
@@ -270,7 +270,7 @@ def tril_indices(
     layout: object = None,
 ) -> Value:
     """The places of the lower triangle of a row x col matrix: a 2 x n tensor."""
-    return wrap(_triangle("tril_indices", row, col, offset, True).astype(dtype.numpy))
+    return constant(_triangle("tril_indices", row, col, offset, True).astype(dtype.numpy))
 
 
 def triu_indices(
@@ -283,7 +283,7 @@ def triu_indices(
     layout: object = None,
 ) -> Value:
     """The places of the upper triangle of a row x col matrix: a 2 x n tensor."""
-    return wrap(_triangle("triu_indices", row, col, offset, False).astype(dtype.numpy))
+    return constant(_triangle("triu_indices", row, col, offset, False).astype(dtype.numpy))
 
 
 # ---- shuffles ------------------------------------------------------------------------------

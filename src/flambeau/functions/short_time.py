@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _dtypes
 from ..core.modes import hook
-from ..core.value import Value, reading, wrap
+from ..core.value import Value, constant, reading
 from ..ops._arguments import check_tensor
 from ..ops.fourier import c2c_op, c2r_op, r2c_op
 from ..ops.padding import pad
@@ -197,7 +197,7 @@ def istft(
         half = x if onesided else x.narrow(-1, 0, n_fft // 2 + 1)
         frames = c2r_op(half, (2,), norm, False, n_fft)
     full = n_fft + hop * (count - 1)
-    places = wrap((np.arange(count)[:, None] * hop + np.arange(n_fft)).reshape(-1))
+    places = constant((np.arange(count)[:, None] * hop + np.arange(n_fft)).reshape(-1))
     batch = x._array.shape[0]
     added = (frames * w).reshape(batch, count * n_fft)
     signal = added.new_zeros((batch, full)).index_add(1, places, added)

@@ -12,7 +12,7 @@ from .._shapes import wrap_dim
 from ..core.modes import hook
 from ..core.mutation import accepts_out
 from ..core.promotion import Number, is_number
-from ..core.value import Value, reading, wrap
+from ..core.value import Value, constant, reading
 
 # ---- quantiles -----------------------------------------------------------------------------
 
@@ -47,7 +47,7 @@ def _quantile(
     if is_number(q):
         if not 0 <= q <= 1:
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
-        levels = wrap(np.full(1, q, input._array.dtype))
+        levels = constant(np.full(1, q, input._array.dtype))
     else:
         if q.dim() > 1:
             raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
@@ -74,25 +74,24 @@ def _quantile(
 def _at_levels(ordered: Value, levels: Value, interpolation: str, ignore_nan: bool) -> Value:
     """Between which two of the ordered elements (last dimension) each of ``levels`` lies, and what
     ``interpolation`` makes of them."""
-    a = ordered._array
-    n = a.shape[-1]
-    present = (a == a).sum(-1, keepdims=True)  # nan comes last
+    shape = ordered._array.shape
+    n = shape[-1]
+    plain = ordered.detach()
+    present = (plain == plain).sum(-1, keepdim=True)  # nan comes last
     if ignore_nan:
-        ranks = levels * wrap(np.maximum(present - 1, 0).astype(a.dtype))
+        ranks = levels * (present - 1).clamp(min=0).to(ordered.dtype)
     else:
-        ranks = (levels * (n - 1)).expand(*a.shape[:-1], len(levels))
-        incomplete = present < n
-        if incomplete.any():
-            ranks = ranks.masked_fill(wrap(incomplete), n - 1)
-    rounded = {"lower": np.floor, "higher": np.ceil, "nearest": np.rint}.get(interpolation)
-    if rounded is not None:
-        return ordered.gather(-1, wrap(rounded(ranks._array).astype(np.int64)))
-    below = np.floor(ranks._array)
-    low = ordered.gather(-1, wrap(below.astype(np.int64)))
-    high = ordered.gather(-1, wrap(np.ceil(ranks._array).astype(np.int64)))
+        ranks = (levels * (n - 1)).expand(*shape[:-1], len(levels)).masked_fill(present < n, n - 1)
+    places = ranks.detach()
+    below, above = places.floor(), places.ceil()
+    whole = {"lower": below, "higher": above, "nearest": places.round()}.get(interpolation)
+    if whole is not None:
+        return ordered.gather(-1, whole.to(_dtypes.int64))
+    low = ordered.gather(-1, below.to(_dtypes.int64))
+    high = ordered.gather(-1, above.to(_dtypes.int64))
     if interpolation == "midpoint":
         return low.lerp(high, 0.5)
-    return low.lerp(high, ranks - wrap(below))
+    return low.lerp(high, ranks - below)
 
 
 @accepts_out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 
 import numpy as np
@@ -458,11 +459,12 @@ def _extremum(
     )
 
 
-def _first_wins(name: str, ufunc: np.ufunc, wins: np.ufunc, *, doc: str) -> Callable:
+def _first_wins(name: str, ufunc: np.ufunc, wins: Callable, *, doc: str) -> Callable:
     """fmax and fmin: a number wins over nan; in a tie the first gets all of the gradient."""
 
     def first(a: Value, b: Value) -> Value:
-        return wrap(wins(a._array, b._array) | np.isnan(b._array))
+        a, b = a.detach(), b.detach()
+        return wins(a, b) | (b != b)
 
     return binary(
         name,
@@ -495,13 +497,13 @@ minimum = _extremum(
 fmax = _first_wins(
     "fmax",
     np.fmax,
-    np.greater_equal,
+    operator.ge,
     doc="The larger of the two, the other one if one is nan, broadcast.",
 )
 fmin = _first_wins(
     "fmin",
     np.fmin,
-    np.less_equal,
+    operator.le,
     doc="The smaller of the two, the other one if one is nan, broadcast.",
 )
 

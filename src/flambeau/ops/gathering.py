@@ -293,6 +293,7 @@ def masked_select(input: Value, mask: Value) -> Value:
     """A vector of the elements of ``input`` where ``mask``, which broadcasts with it, is true."""
     check_tensor("masked_select", input)
     check_mask("masked_select", mask)
+    reading(mask, "masked_select()")
     return masked_select_op(input, mask)
 
 
@@ -305,6 +306,7 @@ def nonzero(
     """The places of the elements that are not zero: a row per element, in order; with
     ``as_tuple``, a vector per dimension, which can be used as an index."""
     check_tensor("nonzero", input)
+    reading(input, "nonzero()")
     array = input._array
     if as_tuple:
         return tuple([wrap(i) for i in np.atleast_1d(array).nonzero()])
@@ -329,6 +331,7 @@ def _places_of(array: ndarray) -> ndarray:
 
 def argwhere(input: Value) -> Value:
     """The places of the elements that are not zero, a row each."""
+    reading(input, "argwhere()")
     return wrap(_places_of(input._array))
 
 

@@ -69,14 +69,18 @@ def constant_pad_nd(input: Value, pad: Sequence[int], value: float = 0) -> Value
 # ---- the elements themselves ---------------------------------------------------------------
 
 
-def _picked(x: ndarray, places: tuple[tuple[int, ndarray], ...]) -> ndarray:
-    for d, index in places:
-        x = x.take(index, d)
+Border = tuple[int, str, int, int, int]  # dimension, mode, size, how much before and after
+
+
+def _picked(x: ndarray, borders: tuple[Border, ...]) -> ndarray:
+    for d, *border in borders:
+        x = x.take(_places(*border), d)
     return x
 
 
-def _summed(x: ndarray, places: tuple[tuple[int, ndarray], ...], shape: tuple) -> ndarray:
-    for d, index in reversed(places):
+def _summed(x: ndarray, borders: tuple[Border, ...], shape: tuple) -> ndarray:
+    for d, *border in reversed(borders):
+        index = _places(*border)
         sizes = list(x.shape)
         sizes[d] = shape[d]
         out = np.zeros(sizes, x.dtype)
@@ -87,8 +91,8 @@ def _summed(x: ndarray, places: tuple[tuple[int, ndarray], ...], shape: tuple) -
 
 def _bordered(name: str) -> Callable[..., Value]:
     """The record of a padding that picks elements: in dimension d those at the places given."""
-    padded = define(name, _picked, {"x": lambda g, x_shape, places: unpadded(g, places, x_shape)})
-    unpadded = define(name + "_backward", _summed, {"x": lambda g, places: padded(g, places)})
+    padded = define(name, _picked, {"x": lambda g, x_shape, borders: unpadded(g, borders, x_shape)})
+    unpadded = define(name + "_backward", _summed, {"x": lambda g, borders: padded(g, borders)})
     return padded
 
 
@@ -168,13 +172,13 @@ def pad(
             f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and "
             f"other non-zero dimensions for input, but got: {list(shape)}"
         )
-    places = []
+    borders = []
     for i in range(n):
         d = len(shape) - 1 - i
         before, after = pad[2 * i], pad[2 * i + 1]
         _check_border(mode, shape, d, before, after, pad)
-        places.append((d, _places(mode, shape[d], before, after)))
-    return _RECORDS[mode, n](input, tuple(places))
+        borders.append((d, mode, shape[d], before, after))
+    return _RECORDS[mode, n](input, tuple(borders))
 
 
 __all__ = ["constant_pad_nd"]

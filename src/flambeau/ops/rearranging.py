@@ -11,7 +11,7 @@ from .._errors import type_name
 from .._shapes import wrap_dim, wrap_dims
 from ..core.mutation import accepts_out
 from ..core.op import define
-from ..core.value import Value, constant, wrap
+from ..core.value import Value, constant, reading, wrap
 from ._arguments import check_tensor, dimension, integers
 from .pieces import diagonal_of
 
@@ -77,6 +77,7 @@ def repeat_interleave(
     With one argument, the indices that do so: 0 ``input[0]`` times, 1 ``input[1]`` times ...
     """
     if repeats is None:
+        reading(input, "repeat_interleave()")
         counts = input._array
         _check_counts(counts)
         return wrap(np.repeat(np.arange(counts.size), counts))

@@ -11,9 +11,9 @@ from .. import _dtypes
 from .._shapes import wrap_dim
 from ..core import return_types
 from ..core.mutation import accepts_out
-from ..core.op import unsupported
+from ..core.op import define, unsupported
 from ..core.promotion import Number, is_number
-from ..core.value import Value, wrap
+from ..core.value import Value, constant, reading, wrap
 from ._reduce import real_values, reduction
 from .sorting import argsort_array
 
@@ -30,6 +30,17 @@ def _comparable(*arrays: np.ndarray) -> list[np.ndarray]:
 
 
 def _search(
+    boundaries: np.ndarray,
+    values: np.ndarray,
+    right: bool,
+    sorter: np.ndarray | None,
+    out_int32: bool,
+) -> np.ndarray:
+    found = _found(boundaries, values, right, sorter)
+    return found.astype(np.int32) if out_int32 else found
+
+
+def _found(
     boundaries: np.ndarray, values: np.ndarray, right: bool, sorter: np.ndarray | None
 ) -> np.ndarray:
     if sorter is not None:
@@ -52,6 +63,9 @@ def _search(
         for row, line, place in zip(rows, values.reshape(count, -1), places):
             place[...] = np.searchsorted(row, line, side)
     return found
+
+
+_search_op = define("searchsorted", _search)
 
 
 @reduction
@@ -94,18 +108,17 @@ def searchsorted(
                 f"boundaries tensor {list(boundaries.shape)} and input value tensor "
                 f"{list(array.shape)}"
             )
-    order = None
     if sorter is not None:
-        order = sorter._array
-        _check_sorter(order, boundaries)
+        reading(sorter, "searchsorted()")
+        _check_sorter(sorter._array, boundaries)
     if isinstance(values, Value) and array.dtype != boundaries.dtype and array.ndim:
         raise RuntimeError(
             "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, "
             f"but got boundary tensor dtype {input.dtype.legacy_name} and input value tensor dtype "
             f"{values.dtype.legacy_name}"
         )
-    found = _search(boundaries, array, right or side == "right", order)
-    return wrap(found.astype(np.int32) if out_int32 else found)
+    sought = values if isinstance(values, Value) else constant(array)
+    return _search_op(input.detach(), sought.detach(), right or side == "right", sorter, out_int32)
 
 
 def _check_sorter(order: np.ndarray, boundaries: np.ndarray) -> None:
@@ -234,6 +247,7 @@ def unique(
     ``return_inverse``: also where each element went; ``return_counts``: also how often each occurs.
     Every nan is distinct.
     """
+    reading(input, "unique()")
     return _distinct(input, return_inverse, return_counts, dim, True)
 
 
@@ -245,6 +259,7 @@ def unique_consecutive(
     dim: int | None = None,
 ) -> Value | tuple[Value, ...]:
     """``input`` (flattened, or along ``dim``) without elements that equal the one before them."""
+    reading(input, "unique_consecutive()")
     return _distinct(input, return_inverse, return_counts, dim, False)
 
 
@@ -262,15 +277,21 @@ def isin(
             "isin() received an invalid combination of arguments - one of elements and "
             "test_elements must be a Tensor"
         )
-    arrays = []
-    for v in (elements, test_elements):
+    values = (elements, test_elements)
+    for v in values:
         if isinstance(v, Value):
             if v._array.dtype.kind in "cb":
                 raise RuntimeError(f"Unsupported input type encountered for isin(): {v.dtype.name}")
-            arrays.append(real_values(v._array))
-        else:
-            arrays.append(np.asarray(v))
-    return wrap(np.asarray(np.isin(*arrays, assume_unique=assume_unique, invert=invert)))
+    tensors = [v if isinstance(v, Value) else constant(np.asarray(v)) for v in values]
+    return _isin_op(*tensors, assume_unique, invert)
+
+
+def _isin(a: np.ndarray, b: np.ndarray, assume_unique: bool, invert: bool) -> np.ndarray:
+    a, b = real_values(a), real_values(b)
+    return np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert))
+
+
+_isin_op = define("isin", _isin)
 
 
 # ---- counts --------------------------------------------------------------------------------
@@ -289,6 +310,7 @@ def bincount(input: Value, weights: Value | None = None, minlength: int = 0) -> 
             "bincount only supports 1-d non-negative integral inputs.\n"
             f"  the input has shape {a.shape} and dtype {input.dtype}"
         )
+    reading(input, "bincount()")
     if weights is None:
         return wrap(np.bincount(a.astype(np.int64, copy=False), minlength=minlength))
     w = weights._array
