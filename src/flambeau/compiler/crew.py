@@ -36,8 +36,8 @@ _TASK, _ARGUMENTS, _LENGTH, _SIZE, _DONE, _LEAVE, _AWAKE, _MEMORY = 16, 17, 18, 
 MOST_CHUNKS = (1 << 20) - 1
 
 _TEXT = f"""
-declare i32 @flambeau_pause(i32)
 declare i32 @flambeau_yield()
+declare i32 @flambeau_nap(i32)
 
 define i64 @take(ptr %crew) {{
 entry:
@@ -139,17 +139,19 @@ work:
   call void @do(ptr %crew, i64 %chunk)
   br label %look
 wait:
-  %turn = phi i64 [ 0, %look ], [ %turns, %again ], [ 0, %sleep ]
+  %turn = phi i64 [ 0, %look ], [ %turns, %relax ], [ 0, %nap ]
   %turns = add i64 %turn, 1
   %now = load atomic i64, ptr %done seq_cst, align 8
   %all = icmp eq i64 %now, %chunks
   br i1 %all, label %out, label %again
 again:
+  %patient = icmp slt i64 %turns, TURNS
+  br i1 %patient, label %relax, label %nap
+relax:
   PAUSE
-  %patient = icmp slt i64 %turns, 100000
-  br i1 %patient, label %wait, label %sleep
-sleep:
-  %0 = call i32 @flambeau_pause(i32 50)
+  br label %wait
+nap:
+  %0 = call i32 @flambeau_nap(i32 1)
   br label %wait
 out:
   ret void

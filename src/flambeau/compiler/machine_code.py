@@ -12,6 +12,8 @@ from typing import Any
 from .. import _optional, _system
 from . import object_cache
 
+#: Turns of about 25 ns for which a thread waits awake for others, before it takes a nap.
+PATIENCE = "10000"
 _engines: list[object] = []  # they own the code: kept for as long as the process runs
 
 
@@ -88,8 +90,9 @@ def _add_symbol(name: str, function: object) -> None:
 
 
 @functools.cache
-def _pause() -> object:
-    """What a thread calls that has waited long, with microseconds, so that others may run."""
+def _nap() -> object:
+    """What a thread calls that has waited long, with microseconds: on the processor that it shares
+    with the thread it waits for, perhaps; the system wakes it on one that is free."""
     try:
         return ctypes.CDLL(None).usleep
     except (AttributeError, TypeError, OSError):
@@ -121,14 +124,16 @@ class Code:
 
     def __init__(self, text: str) -> None:
         integer = "i64"
-        _add_symbol("flambeau_pause", _pause())
         _add_symbol("flambeau_yield", _yield())
+        _add_symbol("flambeau_nap", _nap())
         blas = _system.blas()
         if blas is not None:
             integer = "i64" if blas.suffix else "i32"
             for name in ("sgemm", "dgemm"):
                 _add_symbol(f"flambeau_{name}", blas.function(f"cblas_{name}"))
-        self.text = text.replace("INT", integer).replace("PAUSE", _relax())
+        self.text = (
+            text.replace("INT", integer).replace("PAUSE", _relax()).replace("TURNS", PATIENCE)
+        )
         self.engine, self.was_cached = _loaded(self.text, self._compiled)
 
     def _compiled(self) -> bytes:

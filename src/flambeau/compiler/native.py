@@ -429,7 +429,7 @@ declare void @flambeau_sgemm(i32, i32, i32, INT, INT, INT,
     float, ptr, INT, ptr, INT, float, ptr, INT)
 declare void @flambeau_dgemm(i32, i32, i32, INT, INT, INT,
     double, ptr, INT, ptr, INT, double, ptr, INT)
-declare i32 @flambeau_pause(i32)
+declare i32 @flambeau_nap(i32)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
 define void @wait(ptr %barrier, i64 %threads) {
@@ -446,16 +446,19 @@ release:
   store atomic i64 %next, ptr %generation release, align 8
   ret void
 spin:
-  %turns = phi i64 [ 0, %entry ], [ %turn, %again ], [ 2000000, %pause ]
+  %turns = phi i64 [ 0, %entry ], [ %turn, %relax ], [ 0, %nap ]
   %now = load atomic i64, ptr %generation acquire, align 8
   %same = icmp eq i64 %now, %mine
   br i1 %same, label %again, label %done
 again:
   %turn = add i64 %turns, 1
-  %patient = icmp slt i64 %turn, 2000000
-  br i1 %patient, label %spin, label %pause
-pause:
-  call i32 @flambeau_pause(i32 50)
+  %patient = icmp slt i64 %turn, TURNS
+  br i1 %patient, label %relax, label %nap
+relax:
+  PAUSE
+  br label %spin
+nap:
+  call i32 @flambeau_nap(i32 1)
   br label %spin
 done:
   ret void
