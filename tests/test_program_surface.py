@@ -329,3 +329,24 @@ def test_memory_is_shared_through_dlpack() -> None:
 
         p = torch.nn.Linear(1, 1)
         assert isinstance(p.weight.register_hook(lambda g: g), RemovableHandle)
+
+
+def test_names_of_older_programs() -> None:
+    import flambeau as torch
+
+    assert torch._C._jit_set_profiling_mode(False) is False
+    assert torch.OutOfMemoryError is torch.cuda.OutOfMemoryError
+    assert isinstance(torch.__version__, torch.torch_version.TorchVersion)
+    assert isinstance(3, torch.types.Number) and torch.types._dtype is torch.dtype
+    assert torch.serialization.DEFAULT_PROTOCOL == 2
+    weight = torch.empty(2, 3)
+    torch.nn.init._no_grad_uniform_(weight, 1, 2)
+    assert 1 <= weight.min() and weight.max() <= 2
+    x = torch.ones(2, requires_grad=True)
+    assert not torch.detach(x * 2).requires_grad
+    with pytest.warns(UserWarning, match="use torch.arange"):
+        assert torch.range(1, 4).tolist() == [1.0, 2.0, 3.0, 4.0]
+    with pytest.warns(UserWarning), pytest.raises(RuntimeError, match="step must be nonzero"):
+        torch.range(0, 1, 0)
+    with pytest.warns(UserWarning):
+        assert torch.range(0, 1, 0.5, dtype=torch.float64).dtype == torch.float64

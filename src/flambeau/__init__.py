@@ -212,6 +212,8 @@ _ON_DEMAND = (
     "special",
     "storage",
     "testing",
+    "torch_version",
+    "types",
     "utils",
     "viz",
     "watching",
@@ -223,6 +225,7 @@ _ON_DEMAND = (
 _FUNCTIONS_ON_DEMAND = {
     name: module
     for module, names in {
+        "_errors": "OutOfMemoryError",
         "compiler": "compile",
         "amp.autocast_mode": """
             autocast autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache
@@ -236,6 +239,7 @@ _FUNCTIONS_ON_DEMAND = {
             _assert _check _check_index _check_is_size _check_not_implemented _check_type
             _check_value typename
         """,
+        "functions.deprecated": "detach range",
         "functions.differences": "cumulative_trapezoid diff gradient trapezoid trapz",
         "functions.distances": "cdist cosine_similarity norm_except_dim pairwise_distance pdist",
         "functions.dropout": "alpha_dropout dropout feature_alpha_dropout",

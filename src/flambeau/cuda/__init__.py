@@ -7,6 +7,7 @@ Source: https://docs.pytorch.org/docs/stable/cuda.html
 
 from __future__ import annotations
 
+from .._errors import OutOfMemoryError
 from .._missing import missing as _missing
 from ..tensor._device import device as _device
 from ..tensor._device import here as _here
@@ -217,10 +218,6 @@ def get_sync_debug_mode() -> int:
 def cudart() -> object:
     """Refused: there is no CUDA device. RuntimeError."""
     return _here("cuda")
-
-
-class OutOfMemoryError(RuntimeError):
-    """What a GPU without free memory raises; never raised here, and to be caught as in PyTorch."""
 
 
 class Stream:

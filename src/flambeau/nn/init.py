@@ -294,5 +294,10 @@ orthogonal = _deprecated(orthogonal_)
 sparse = _deprecated(sparse_)
 
 
+# No initialisation is recorded: these are the names under which older programs find them.
+_no_grad_uniform_, _no_grad_normal_, _no_grad_trunc_normal_ = uniform_, normal_, trunc_normal_
+_no_grad_fill_, _no_grad_zero_ = constant_, zeros_
+
+
 def __getattr__(name: str) -> object:
     raise missing(__name__, name, globals())

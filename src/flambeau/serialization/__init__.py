@@ -19,6 +19,7 @@ from ._save import save
 from ._tensors import load_safetensors, read_safetensors, save_safetensors, write_safetensors
 
 mkdtemp = _tempfile.TemporaryDirectory
+DEFAULT_PROTOCOL = 2  # of pickles
 
 
 class SourceChangeWarning(Warning):

@@ -6,8 +6,9 @@ Source: https://docs.pytorch.org/docs/stable/data.html
 from __future__ import annotations
 
 from ..._missing import missing as _missing
-from . import dataloader, dataset, distributed, sampler
+from . import dataloader, datapipes, dataset, distributed, sampler
 from .dataloader import DataLoader, _DatasetKind, default_collate, default_convert, get_worker_info
+from .datapipes._pipe import DataChunk, IterDataPipe, MapDataPipe, functional_datapipe
 from .dataset import (
     ChainDataset,
     ConcatDataset,

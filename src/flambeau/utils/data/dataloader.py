@@ -25,6 +25,7 @@ from ._utils.collate import default_collate, default_convert
 from ._utils.pool import Pool, ProcessPool, ThreadPool, failure_of
 from ._utils.streams import BorrowedStreams, inside, mix
 from ._utils.worker import Setup, get_worker_info, make_fetcher, make_streams
+from .datapipes._pipe import IterDataPipe, MapDataPipe
 from .dataset import (
     ConcatDataset,
     Dataset,
@@ -34,6 +35,7 @@ from .dataset import (
     TensorDataset,
 )
 from .distributed import DistributedSampler
+from .graph_settings import apply_random_seed, apply_shuffle_settings
 from .sampler import (
     BatchSampler,
     RandomSampler,
@@ -143,6 +145,9 @@ class DataLoader(Generic[T_co]):
         self.multiprocessing_context = multiprocessing_context
         self.in_order = in_order
         self._dataset_kind = _DatasetKind.Map
+        if isinstance(dataset, IterDataPipe | MapDataPipe):
+            self.dataset = dataset = apply_shuffle_settings(dataset, shuffle)
+            shuffle = False if isinstance(dataset, IterDataPipe) else shuffle
         if isinstance(dataset, IterableDataset):
             self._dataset_kind = _DatasetKind.Iterable
             for option, value in (
@@ -191,6 +196,7 @@ class DataLoader(Generic[T_co]):
         self._length: int | None = None  # what len() told of an iterable dataset
         self._pool: Pool | None = None  # of persistent workers
         self._last_seed: int | None = None  # of persistent workers' last epoch
+        self._pipe_seed: int | None = None  # from which a DataPipe's random steps have theirs
         self._pass: _Pass | None = None  # the one that began last
         self._resume: dict | None = None  # where the next one is to go on
         self._ready = True
@@ -294,6 +300,10 @@ class DataLoader(Generic[T_co]):
         return ProcessPool(self._setup(), self._context)
 
     def __iter__(self) -> _BaseDataLoaderIter:
+        if isinstance(self.dataset, IterDataPipe):
+            seed = None if self._resume is None else self._resume.get("pipe_seed")
+            self._pipe_seed = draw_seed(self.generator) if seed is None else seed
+            apply_random_seed(self.dataset, Generator().manual_seed(self._pipe_seed))
         kind = _WorkersDataLoaderIter if self.num_workers else _SingleProcessDataLoaderIter
         return kind(self)
 
@@ -325,6 +335,8 @@ class DataLoader(Generic[T_co]):
         if not running and sampler is not None and not isinstance(sampler, _Drawing):
             state["sampler"] = sampler.state_dict()
         state["last_seed"] = self._last_seed
+        if running and self._pipe_seed is not None:
+            state["pipe_seed"] = self._pipe_seed
         state["generators"] = [g.get_state() for g in self._generators()]
         state["dataset"] = len(self.dataset) if hasattr(self.dataset, "__len__") else None
         return state
