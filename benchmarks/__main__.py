@@ -47,9 +47,16 @@ class Setting(NamedTuple):
     compiled: bool = False
 
 
-def measure(library: str, name: str, setting: Setting) -> dict[str, Any]:
-    """Run one side of one workload in a process of its own; {"error": line} where it failed."""
+def measure(
+    library: str, name: str, setting: Setting, how: str = "", more: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Run one side of one workload in a process of its own; {"error": line} where it failed.
+
+    ``how``: "eager" or "compiled", which the setting says by default; ``more`` of the environment.
+    """
+    how = how or ("compiled" if setting.compiled and library == "flambeau" else "eager")
     environment = {key: value for key, value in os.environ.items() if key not in UNSET}
+    environment |= more or {}
     if setting.threads:
         environment |= dict.fromkeys(THREADS, str(setting.threads))
     source = HERE.parent / "src"
@@ -64,7 +71,7 @@ def measure(library: str, name: str, setting: Setting) -> dict[str, Any]:
                 library,
                 name,
                 setting.clock,
-                "compiled" if setting.compiled and library == "flambeau" else "eager",
+                how,
             ],
             env=environment,
             capture_output=True,
