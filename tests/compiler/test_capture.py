@@ -4,6 +4,7 @@ arrays from elsewhere, values that Python reads, gradients from outside."""
 from __future__ import annotations
 
 import random
+import tracemalloc
 import warnings
 from collections.abc import Callable
 
@@ -486,3 +487,34 @@ def test_decorators_methods_and_nesting() -> None:
     for _ in range(3):
         assert net(x).tolist() == F.linear(x, net.weight, net.bias).tolist()
     assert torch.compile(net, disable=True) is net
+
+
+# ---- memory --------------------------------------------------------------------------------
+
+
+def test_to_record_takes_no_more_memory_than_to_run() -> None:
+    x = torch.randn(1 << 16)
+
+    def chain(x: torch.Tensor) -> torch.Tensor:
+        for _ in range(40):
+            x = (x + 1.0) * 0.5
+        return x
+
+    tracemalloc.start()
+    try:
+        compiled(chain)(x)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * x.nbytes  # all that the 80 operations make would be 80 times
+
+
+def test_a_view_outlives_the_tensor_it_was_made_from() -> None:
+    def f(x: torch.Tensor) -> torch.Tensor:
+        piece = (x * 2.0).view(2, 3)[1]
+        for _ in range(20):
+            x = x + 1.0  # new arrays, perhaps at the same addresses and with the same ids
+        piece.add_(x[:3])
+        return piece + x[3:]
+
+    same(f, *[(torch.randn(6),) for _ in range(4)])

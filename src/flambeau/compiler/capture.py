@@ -16,6 +16,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
@@ -29,7 +30,7 @@ from ..core.op import Op
 from ..core.tape import Leaf, Node
 from ..core.value import Value, address, owner_of, ticks
 from .graph import Call, Copy, Draw, Graph, Put, Update, Var, View
-from .memory_of import extent, overlap, same_place, within
+from .memory_of import Place, extent, overlap, same_place, within
 from .returned import Stand, number_of, only_returned
 
 ndarray = np.ndarray
@@ -85,11 +86,15 @@ class Storage:
 
 
 class Member:
-    """An array, and the Var that holds its elements as of ``version`` of its storage."""
+    """An array, and the Var that holds its elements as of ``version`` of its storage.
+
+    Of one that is made in the run there is only the Place: its memory goes when the program lets
+    it go, so that to record a step takes no more memory than to run it.
+    """
 
     __slots__ = ("array", "entry", "storage", "var", "version")
 
-    def __init__(self, array: ndarray, var: Var | None) -> None:
+    def __init__(self, array: ndarray | Place, var: Var | None) -> None:
         self.array = array
         self.entry: Var | None = None  # of an input: the Var that came in
         self.var = var
@@ -161,7 +166,8 @@ class Recorder(Interpreter):
         self.related: list[tuple[ndarray, Value]] = []  # read as pieces of inputs written before
         self.updates: list[tuple] = []  # (node, optimizer, group, state), in the order of places
         self.bumps: dict[int, list] = {}  # id(tensor) -> [tensor, writes]
-        self.owned: list[ndarray] = []
+        self.owned: list[ndarray] = []  # memory that was there before
+        self.alive: dict[int, weakref.ref] = {}  # arrays and owners that were made in the run
         self.asked: set[int] = set()  # ids of tensors whose .grad was looked at
         self.drawn = False  # whether an operation was given a generator
         self.walked = False  # whether there was a backward pass
@@ -192,7 +198,7 @@ class Recorder(Interpreter):
 
     # ---- values ------------------------------------------------------------------------------
 
-    def fresh(self, array: ndarray, name: str) -> Var:
+    def fresh(self, array: ndarray | Place, name: str) -> Var:
         """A new Var like ``array``."""
         self.count += 1
         return Var(self.count, array.shape, array.dtype, array.strides, name)
@@ -213,7 +219,7 @@ class Recorder(Interpreter):
             m.version = s.version
         return m.var
 
-    def _derived(self, array: ndarray, base: Member) -> Var:
+    def _derived(self, array: ndarray | Place, base: Member) -> Var:
         """``array`` as a piece of the storage's base."""
         if base.var is None or base.version != base.storage.version:
             raise Beyond("tensors overlap in a way that cannot be captured")
@@ -226,35 +232,50 @@ class Recorder(Interpreter):
         self.graph.nodes.append(strided_view(base.var, out, offset))
         return out
 
-    def _join(self, m: Member, storage: Storage) -> Member:
+    def _join(self, array: ndarray, m: Member, storage: Storage) -> Member:
         m.storage = storage
         m.version = storage.version
-        self.members[id(m.array)] = m
+        self.members[id(array)] = m
+        if m.array is not array:
+            self._until_gone(array, self.members)
         return m
+
+    def _until_gone(self, array: ndarray, table: dict[int, Any]) -> None:
+        """Forget what ``table`` has at the id of ``array`` when that is gone."""
+        key, alive = id(array), self.alive
+
+        def gone(ref: weakref.ref) -> None:
+            table.pop(key, None)
+            del alive[id(ref)]
+
+        ref = weakref.ref(array, gone)
+        alive[id(ref)] = ref
 
     def new(self, array: ndarray, var: Var) -> Member:
         """A Member with memory of its own, made in the run."""
         owner = owner_of(array)
-        self.owned.append(owner)
-        m = Member(array, var)
+        m = Member(Place(array), var)
         storage = Storage(m, False)
-        self.storages.setdefault(id(owner), []).append(storage)
-        return self._join(m, storage)
+        if id(owner) not in self.storages:
+            self.storages[id(owner)] = []
+            self._until_gone(owner, self.storages)
+        self.storages[id(owner)].append(storage)
+        return self._join(array, m, storage)
 
     def _adopt(self, array: ndarray) -> Member:
         """An array that is seen for the first time: an input, or a piece of something known."""
         owner = owner_of(array)
-        storages = self.storages.setdefault(id(owner), [])
-        self.owned.append(owner)
+        if id(owner) not in self.storages:
+            self.storages[id(owner)] = []
+            self.owned.append(owner)
+        storages = self.storages[id(owner)]
         tensors = self.before.tensors.get(id(array))
         for s in storages:
             if overlap(array, s.base.array) or not s.before:
                 if tensors is not None and not s.version:
-                    return self._join(self._input(array, tensors, s), s)
-                m = Member(array, None)
+                    return self._join(array, self._input(array, tensors, s), s)
+                m = self._join(array, Member(array if s.before else Place(array), None), s)
                 m.version = -1
-                m.storage = s
-                self.members[id(array)] = m
                 if tensors is not None:
                     self.related.append((array, tensors[0]))
                 return m
@@ -270,7 +291,7 @@ class Recorder(Interpreter):
         m = Member(array, None)
         storage = Storage(m, True)
         storages.append(storage)
-        return self._join(self._input(array, tensors, storage, m), storage)
+        return self._join(array, self._input(array, tensors, storage, m), storage)
 
     def _covering(self, owner: ndarray, array: ndarray) -> list[Value] | None:
         """Tensors that were there before and hold all elements of ``array``."""
@@ -395,18 +416,19 @@ class Recorder(Interpreter):
             array = view._array
             if id(array) in self.members:
                 return
-            if owner_of(array) is not owner_of(m.array):
+            if owner_of(array) is not owner_of(source._array):
                 raise Beyond(f"{op.name} gives memory that is not its operand's")
             if op.name == "as_strided" and not within(
                 array, m.array
             ):  # elsewhere in the same memory
-                self._join(Member(array, self._derived(array, m.storage.base)), m.storage)
+                s = m.storage
+                self._join(array, Member(Place(array), self._derived(array, s.base)), s)
                 return
             v = self._now(m)
             out = self.fresh(array, op.name)
             offset = address(array) - address(m.array) if array.size else 0
             self.graph.nodes.append(View(v, out, offset, op, args))
-            self._join(Member(array, out), m.storage)
+            self._join(array, Member(Place(array), out), m.storage)
         except Beyond as error:
             self.stop(error)
 
@@ -549,7 +571,7 @@ class Recorder(Interpreter):
             self.settled()
             m = self.member(tensor._array)
             if what == "item()" and only_returned(sys._getframe(3), self.outermost):
-                return Stand(self._now(m), number_of(m.array))
+                return Stand(self._now(m), number_of(tensor._array))
             if m.storage.before and not m.storage.version:
                 raise Beyond(f"{what} gives Python the elements of a tensor")
             raise Beyond(f"{what} gives Python elements that were computed here")
@@ -563,7 +585,7 @@ class Recorder(Interpreter):
         """The inputs whose memory was written to, each with the value that it holds now."""
         return [
             (s.base, self._now(s.base))
-            for storages in self.storages.values()
+            for storages in list(self.storages.values())
             for s in storages
             if s.before and s.version
         ]

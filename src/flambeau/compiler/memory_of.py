@@ -9,7 +9,19 @@ from ..core.value import address
 ndarray = np.ndarray
 
 
-def extent(array: ndarray) -> tuple[int, int]:
+class Place:
+    """Where an array lies, and how it is laid out, for when the array itself may be gone."""
+
+    __slots__ = ("__array_interface__", "dtype", "itemsize", "ndim", "shape", "size", "strides")
+
+    def __init__(self, array: ndarray) -> None:
+        self.__array_interface__ = {"data": (address(array), False)}
+        self.shape, self.strides = array.shape, array.strides
+        self.dtype, self.itemsize = array.dtype, array.itemsize
+        self.ndim, self.size = array.ndim, array.size
+
+
+def extent(array: ndarray | Place) -> tuple[int, int]:
     """The first byte of ``array``'s elements, and the one after the last."""
     start = stop = address(array)
     for n, s in zip(array.shape, array.strides, strict=True):
@@ -20,7 +32,7 @@ def extent(array: ndarray) -> tuple[int, int]:
     return start, stop + array.itemsize
 
 
-def overlap(a: ndarray, b: ndarray) -> bool:
+def overlap(a: ndarray | Place, b: ndarray | Place) -> bool:
     """Whether the stretches of memory from the first to the last element have bytes in common."""
     if not a.size or not b.size:
         return False
@@ -29,7 +41,7 @@ def overlap(a: ndarray, b: ndarray) -> bool:
     return first < stop and start < last
 
 
-def is_dense(array: ndarray) -> bool:
+def is_dense(array: ndarray | Place) -> bool:
     """Whether the elements lie side by side, in any order of the dimensions."""
     step = array.itemsize
     for s, n in sorted(zip(array.strides, array.shape, strict=True)):
@@ -40,7 +52,7 @@ def is_dense(array: ndarray) -> bool:
     return True
 
 
-def _bytes(array: ndarray) -> ndarray:
+def _bytes(array: ndarray | Place) -> ndarray:
     """The address of every byte that ``array`` has an element at."""
     places = np.full(array.shape, address(array), np.int64)
     for d, s in enumerate(array.strides):
@@ -49,7 +61,7 @@ def _bytes(array: ndarray) -> ndarray:
     return (places.reshape(-1, 1) + np.arange(array.itemsize)).reshape(-1)
 
 
-def within(piece: ndarray, base: ndarray) -> bool:
+def within(piece: ndarray | Place, base: ndarray | Place) -> bool:
     """Whether every element of ``piece`` lies on elements of ``base``."""
     if not piece.size or same_place(piece, base):
         return True
@@ -60,7 +72,7 @@ def within(piece: ndarray, base: ndarray) -> bool:
     return is_dense(base) or bool(np.isin(_bytes(piece), _bytes(base)).all())
 
 
-def same_place(a: ndarray, b: ndarray) -> bool:
+def same_place(a: ndarray | Place, b: ndarray | Place) -> bool:
     """Whether the two are the same elements, in the same order."""
     return (
         a is b

@@ -18,6 +18,7 @@ from .execute import Program, Undone, _piece
 from .gradients import CompiledFunctionBackward, Plan, kept_from_writes, recorded
 from .graph import Graph, Var
 from .guards import EAGER, Guards
+from .memory_of import same_place
 from .numbers import Unit, units_of
 from .reach import PLAIN, Reach
 from .returned import Stand, number_of
@@ -86,7 +87,7 @@ class Result:
         return self._piece_of(f"o[{self.index[id(s)]}]", array, s.base)
 
     def _piece_of(self, expression: str, array: ndarray, base: Member) -> str:
-        if array is base.array:
+        if same_place(array, base.array):
             return expression
         offset = 0
         if array.size:
@@ -360,7 +361,7 @@ def _related(rec: Recorder) -> list[tuple[ndarray, Value]]:
     """
     graph = rec.graph
     related = list(rec.related)
-    for storages in rec.storages.values():
+    for storages in list(rec.storages.values()):
         for s in storages:
             if not (s.before and s.version):
                 continue
