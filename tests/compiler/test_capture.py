@@ -493,7 +493,7 @@ def test_decorators_methods_and_nesting() -> None:
 
 
 def test_to_record_takes_no_more_memory_than_to_run() -> None:
-    x = torch.randn(1 << 16)
+    x = torch.randn(1 << 20)
 
     def chain(x: torch.Tensor) -> torch.Tensor:
         for _ in range(40):

@@ -198,7 +198,7 @@ def test_the_launcher(tmp_path: Path) -> None:
         "dist.init_process_group('gloo')\n"
         "x = torch.ones(1)\n"
         "dist.all_reduce(x)\n"
-        "print('rank', dist.get_rank(), x.item(), sys.argv[1:])\n",
+        "sys.stdout.write(f'rank {dist.get_rank()} {x.item()} {sys.argv[1:]}\\n')\n",
         "--nproc-per-node=2",
     )
     assert done.returncode == 0, done.stderr

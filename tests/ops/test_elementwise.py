@@ -412,7 +412,7 @@ def test_saved_results_are_guarded():
     x = real(3)
     y = x.exp()
     y.add_(1)
-    with pytest.raises(RuntimeError, match="exp saved it for its gradient, then add_ changed it"):
+    with pytest.raises(RuntimeError, match="exp saved .* for its gradient, then add_ changed it"):
         y.sum().backward()
     z = x.sin()
     z.add_(1)  # sin keeps its input
