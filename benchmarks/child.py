@@ -62,15 +62,18 @@ def time_import(library: str, clock: Callable[[], float]) -> dict[str, float]:
     }
 
 
-def time_jax(name: str, clock: Callable[[], float]) -> dict[str, float]:
-    """A workload of jax_workloads.py."""
-    unit = importlib.import_module("jax_workloads").WORKLOADS[name]()
+def time_steps(
+    unit: Callable[[], Any], clock: Callable[[], float], read: Callable[[Any], float]
+) -> dict[str, float]:
+    """A unit's time, the sum that ``read`` finds in its first result, and what the first calls
+    take beyond that time."""
     start = time.perf_counter()
-    for _ in range(1 + STEPS):
+    total = read(unit())
+    for _ in range(STEPS):  # captured and compiled, also where the first step makes state
         unit()
     first = time.perf_counter() - start
     value = seconds_per_unit(unit, clock)
-    return {"value": value, "first": first - STEPS * value}
+    return {"value": value, "sum": total, "first": first - STEPS * value}
 
 
 def main(library: str, name: str, clock: str = "wall", how: str = "eager") -> dict[str, float]:
@@ -78,7 +81,8 @@ def main(library: str, name: str, clock: str = "wall", how: str = "eager") -> di
     if name == "import_time":
         return time_import(library, CLOCKS[clock])
     if library == "jax":
-        return time_jax(name, CLOCKS[clock])
+        unit = importlib.import_module("jax_workloads").WORKLOADS[name]()
+        return time_steps(unit, CLOCKS[clock], float)
     from workloads import WORKLOADS
 
     torch = importlib.import_module(library)
@@ -94,13 +98,7 @@ def main(library: str, name: str, clock: str = "wall", how: str = "eager") -> di
     unit = workload.build(torch)
     if how == "compiled":
         unit = torch.compile(unit)
-    start = time.perf_counter()
-    total = float(unit().detach().double().sum())
-    for _ in range(STEPS):  # captured and compiled, also where the first step makes state
-        unit()
-    first = time.perf_counter() - start
-    value = seconds_per_unit(unit, CLOCKS[clock])
-    return {"value": value, "sum": total, "first": first - STEPS * value}
+    return time_steps(unit, CLOCKS[clock], lambda r: float(r.detach().double().sum()))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .__main__ import UNSET
+
 HERE = Path(__file__).resolve().parent
 _CHILD = """
 import json, sys
@@ -35,7 +37,7 @@ ROUNDS = 3
 
 def measured(how: str, layers: int, threads: int) -> tuple[float, float]:
     """(seconds of a step, bytes at the peak beyond the import), medians over the rounds."""
-    environment = dict(os.environ)
+    environment = {key: value for key, value in os.environ.items() if key not in UNSET}
     environment["PYTHONPATH"] = str(HERE.parent / "src")
     found = []
     for _ in range(ROUNDS):

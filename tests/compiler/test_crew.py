@@ -63,14 +63,14 @@ done:
 def test_each_place_is_reached_once(two_threads, count_each, length: int, step: int) -> None:
     counts = np.zeros(length + 1, np.int64)
     for _ in range(20):
-        crew_module.spread(count_each, (address(counts), 3), length, step)
+        crew_module.crew().spread(count_each, (address(counts), 3), length, step)
     assert (counts[:length] == 60).all() and counts[length] == 0
 
 
 def test_jobs_follow_each_other_whether_workers_sleep_or_not(two_threads, count_each) -> None:
     counts = np.zeros(999, np.int64)
     for k in range(60):
-        crew_module.spread(count_each, (address(counts), 1), 999)
+        crew_module.crew().spread(count_each, (address(counts), 1), 999)
         if k % 20 == 0:
             time.sleep(0.02)  # longer than the workers' patience
     assert (counts == 60).all()
@@ -104,7 +104,7 @@ def test_several_callers_do_not_disturb_each_other(two_threads, count_each) -> N
 
     def caller(counts: np.ndarray) -> None:
         for _ in range(200):
-            crew_module.spread(count_each, (address(counts), 1), 5000)
+            crew_module.crew().spread(count_each, (address(counts), 1), 5000)
 
     callers = [threading.Thread(target=caller, args=(a,)) for a in arrays]
     for c in callers:
@@ -117,12 +117,12 @@ def test_several_callers_do_not_disturb_each_other(two_threads, count_each) -> N
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_has_its_own_workers(two_threads, count_each) -> None:
     counts = np.zeros(5000, np.int64)
-    crew_module.spread(count_each, (address(counts), 1), 5000)
+    crew_module.crew().spread(count_each, (address(counts), 1), 5000)
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            crew_module.spread(count_each, (address(counts), 1), 5000)
+            crew_module.crew().spread(count_each, (address(counts), 1), 5000)
             code = 0 if (counts == 2).all() else 2
         finally:
             os._exit(code)

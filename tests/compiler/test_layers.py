@@ -6,23 +6,13 @@ import pytest
 
 import flambeau as torch
 import flambeau.nn.functional as F
-from flambeau.compiler import conv_kernels, native
+from flambeau.compiler import conv_kernels
 from flambeau.compiler.python_code import PythonProgram
-from flambeau.core import threads
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install -e '.[compile]'")
 
 
-@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"], autouse=True)
-def strict(request, monkeypatch):
-    """Mistakes of the compiler are errors; every unit is shared out among the threads."""
-    monkeypatch.setattr(native, "strict", True)
-    monkeypatch.setattr(native, "SPREAD", 0.0)
-    monkeypatch.setattr(native, "SPREAD_UNIT", 0.0)
-    before = threads.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("strict")
 
 
 def drawn(*shape, dtype=torch.float32, seed=0, grad=True):

@@ -10,21 +10,8 @@ import flambeau as torch
 import flambeau.nn.functional as F
 from flambeau.compiler import native
 from flambeau.compiler.python_code import PythonProgram
-from flambeau.core import threads
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install -e '.[compile]'")
-
-
-@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
-def strict(request, monkeypatch, tmp_path):
-    """Mistakes of the compiler are errors; every unit is shared out among the threads."""
-    monkeypatch.setattr(native, "strict", True)
-    monkeypatch.setattr(native, "SPREAD", 0.0)
-    monkeypatch.setattr(native, "SPREAD_UNIT", 0.0)
-    before = threads.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
 
 
 def randn(*shape, seed=0, **options):

@@ -275,12 +275,6 @@ def crew() -> Crew:
     return threads.crew
 
 
-def spread(task: machine_code.Task, given: Sequence, length: int, step: int = 1) -> None:
-    """``task(*given, start, stop)`` over range(length), by all threads, cut at multiples of
-    ``step``."""
-    crew().spread(task, given, length, step)
-
-
 class Bound:
     """A task with its arguments: ``bound(start, stop)``."""
 

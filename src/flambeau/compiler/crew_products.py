@@ -13,7 +13,8 @@ import numpy as np
 
 from .. import _system
 from ..core import threads
-from . import crew, machine_code
+from . import machine_code
+from .crew import crew
 
 _POINTER, _INDEX = ctypes.c_void_p, ctypes.c_int64
 _KINDS = {np.dtype(np.float32): ("float", "s"), np.dtype(np.float64): ("double", "d")}
@@ -99,5 +100,5 @@ def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     given = [x.__array_interface__["data"][0] for x in (a, b, c)]
     given += (int(by_rows), laid_a[0], laid_b[0], m, n, k, laid_a[1], laid_b[1], n, *steps)
     with threads.blas_on_one_thread():
-        crew.crew().spread(_kernel(dtype), given, m if by_rows else n, 16, count)
+        crew().spread(_kernel(dtype), given, m if by_rows else n, 16, count)
     return c

@@ -13,7 +13,7 @@ from .. import _optional, _system
 from . import object_cache
 
 #: Turns of about 25 ns for which a thread waits awake for others, before it takes a nap.
-PATIENCE = "10000"
+PATIENCE = 10_000
 _engines: list[object] = []  # they own the code: kept for as long as the process runs
 
 
@@ -132,7 +132,7 @@ class Code:
             for name in ("sgemm", "dgemm"):
                 _add_symbol(f"flambeau_{name}", blas.function(f"cblas_{name}"))
         self.text = (
-            text.replace("INT", integer).replace("PAUSE", _relax()).replace("TURNS", PATIENCE)
+            text.replace("INT", integer).replace("PAUSE", _relax()).replace("TURNS", str(PATIENCE))
         )
         self.engine, self.was_cached = _loaded(self.text, self._compiled)
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..core import threads
-from . import crew, machine_code, rows_text
+from . import machine_code, rows_text
 from .builder import FLOATS
+from .crew import crew
 from .machine_code import Task
 from .tiles import tile
 
@@ -84,7 +85,7 @@ def spread(kernel: Task, given: Sequence, rows: int, size: int) -> None:
     if size < SHARED:
         kernel(*given, 0, rows)
     else:
-        crew.spread(kernel, given, rows)
+        crew().spread(kernel, given, rows)
 
 
 def norm_rows(

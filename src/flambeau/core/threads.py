@@ -97,8 +97,8 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
 
     Cuts are at multiples of ``step``. The first error of any piece is raised here.
     """
-    pieces = min(get_num_threads(), max(1, length // max(step, 1))) if _config.threads else 1
-    if pieces == 1 or _place.inside:
+    pieces = min(at_hand(), max(1, length // max(step, 1)))
+    if pieces == 1:
         part(0, length)
         return
     tasks = _queue(pieces - 1)
@@ -136,7 +136,7 @@ def run_parts(part: Callable[[int, int], None], length: int, step: int = 1) -> N
 
 
 def at_hand() -> int:
-    """Threads that machine code may be spread over now, the calling one included."""
+    """Threads that work may be spread over now, the calling one included."""
     return 1 if _place.inside or not _config.threads else get_num_threads()
 
 
@@ -167,6 +167,10 @@ def wake_all(workers: int, awake: Callable[[], bool]) -> None:
             continue
 
 
+_blas_lock = threading.Lock()
+_blas_alone = [0, 0]  # who is within; BLAS's thread count before the first of them
+
+
 @contextmanager
 def blas_on_one_thread() -> Iterator[None]:
     """Within, each product is the work of the thread that asks for it.
@@ -175,15 +179,21 @@ def blas_on_one_thread() -> Iterator[None]:
     from others.
     """
     blas = _system.blas()
-    before = blas.get_num_threads() if blas else 1
-    if before == 1:
+    if blas is None:
         yield
         return
-    blas.set_num_threads(1)
+    with _blas_lock:
+        if _blas_alone[0] == 0:
+            _blas_alone[1] = blas.get_num_threads()
+            blas.set_num_threads(1)
+        _blas_alone[0] += 1
     try:
         yield
     finally:
-        blas.set_num_threads(before)
+        with _blas_lock:
+            _blas_alone[0] -= 1
+            if _blas_alone[0] == 0:
+                blas.set_num_threads(_blas_alone[1])
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

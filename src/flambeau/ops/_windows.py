@@ -8,14 +8,13 @@ copied.
 from __future__ import annotations
 
 import math
-import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from .._system import blas
-from ..core.threads import run_parts
+from ..core.threads import blas_on_one_thread, run_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,10 +131,6 @@ def _even(count: int, step: int) -> list[slice]:
     return [slice(i * count // pieces, (i + 1) * count // pieces) for i in range(pieces)]
 
 
-_lock = threading.Lock()
-_alone = [0, 0]  # calls of `share` in progress; BLAS's thread count before the first of them
-
-
 def share(work: Callable[[int, int], None], count: int) -> None:
     """Run work(start, stop) over range(count), in one consecutive part per thread.
 
@@ -143,22 +138,11 @@ def share(work: Callable[[int, int], None], count: int) -> None:
     side by side, and what is copied for them stays in the cache of the core that uses it.
     Where BLAS's threads cannot be set, the caller's thread does everything.
     """
-    library = blas()
-    if count < 2 or library is None:
+    if count < 2 or blas() is None:
         work(0, count)
         return
-    with _lock:
-        if _alone[0] == 0:
-            _alone[1] = library.get_num_threads()
-            library.set_num_threads(1)
-        _alone[0] += 1
-    try:
+    with blas_on_one_thread():
         run_parts(work, count)
-    finally:
-        with _lock:
-            _alone[0] -= 1
-            if _alone[0] == 0:
-                library.set_num_threads(_alone[1])
 
 
 def in_parts(work: Callable[[slice], None], count: int, bytes_each: int) -> None:

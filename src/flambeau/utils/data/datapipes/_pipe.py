@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import random
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from ..dataset import Dataset, IterableDataset
+from ..sampler import draw_seed
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -70,6 +72,28 @@ class functional_datapipe:
             raise TypeError("`functional_datapipe` can only decorate IterDataPipe or MapDataPipe")
         kind.register_datapipe_as_function(self.name, cls)
         return cls
+
+
+class Shuffling:
+    """What the steps that shuffle share: whether they do, and the seed of the next iteration."""
+
+    _enabled = True
+    _seed: int | None = None
+
+    def set_shuffle(self, shuffle: bool = True) -> Self:
+        """Whether to shuffle at all."""
+        self._enabled = shuffle
+        return self
+
+    def set_seed(self, seed: int) -> Self:
+        """The seed of the next iteration."""
+        self._seed = seed
+        return self
+
+    def _numbers(self) -> random.Random:
+        """A generator with the seed that was set, once, or else one drawn from the default one."""
+        seed, self._seed = self._seed, None
+        return random.Random(draw_seed(None) if seed is None else seed)
 
 
 def length(pipe: object, step: object) -> int:

@@ -6,7 +6,6 @@ import copy
 import fnmatch
 import itertools
 import os
-import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 from ...._missing import missing as _missing
 from .._utils.collate import default_collate
 from .._utils.worker import get_worker_info
-from ..sampler import draw_seed
-from ._pipe import DataChunk, IterDataPipe, functional_datapipe, length
+from ._pipe import DataChunk, IterDataPipe, Shuffling, functional_datapipe, length
 
 
 class IterableWrapper(IterDataPipe):
@@ -106,7 +104,7 @@ class Filter(IterDataPipe):
 
 
 @functional_datapipe("shuffle")
-class Shuffler(IterDataPipe):
+class Shuffler(Shuffling, IterDataPipe):
     """Samples in random order, drawn from a buffer of ``buffer_size``: PyTorch's order for the
     same seed, which is drawn from the default generator at each iteration unless it is set."""
 
@@ -117,25 +115,12 @@ class Shuffler(IterDataPipe):
             raise ValueError("buffer_size should be larger than 0")
         self.datapipe = UnBatcher(datapipe, unbatch_level) if unbatch_level else datapipe
         self.buffer_size = buffer_size
-        self._enabled = True
-        self._seed: int | None = None
-
-    def set_shuffle(self, shuffle: bool = True) -> Shuffler:
-        """Whether to shuffle at all."""
-        self._enabled = shuffle
-        return self
-
-    def set_seed(self, seed: int) -> Shuffler:
-        """The seed of the next iteration."""
-        self._seed = seed
-        return self
 
     def __iter__(self) -> Iterator:
         if not self._enabled:
             yield from self.datapipe
             return
-        seed, self._seed = self._seed, None
-        numbers = random.Random(draw_seed(None) if seed is None else seed)
+        numbers = self._numbers()
         buffer: list = []
         for sample in self.datapipe:
             if len(buffer) < self.buffer_size:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import bisect
 import copy
 import itertools
-import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ...._missing import missing as _missing
-from ..sampler import draw_seed
-from ._pipe import DataChunk, IterDataPipe, MapDataPipe, functional_datapipe
+from ._pipe import DataChunk, IterDataPipe, MapDataPipe, Shuffling, functional_datapipe
 
 
 class SequenceWrapper(MapDataPipe):
@@ -108,31 +106,17 @@ class Zipper(MapDataPipe):
         return min(map(len, self.datapipes))
 
 
-class Shuffler(IterDataPipe):
+class Shuffler(Shuffling, IterDataPipe):
     """The samples in random order: ``shuffle``, which makes a pipe that is iterated over."""
 
     def __init__(self, datapipe: MapDataPipe, *, indices: Sequence | None = None) -> None:
         self.datapipe = datapipe
         self.indices = list(range(len(datapipe)) if indices is None else indices)
-        self._enabled = True
-        self._seed: int | None = None
-
-    def set_shuffle(self, shuffle: bool = True) -> Shuffler:
-        """Whether to shuffle at all."""
-        self._enabled = shuffle
-        return self
-
-    def set_seed(self, seed: int) -> Shuffler:
-        """The seed of the next iteration."""
-        self._seed = seed
-        return self
 
     def __iter__(self) -> Iterator:
         order = self.indices
         if self._enabled:
-            seed, self._seed = self._seed, None
-            numbers = random.Random(draw_seed(None) if seed is None else seed)
-            order = numbers.sample(order, len(order))
+            order = self._numbers().sample(order, len(order))
         for index in order:
             yield self.datapipe[index]
 
