@@ -14,6 +14,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+#: The lines of /proc/cpuinfo that say which processor it is, on x86 and on ARM.
+_IDENTITY = (
+    "vendor_id", "cpu family", "model", "model name", "stepping",
+    "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision",
+)  # fmt: skip
 _UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as about 2**63
 
 
@@ -55,6 +60,26 @@ def memory_limit(root: str = "/") -> int | None:
         words = _words(directory, "memory.max") or _words(directory, "memory.limit_in_bytes")
         limits.extend(n for n in map(_positive, words) if n and n < _UNLIMITED)
     return min(limits, default=None)
+
+
+def processor(root: str = "/") -> tuple[str, frozenset[str]] | None:
+    """What tells this processor from others, and its features as Linux names them ("avx2");
+    None where the system does not say."""
+    try:
+        with open(os.path.join(root, "proc/cpuinfo"), encoding="utf-8", errors="replace") as file:
+            first = file.read(1 << 14).partition("\n\n")[0]  # the others are alike
+    except OSError:
+        return None
+    found = {}
+    for line in first.splitlines():
+        key, _, value = line.partition(":")
+        found[key.strip()] = value.strip()
+    features = found.get("flags") or found.get("Features")
+    if not features:
+        return None
+    return "; ".join(found.get(key, "") for key in _IDENTITY) + features, frozenset(
+        features.split()
+    )
 
 
 def _cgroups(root: str, controller: str) -> Iterator[str]:

@@ -156,8 +156,9 @@ import flambeau as torch
 loaded = [m in sys.modules for m in ("llvmlite", "flambeau.compiler")]
 x = torch.full((200_000,), 0.5)
 y = torch.tanh(x); y = torch.tanh(x)
+from flambeau.compiler import eager
 from flambeau.core import threads
-print(*loaded, "llvmlite.binding" in sys.modules, threads.kernels is None, f"{{y[3].item():.6f}}")
+print(*loaded, bool(eager._compiled), threads.kernels is None, f"{{y[3].item():.6f}}")
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import gc
+import pickle
 import random
 import threading
 import time
@@ -176,8 +177,8 @@ class Run:
         self.random = self._random_states()
 
     def _random_states(self) -> tuple:
-        others = [repr(g.bit_generator.state) for g in self.reach.generators]
-        return (random.getstate(), repr(np.random.get_state()), others)
+        others = [g.bit_generator.state for g in self.reach.generators]
+        return random.getstate(), pickle.dumps([np.random.get_state(), *others])
 
     def eagerly(self) -> Any:
         """The function's result."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import platform
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 from .. import _optional, _system
-from . import object_cache
+from . import object_cache, object_code
 
 #: Turns of about 25 ns for which a thread waits awake for others, before it takes a nap.
 PATIENCE = 10_000
-_engines: list[object] = []  # they own the code: kept for as long as the process runs
+_kept: list[object] = []  # what owns code: for as long as the process runs
 
 
 def _llvm() -> ModuleType:
@@ -37,23 +39,30 @@ def _target() -> object:
 
 
 @functools.cache
-def _features() -> str:
-    """The processor that code is for."""
-    llvm = _llvm()
-    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+def _processor() -> tuple[str, frozenset[str]]:
+    """The processor that code is for, in words, and its features by LLVM's names."""
+    found = _system.processor()
+    if found is None:
+        llvm = _llvm()
+        features = llvm.get_host_cpu_features()
+        there = frozenset(name for name, has in features.items() if has)
+        found = f"{llvm.get_host_cpu_name()} {features.flatten()}", there
+    system = f"{sys.platform} {platform.machine()} {8 * struct.calcsize('P')} "
+    return system + found[0], found[1]
 
 
 @functools.cache
 def has(feature: str) -> bool:
     """Whether the processor has "fma" (a multiplication and addition in one instruction, which
-    the rules rely on) or "f16c" (conversion of float16); LLVM would call functions instead."""
-    return is_arm() or bool(_llvm().get_host_cpu_features().get(feature))
+    the rules rely on), "f16c" (conversion of float16) or "avx512f"; LLVM would call functions
+    instead of the first two."""
+    return is_arm() or feature in _processor()[1]
 
 
 @functools.cache
 def is_arm() -> bool:
     """Whether the processor is a 64-bit ARM."""
-    return _llvm().get_default_triple().startswith(("aarch64", "arm64"))
+    return platform.machine().lower() in ("aarch64", "arm64") and struct.calcsize("P") == 8
 
 
 def _module(text: str) -> object:
@@ -66,27 +75,31 @@ def _module(text: str) -> object:
     return module
 
 
-def _loaded(text: str, compiled: Callable[[], bytes]) -> tuple[object, bool]:
-    """An engine with the code of ``text``, and whether it comes from the cache on disk; if not,
-    ``compiled`` makes the object file."""
-    llvm, target = _llvm(), _target()
-    version = ".".join(map(str, llvm.llvm_version_info))
-    name = object_cache.key(text, target.triple, _features(), version)
-    data = object_cache.load(name)
-    was_cached = data is not None
-    if data is None:
-        data = compiled()
-        object_cache.store(name, data)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
+@functools.cache
+def _symbols() -> dict[str, int]:
+    """The addresses of the C functions that code calls by names of ours."""
+    functions = {"flambeau_yield": _yield(), "flambeau_nap": _nap()}
+    blas = _system.blas()
+    if blas is not None:
+        for name in ("sgemm", "dgemm"):
+            functions[f"flambeau_{name}"] = blas.function(f"cblas_{name}")
+    _kept.extend(functions.values())
+    return {name: ctypes.cast(f, ctypes.c_void_p).value for name, f in functions.items() if f}
+
+
+def _linked(data: bytes) -> Callable[[str], int]:
+    """The object file ``data`` in memory: the address of a function by its name."""
+    functions = object_code.load(data, _symbols())
+    if functions is not None:
+        return functions.__getitem__
+    llvm = _llvm()
+    for name, address in _symbols().items():
+        llvm.add_symbol(name, address)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
     engine.add_object_file(llvm.ObjectFileRef.from_data(data))
     engine.finalize_object()
-    _engines.append(engine)
-    return engine, was_cached
-
-
-def _add_symbol(name: str, function: object) -> None:
-    """Let code call the C function ``function`` by ``name``."""
-    _llvm().add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+    _kept.append(engine)
+    return engine.get_function_address
 
 
 @functools.cache
@@ -114,7 +127,7 @@ def _relax() -> str:
     """The instruction of a thread that waits awake: it leaves the core to its other half."""
     if is_arm():
         return 'call void asm sideeffect "yield", ""()'
-    if _llvm().get_default_triple().startswith(("x86_64", "i686")):
+    if platform.machine().lower() in ("x86_64", "amd64", "i686", "x86"):
         return 'call void asm sideeffect "pause", ""()'
     return ""
 
@@ -123,18 +136,19 @@ class Code:
     """Several functions of one text, with the stack's variables put into registers first."""
 
     def __init__(self, text: str) -> None:
-        integer = "i64"
-        _add_symbol("flambeau_yield", _yield())
-        _add_symbol("flambeau_nap", _nap())
         blas = _system.blas()
-        if blas is not None:
-            integer = "i64" if blas.suffix else "i32"
-            for name in ("sgemm", "dgemm"):
-                _add_symbol(f"flambeau_{name}", blas.function(f"cblas_{name}"))
+        integer = "i64" if blas is None or blas.suffix else "i32"
         self.text = (
             text.replace("INT", integer).replace("PAUSE", _relax()).replace("TURNS", str(PATIENCE))
         )
-        self.engine, self.was_cached = _loaded(self.text, self._compiled)
+        version = _optional.require("llvmlite", "compiling a kernel").__version__
+        name = object_cache.key(self.text, _processor()[0], version)
+        data = object_cache.load(name)
+        self.was_cached = data is not None
+        if data is None:
+            data = self._compiled()
+            object_cache.store(name, data)
+        self.address = _linked(data)
 
     def _compiled(self) -> bytes:
         llvm, target = _llvm(), _target()
@@ -149,7 +163,7 @@ class Code:
         self, name: str, types: Sequence[type], result: type | None = None
     ) -> Callable[..., Any]:
         """The function ``name``, with arguments of ctypes ``types``; it runs without the GIL."""
-        return ctypes.CFUNCTYPE(result, *types)(self.engine.get_function_address(name))
+        return ctypes.CFUNCTYPE(result, *types)(self.address(name))
 
 
 #: A ctypes type -> LLVM's, and struct's for eight bytes that begin with it.
@@ -168,7 +182,7 @@ class Task:
     def __init__(self, code: Code, name: str, types: Sequence[type]) -> None:
         self.code = code
         self.function = code.function(name, types)
-        self.entry = code.engine.get_function_address(f"{name}_task")
+        self.entry = code.address(f"{name}_task")
         self._form = struct.Struct("<" + "".join(_PACKED[t][1] for t in types[:-2]))
 
     def __call__(self, *arguments: object) -> None:
