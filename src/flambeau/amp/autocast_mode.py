@@ -12,7 +12,8 @@ from __future__ import annotations
 import functools
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -88,6 +89,13 @@ class _Casts(Interpreter):
                 return tuple([_cast(v, float32) for v in values])
         return super().operands(name, values)
 
+    def compilable(self) -> tuple[Hashable, Callable[[], Any]] | None:
+        """See Interpreter: a program is captured with the conversions in it."""
+        if threading.get_ident() != self.thread:
+            return None
+        settings = (_state.enabled, _state.dtype, _state.cached)
+        return settings, functools.partial(_anew, *settings)
+
 
 def _cast(value: Any, d: dtype) -> Any:
     """``value`` as dtype ``d`` if it is a tensor that autocasting may convert."""
@@ -121,6 +129,23 @@ def _leave_if_outermost() -> None:
         if not _state.enabled and _state.interpreter is not None:
             _state.interpreter.__exit__()
             _state.interpreter = None
+
+
+@contextmanager
+def _anew(enabled: bool, d: dtype, cached: bool) -> Iterator[None]:
+    """Inside, these settings, with an interpreter and a cache of their own."""
+    before = (_state.interpreter, _state.cache, _state.enabled, _state.dtype, _state.cached)
+    _state.interpreter, _state.cache = None, {}
+    _state.nesting += 1
+    try:
+        _apply(enabled, d, cached)
+        yield
+    finally:
+        if _state.interpreter is not None:
+            _state.interpreter.__exit__()
+        _state.nesting -= 1
+        _state.interpreter, _state.cache = before[:2]
+        _state.enabled, _state.dtype, _state.cached = before[2:]
 
 
 class autocast:

@@ -169,6 +169,7 @@ class Recorder(Interpreter):
         self.owned: list[ndarray] = []  # memory that was there before
         self.alive: dict[int, weakref.ref] = {}  # arrays and owners that were made in the run
         self.asked: set[int] = set()  # ids of tensors whose .grad was looked at
+        self.start = ticks()  # whatever is on the tape with an earlier one was there before
         self.drawn = False  # whether an operation was given a generator
         self.walked = False  # whether there was a backward pass
         self.count = 0
@@ -552,6 +553,8 @@ class Recorder(Interpreter):
         """See Interpreter."""
         if self.mine():
             self.walked = True
+            if node is not None and node.tick < self.start and type(node) is not Gate:
+                self.stop(Beyond("a backward pass goes on into a graph from outside"))
 
     def graded(self, tensor: Value) -> None:
         """See Interpreter."""

@@ -7,11 +7,12 @@ import functools
 import gc
 import pickle
 import random
+import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,16 @@ class Eager:
 class Compiled:
     """A compiled function. Call it like the function; ``explain()`` says what became of it."""
 
-    def __init__(self, function: Callable, executor: execute.Executor | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable,
+        executor: execute.Executor | None = None,
+        context: Callable[[], Any] = nullcontext,
+    ) -> None:
         self.function = function
         self.executor = executor
+        self.context = context  # within which the function runs
+        self.under: dict[Hashable, Compiled] = {}  # by what is in force around the call
         self.lock = threading.RLock()
         self.variants: list[Variant] = []
         self.eager: list[Eager] = []
@@ -62,13 +70,25 @@ class Compiled:
             functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if hook.active is not None:
-            return self.function(*args, **kwargs)
+        active = hook.active
+        if active is not None:
+            way = None if active.below is not None else active.compilable()
+            if way is None:
+                return self.function(*args, **kwargs)
+            key, context = way
+            inner = self.under.get(key)
+            if inner is None:
+                inner = self.under.setdefault(key, Compiled(self.function, self.executor, context))
+            active.__exit__()
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                active.__enter__()
         with self.lock:
             for variant in self.variants:
                 result = variant.call(args, kwargs)
                 if result is EAGER:
-                    return self.function(*args, **kwargs)
+                    return self.eagerly(args, kwargs)
                 if result is not MISS:
                     return result
             if self.given_up is None:
@@ -77,7 +97,21 @@ class Compiled:
                         break
                 else:
                     return self._capture(args, kwargs)
-        return self.function(*args, **kwargs)
+        return self.eagerly(args, kwargs)
+
+    def eagerly(self, args: tuple, kwargs: dict) -> Any:
+        """The call, uncompiled."""
+        with self.context():
+            return self.function(*args, **kwargs)
+
+    def __reduce__(self) -> str | tuple:
+        """Copies and pickles have the function, and are captured anew. A decorated function is
+        found by its name, as functions are."""
+        name = getattr(self.function, "__qualname__", "")
+        where = sys.modules.get(getattr(self.function, "__module__", ""))
+        if where is not None and getattr(where, name, None) is self:
+            return name
+        return Compiled, (self.function, self.executor, self.context)
 
     def __get__(self, obj: object, cls: type | None = None) -> Any:
         return self if obj is None else functools.partial(self, obj)
@@ -93,7 +127,7 @@ class Compiled:
                 "(shapes, dtypes, modes, or values of Python arguments)",
                 stacklevel=3,
             )
-            return self.function(*args, **kwargs)
+            return self.eagerly(args, kwargs)
         run = Run(self, args, kwargs)
         try:
             result = run.eagerly()
@@ -129,7 +163,11 @@ class Compiled:
         if self.given_up:
             lines.append(f"  runs eagerly: {self.given_up}")
         lines += [f"  a call was not captured: {r}" for r in self.reasons]
-        return explained(self._name(), self.variants, lines)
+        variants = [*self.variants, *(v for inner in self.under.values() for v in inner.variants)]
+        for inner in self.under.values():
+            lines += [f"  runs eagerly: {e.reason}" for e in inner.eager]
+            lines += [f"  a call was not captured: {r}" for r in inner.reasons]
+        return explained(self._name(), variants, lines)
 
 
 #: Functions of Python whose effects, or results, a program would not have again.
@@ -183,7 +221,7 @@ class Run:
     def eagerly(self) -> Any:
         """The function's result."""
         with self.recorder, host_effects(self.recorder):
-            return self.owner.function(*self.args, **self.kwargs)
+            return self.owner.eagerly(self.args, self.kwargs)
 
     def variant(self, result: Any) -> Variant:
         """What was captured. Beyond, if it cannot be done again."""

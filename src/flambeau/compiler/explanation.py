@@ -87,9 +87,7 @@ def explained(name: str, variants: Sequence[Any], lines: Sequence[str]) -> Expla
     text = [f"{name}: {len(variants)} captured"]
     programs = []
     for variant in variants:
-        for title, later in (("", variant.program), ("backward ", variant.backward)):
-            if later is None:
-                continue
+        for title, later in (("", variant.program), *[("backward ", p) for p in variant.backward]):
             run = getattr(later, "run", None)
             program = run if hasattr(run, "plan") else later
             programs.append(program)

@@ -6,7 +6,7 @@ tensors that came in. What the walk reads of the forward run is saved by each re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -102,28 +102,53 @@ class Plan:
         return np.ascontiguousarray(array, v.dtype).reshape(v.shape)
 
 
+def reached(edge: Node, ends: Collection[Node] = ()) -> set[Node]:
+    """The nodes that ``edge`` leads to, with itself, not beyond ``ends``."""
+    seen, stack = {edge}, [edge]
+    while stack:
+        for e in stack.pop().edges:
+            if e is not None and e not in seen:
+                seen.add(e)
+                if e not in ends:
+                    stack.append(e)
+    return seen
+
+
+def stages(edges: Sequence[Node]) -> list[list[Node]]:
+    """``edges`` in groups, the first of which depend on no other: gradients go from group to group,
+    so that a result which others were computed from gets the gradient that it gets eagerly."""
+    behind = {e: reached(e) for e in edges} if len(edges) > 1 else {}
+    groups: list[list[Node]] = []
+    left = list(edges)
+    while left:
+        outer = [e for e in left if not any(e in behind[o] for o in left if o is not e)]
+        groups.insert(0, outer)
+        left = [e for e in left if e not in outer]
+    return groups
+
+
 def recorded(
-    rec: Recorder, roots: list[tuple[Node, Value]]
+    rec: Recorder, roots: list[tuple[Node, Value]], ends: dict[Node, Value]
 ) -> tuple[Plan, list[Value], list[Var], list[Value]]:
-    """Walk back from ``roots``, (edge, tensor) of each result.
+    """Walk back from ``roots``, (edge, tensor) of each result, to what came in, and to ``ends``,
+    which are other results.
 
     Gives the plan, the tensors whose edges the gradients go to, the Vars of the forward run that
     must be saved, in order, and the tensors that came in whose elements are read.
     """
-    order = tape._order([edge for edge, _ in roots])
-    inner = set(order)
+    inner = set().union(*[reached(edge, ends) for edge, _ in roots])
     entered = [
         (x, rec.gates[id(x)][2] if id(x) in rec.gates else edge) for x, edge in rec.entered.values()
     ]
-    targets: dict[Node, Value] = {}
+    targets: dict[Node, Value] = {edge: t for edge, t in ends.items() if edge in inner}
     for x, edge in entered:
         if edge in inner:
             targets.setdefault(edge, x)
     for gate in rec.gates.values():
         gate[2].edges = ()
     try:
-        order = tape._order([edge for edge, _ in roots])
-        for node in order:
+        reach = [reached(edge, ends) for edge, _ in roots]
+        for node in set().union(*reach):
             if type(node) is Leaf and node not in targets:
                 raise Beyond("a tensor that was made in the run has requires_grad set")
             if node not in targets and node.watch is not None:
@@ -137,7 +162,7 @@ def recorded(
             with rec:
                 found = tape.backward(
                     [edge for edge, _ in roots], grads, keep=True, targets=list(targets),
-                    accumulate=False,
+                    accumulate=False, ends=ends,
                 )  # fmt: skip
         except Exception as error:  # as it will, eagerly, where somebody asks for gradients
             raise Beyond(f"the backward pass of what it returns raises {error!r}") from None
@@ -147,7 +172,6 @@ def recorded(
         if rec.reason is not None:
             raise Beyond(rec.reason)
         rec.settled()
-        reach = [set(tape._order([edge])) for edge, _ in roots]
     finally:
         for _, edge, gate in rec.gates.values():
             gate.edges = (edge,)

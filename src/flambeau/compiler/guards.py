@@ -209,7 +209,10 @@ class Guards:
 
     def places(self, places: list[Place]) -> None:
         """Python state holds what it held; attributes of Modules are looked at if any was set."""
-        slow = []
+        slow = [
+            Place(table, "equal", None, dict(table), "hooks of all modules", True)
+            for table in Edits.tables
+        ]
         for p in places:
             if p.module:
                 slow.append(p)

@@ -24,6 +24,11 @@ PACKAGE = str(Path(__file__).parents[1])
 STDLIB = str(Path(functools.__file__).parent)
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
 DICTS = (dict, OrderedDict, defaultdict)
+#: Attributes of every Module that change only by its methods, which count.
+OF_MODULES = (
+    "_non_persistent_buffers_set", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks",
+    "_backward_pre_hooks",
+)  # fmt: skip
 MANY = 1000  # elements of a plain container that are compared one by one
 MOST = 20_000  # places
 
@@ -275,6 +280,8 @@ class Reach:
                 if module and key in ("_parameters", "_buffers", "_modules", "_hooked"):
                     continue
                 further.append(self._note(d, "item", key, value, f"{name}.{key}", module))
+                if module and not (key[:1] == "_" and (key in OF_MODULES or self._is_library(cls))):
+                    further[-1] = (*further[-1][:2], False)  # a list of the user's changes unseen
         for base in cls.__mro__:
             slots = base.__dict__.get("__slots__", ())
             for key in (slots,) if isinstance(slots, str) else slots:

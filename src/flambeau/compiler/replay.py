@@ -15,7 +15,7 @@ from ..core.tape import FREED, Leaf, Node, Output
 from ..core.value import Value, _Class, address, new, owner_of, ticks, wrap_view
 from .capture import Beyond, Member, Recorder, hooks_on, strided_view
 from .execute import Program, Undone, _piece
-from .gradients import CompiledFunctionBackward, Plan, kept_from_writes, recorded
+from .gradients import CompiledFunctionBackward, Plan, kept_from_writes, recorded, stages
 from .graph import Graph, Var
 from .guards import EAGER, Guards
 from .memory_of import same_place
@@ -223,7 +223,7 @@ class Variant:
         self.call = call
         self.units = units
         self.program: _Later | None = None
-        self.backward: Plan | None = None
+        self.backward: list[Plan] = []
         self.fixed: list[ndarray] = []
         self.kept: set[int] = set()
 
@@ -242,7 +242,7 @@ def replayed(
     written = rec.written()
     graph.writes = [(m.entry, v) for m, v in written]
     related = _related(rec)
-    plan = _backward(rec, out, build) if out.live else None
+    plans = _backward(rec, out, build)
     graph.outputs = out.arrays
     graph.scalars = sum(len(u.at) for u in units)
     # ---- guards
@@ -289,7 +289,7 @@ def replayed(
     source.add(f"return {returned}")
     variant = Variant(graph, source.function("program"), units)
     variant.program = program
-    variant.backward = plan
+    variant.backward = plans
     variant.fixed = fixed
     variant.kept = out.kept
     return variant
@@ -299,17 +299,32 @@ def _guarded(p: Any, reach: Reach) -> bool:
     return not p.hyper or reach.reads_options
 
 
-def _backward(rec: Recorder, out: Result, build: Callable[[Graph], Program]) -> Plan:
-    """Record the backward pass; lines that put its node behind the results."""
-    graph, source = rec.graph, out.source
+def _backward(rec: Recorder, out: Result, build: Callable[[Graph], Program]) -> list[Plan]:
+    """Record the backward pass; lines that put its nodes behind the results."""
     walked = rec.walked
     roots: dict[Node, Value] = {}
     for _, t in out.live:
         roots.setdefault(t._edge, t)
-    plan, targets, saved, read = recorded(rec, list(roots.items()))
-    plan.build = build
+    plans: list[Plan] = []
+    done: dict[Node, Value] = {}
+    for group in stages(list(roots)):
+        here = {edge: roots[edge] for edge in group}
+        plans.append(_stage(rec, out, here, done, len(plans)))
+        plans[-1].build = build
+        done.update(here)
     rec.walked = walked
-    names = [out.known(t) for t in (*targets, *read)]
+    return plans
+
+
+def _stage(
+    rec: Recorder, out: Result, roots: dict[Node, Value], done: dict[Node, Value], place: int
+) -> Plan:
+    """The backward pass of the results ``roots``, as far as the results ``done``."""
+    graph, source = rec.graph, out.source
+    plan, targets, saved, read = recorded(rec, list(roots.items()), done)
+    results = {id(t): name for name, t in out.live}
+    names = [results.get(id(t)) or out.known(t) for t in targets]
+    names += [out.known(t) for t in read]
     if None in names:
         raise Beyond("a tensor with a gradient is used that flambeau cannot find again")
     keep = list(saved)
@@ -327,12 +342,14 @@ def _backward(rec: Recorder, out: Result, build: Callable[[Graph], Program]) -> 
     edges = "".join(f"{n}._edge, " for n in names[: len(targets)])
     p = source.bind(plan, "plan")
     read = ", ".join(names[len(targets) :])
-    out.lines.append(f"node = Backward({p}, ({edges}), [{', '.join(arrays)}], [{read}])")
+    node = f"node{place}"
+    out.lines.append(f"{node} = Backward({p}, ({edges}), [{', '.join(arrays)}], [{read}])")
     index = {edge: i for i, edge in enumerate(roots)}
     for name, t in out.live:
-        many = plan.count > 1
-        edge = f"Output(node, {index[t._edge]})" if many else "node"
-        out.lines.append(f"{name}._edge = {edge}")
+        if t._edge in index:
+            many = plan.count > 1
+            edge = f"Output({node}, {index[t._edge]})" if many else node
+            out.lines.append(f"{name}._edge = {edge}")
     return plan
 
 

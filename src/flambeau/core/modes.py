@@ -6,8 +6,8 @@ from __future__ import annotations
 import functools
 import threading
 import types
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     from .value import Value
@@ -278,6 +278,11 @@ class Interpreter:
             return NotImplemented
         return self.below.function(cls, args, kwargs)
 
+    def compilable(self) -> tuple[Hashable, Callable[[], Any]] | None:
+        """What stands for this interpreter in compiled programs: they are kept by a key, and
+        captured within a context, ``(key, context)``. None: it must be handed each operation."""
+        return None
+
     def draws(self) -> None:
         """Random numbers are about to be drawn from the default generator."""
         if self.below is not None:
@@ -359,6 +364,8 @@ class Interpreter:
 
 
 class Edits:
-    """Counts what was set on Modules, so that compiled code sees at a glance that nothing was."""
+    """Counts what was set on Modules, and hooks that came and went, so that compiled code sees at a
+    glance that nothing was. ``tables``: hooks that are called without being on a module."""
 
     count = 0
+    tables: ClassVar[list[dict]] = []

@@ -11,13 +11,13 @@ from __future__ import annotations
 import importlib
 import linecache
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from sys import _getframe, getrefcount
 
 import numpy as np
 
+from .modes import Edits, state
 from .modes import hook as _hook
-from .modes import state
 from .value import Value, ticks, wrap
 
 FREED = ("freed",)  # stands in Node.saved once backward has used it up
@@ -140,6 +140,7 @@ class Handle:
     def remove(self) -> None:
         """Take the hook away. A second call does nothing."""
         self.hooks.pop(self.key, None)
+        Edits.count += 1
 
     def __enter__(self) -> Handle:
         return self
@@ -152,6 +153,7 @@ def add_hook(hooks: dict, hook: Callable) -> Handle:
     """Put ``hook`` last among ``hooks``; the handle takes it away."""
     key = ticks()
     hooks[key] = hook
+    Edits.count += 1
     return Handle(hooks, key)
 
 
@@ -213,6 +215,7 @@ def backward(
     create: bool = False,
     targets: Sequence[Node] | None = None,
     accumulate: bool = True,
+    ends: Collection[Node] = (),
 ) -> dict[Node, Value]:
     """Carry ``grads`` from ``roots`` to the leaves.
 
@@ -220,6 +223,7 @@ def backward(
     ``create``      record the gradients' own operations, for higher derivatives
     ``targets``     walk only to these nodes, and return their gradients
     ``accumulate``  add into ``.grad`` of the leaves reached (only of targets, if given)
+    ``ends``        targets that the walk does not go beyond
     """
     pending: dict[Node, Value | list] = {}
     owned: set[Node] = set()  # sums made here, which may be added to in place
@@ -245,6 +249,8 @@ def backward(
                     grad = _run_tensor_hooks(notes, grad)
                 if wanted is not None and node in wanted:
                     found[node] = grad
+                    if node in ends:
+                        continue
                 parent = node.edges[0]
                 slots = pending.get(parent)
                 if slots is None:
@@ -256,6 +262,8 @@ def backward(
                 grad = _run_tensor_hooks(notes, grad)
             if wanted is not None and node in wanted:
                 found[node] = grad
+                if node in ends:
+                    continue
             if kind is Leaf:
                 if accumulate and (wanted is None or node in wanted):
                     _accumulate(node, grad, create)

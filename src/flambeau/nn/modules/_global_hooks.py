@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...core.modes import Edits
 from ...core.tape import Handle, add_hook
 
 forward_pre: dict = {}
@@ -15,6 +16,7 @@ backward_pre: dict = {}
 parameters: dict = {}
 buffers: dict = {}
 modules: dict = {}
+Edits.tables += [forward_pre, forward, backward, backward_pre]
 
 
 #: Who looks on while modules are called: ``begin(module)`` and ``end(module)``, whatever happens.
