@@ -24,16 +24,21 @@ from typing import Any
 
 import numpy as np
 
+from .. import _dtypes
 from ..core.generator import Generator, current
-from ..core.modes import Interpreter
+from ..core.modes import Interpreter, hook
 from ..core.op import Op
+from ..core.promotion import compute_type
 from ..core.tape import Leaf, Node
-from ..core.value import Value, address, owner_of, ticks
+from ..core.value import Value, address, owner_of, ticks, wrap
 from .graph import Call, Copy, Draw, Graph, Put, Update, Var, View
 from .memory_of import Place, extent, overlap, same_place, within
 from .returned import Stand, number_of, only_returned
+from .symbols import Book, Symbol, plain
 
 ndarray = np.ndarray
+#: Operations whose second operand may be a 0-d tensor where it was a number.
+ARITHMETIC = frozenset(["add", "sub", "rsub", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge"])
 PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -101,6 +106,17 @@ class Member:
         self.version = 0
 
 
+class Number:
+    """Where an input comes from that is a Python number: ``text`` computes it, in the dtype of
+    ``array``."""
+
+    __slots__ = ("_array", "text")
+
+    def __init__(self, text: str, array: ndarray) -> None:
+        self.text = text
+        self._array = array
+
+
 class Before:
     """What was there before the run: tensors by their arrays, and the gradients of all."""
 
@@ -154,17 +170,21 @@ def has_array(tensor: Value) -> bool:
 class Recorder(Interpreter):
     """Makes a graph of what it is handed. ``reason``: why it stopped, where it did."""
 
-    def __init__(self, before: Before, outermost: CodeType) -> None:
+    def __init__(self, before: Before, outermost: CodeType, book: Book | None = None) -> None:
         self.before = before
+        self.book = book  # of the numbers that come with each run
+        self.numbers: dict[tuple[str, np.dtype], Value] = {}  # what of them are inputs
+        self.hosts: list[tuple[Callable, tuple, int]] = []  # calls, after so many updates
         self.outermost = outermost  # the code that calls the function
         self.members: dict[int, Member] = {}
         self.storages: dict[int, list[Storage]] = {}  # id(owner) -> memory that does not overlap
         self.graph = Graph()
-        self.sources: list[Value] = []  # the tensor of each input
+        self.sources: list[Value | Number] = []  # the tensor of each input
         self.gates: dict[int, tuple[Value, Node, Gate]] = {}
         self.entered: dict[int, tuple[Value, Node]] = {}  # tensors that came with an edge
         self.related: list[tuple[ndarray, Value]] = []  # read as pieces of inputs written before
         self.updates: list[tuple] = []  # (node, optimizer, group, state), in the order of places
+        self.options: list[tuple[dict, dict]] = []  # groups that step, and their options then
         self.bumps: dict[int, list] = {}  # id(tensor) -> [tensor, writes]
         self.owned: list[ndarray] = []  # memory that was there before
         self.alive: dict[int, weakref.ref] = {}  # arrays and owners that were made in the run
@@ -326,6 +346,8 @@ class Recorder(Interpreter):
 
     def run(self, op: Op, plain: Callable[..., Any], args: tuple) -> Any:
         """See Interpreter."""
+        if self.book is not None:
+            args = self._numbers(op, args)
         if self.reason is None:
             self.doing = op.name
             try:
@@ -341,6 +363,50 @@ class Recorder(Interpreter):
             except Beyond as error:
                 self.stop(error)
         return result
+
+    def _numbers(self, op: Op, args: tuple) -> tuple:
+        """``args`` without symbols: as inputs where that is the same, else as their values."""
+        if op.kind == "binary" and op.name in ARITHMETIC and type(args[1]) is Symbol:
+            dtype = self._dtype_of_number(op, *args)
+            b = None if dtype is None else self.number(args[1], dtype)
+            if b is not None:
+                return args[0], b
+        return tuple([plain(a) for a in args])
+
+    @staticmethod
+    def _dtype_of_number(op: Op, x: Value, number: Any) -> _dtypes.dtype | None:
+        """The dtype of a 0-d tensor that does in ``op`` what ``number`` does; None if none does."""
+        own = x._array.dtype
+        kind = compute_type(x.dtype)
+        if kind.kind == "f":  # of a 0-d tensor of 16 bits, the result would be wide
+            same = own == kind or (x._array.ndim and op.result != "bool")
+            return _dtypes.from_numpy(kind) if same else None
+        if isinstance(number, float):
+            plain_kind = kind.kind in "biu" and op.result != "bool"
+            return _dtypes.get_default_dtype() if plain_kind else None
+        fits = -(1 << 63) <= number.value < 1 << 63
+        return _dtypes.int64 if own == np.int64 and fits else None
+
+    def number(self, value: Any, dtype: _dtypes.dtype) -> Value | None:
+        """See Interpreter."""
+        if type(value) is not Symbol or not self.mine():
+            return None
+        key = (value.text, dtype.numpy)
+        found = self.numbers.get(key)
+        if found is None:
+            found = self.numbers[key] = wrap(np.array(value.value, dtype.numpy))
+            array = found._array
+            self.owned.append(array)
+            m = Member(array, None)
+            storage = Storage(m, True)
+            self.storages[id(array)] = [storage]
+            source = Number(value.text, array)
+            self._join(array, self._input(array, [source], storage, m), storage)
+        return found
+
+    def concrete(self, value: Any) -> Any:
+        """See Interpreter: every run asks the formula anew, so that this is no use of a symbol."""
+        return value.value if type(value) is Symbol else value
 
     def _operand(self, a: Any) -> Any:
         if isinstance(a, Value):
@@ -542,12 +608,30 @@ class Recorder(Interpreter):
             node = Update(change, ins, outs, names, first, 0, optimizer._whole)
             self.graph.nodes.append(node)
             self.updates.append((node, optimizer, p, group, state))
+            if not self.options or self.options[-1][0] is not group:
+                self.options.append((group, dict(group)))
             for i, m in enumerate(members):
                 if i != 1:
                     self.assign(m, outs[i])
             self._count_write(operands[0])
         except Beyond as error:
             self.stop(error)
+
+    def stepped(self, call: Callable, args: tuple) -> Any:
+        """See Interpreter: every run makes the call again, when the program is done."""
+        if not self.mine():
+            return super().stepped(call, args)
+        try:
+            self.settled()
+            given = [Stand(self.var(a._array), None) if isinstance(a, Value) else a for a in args]
+            self.hosts.append((call, tuple(given), len(self.updates)))
+        except Beyond as error:
+            self.stop(error)
+        hook.active = self.below
+        try:
+            return call(*[plain(a) for a in args])
+        finally:
+            hook.active = self
 
     def reached(self, node: Any, grad: Any) -> None:
         """See Interpreter."""

@@ -24,9 +24,10 @@ from . import execute, native
 from .capture import Before, Beyond, Recorder, living
 from .explanation import Explanation, explained
 from .guards import EAGER, MISS, Guards, flatten
-from .reach import Reach
+from .reach import MISSING, Place, Reach
 from .replay import Variant, nodes_of, replayed
 from .returned import with_numbers
+from .symbols import Book, Changing, Symbol, is_plain_number, key_of, numbers_in, within_math
 
 MOST_VARIANTS = 8
 MOST_ATTEMPTS = 5
@@ -62,6 +63,7 @@ class Compiled:
         self.variants: list[Variant] = []
         self.eager: list[Eager] = []
         self.reasons: list[str] = []
+        self.changing = Changing()
         self.attempts = 0
         self.given_up: str | None = None
         self.calls = 0
@@ -205,13 +207,22 @@ class Run:
         self.owner = owner
         self.args = args
         self.kwargs = kwargs
-        guards = Guards(args, kwargs)
-        function = owner.function
-        self.reach = Reach([(owner._name(), function), *guards.objects])
+        changing = owner.changing
+        guards = Guards(args, kwargs, changing.keys)
+        roots = [(owner._name(), owner.function), *guards.objects]
+        self.reach = Reach(roots, changing.keys)
+        options = self.reach.reads_options
+        places = [p for p in self.reach.places if options or not p.hyper]
+        if changing.saw(numbers_in(places, args, kwargs)):
+            guards = Guards(args, kwargs, changing.keys)
+            self.reach = Reach(roots, changing.keys)
+        self.book = Book() if changing.keys else None
         tensors = [t for _, t in guards.tensors]
         self.before = Before([*tensors, *self.reach.held])
-        self.recorder = Recorder(self.before, Run.eagerly.__code__)
+        self.recorder = Recorder(self.before, Compiled.eagerly.__code__, self.book)
         self.guards = guards
+        self.given: dict[int, Symbol] = {}  # id of a place -> what stands for the number there
+        self.changes: list[tuple[Place, Any]] = []  # places, and what the function puts there
         self.random = self._random_states()
 
     def _random_states(self) -> tuple:
@@ -220,8 +231,45 @@ class Run:
 
     def eagerly(self) -> Any:
         """The function's result."""
-        with self.recorder, host_effects(self.recorder):
-            return self.owner.eagerly(self.args, self.kwargs)
+        book = self.book
+        if book is None:
+            with self.recorder, host_effects(self.recorder):
+                return self.owner.eagerly(self.args, self.kwargs)
+        keys = self.owner.changing.keys
+        args = [
+            book.root(a, f"args[{i}]") if f"args[{i}]" in keys and is_plain_number(a) else a
+            for i, a in enumerate(self.args)
+        ]
+        kwargs = {
+            k: book.root(a, f"kwargs[{k!r}]")
+            if f"kwargs[{k!r}]" in keys and is_plain_number(a)
+            else a
+            for k, a in self.kwargs.items()
+        }
+        places = [
+            p for p in self.reach.places
+            if key_of(p) in keys and is_plain_number(p.value) and p.now() is p.value
+        ]  # fmt: skip
+        try:
+            for p in places:
+                given = book.root(p.value, p)
+                if p.put(given):
+                    self.given[id(p)] = given
+            with self.recorder, host_effects(self.recorder), within_math():
+                return self.owner.eagerly(args, kwargs)
+        finally:
+            book.open = False
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Leave no symbol where the function found or put numbers; note what it has changed."""
+        for p in self.reach.places:
+            now = p.now()
+            if now is self.given.get(id(p), MISSING):
+                p.put(p.value)
+            elif type(now) is Symbol:
+                self.changes.append((p, now))
+                p.put(now.value)
 
     def variant(self, result: Any) -> Variant:
         """What was captured. Beyond, if it cannot be done again."""
@@ -232,16 +280,39 @@ class Run:
             raise Beyond("it reaches too many Python objects to guard them")
         if self.random != self._random_states():
             raise Beyond("it draws random numbers from Python or NumPy")
+        told = {id(p) for p, _ in self.changes}
         for p in self.reach.places:
-            if not p.holds():
+            if id(p) not in told and not p.holds() and not self._again(p):
                 raise Beyond(f"it changes {p.name}", again=True)
         rec.restore()
         rec.unchanged()
         build = self.owner.executor or chosen()
-        variant = replayed(rec, self.reach, self.guards, result, build.build)
+        variant = replayed(rec, self.reach, self.guards, result, build.build, self.changes)
         rec.bumps.clear()  # it held the tensors that were written to
+        rec.numbers.clear()
         self._no_escapes(variant, result)
         return variant
+
+    def _again(self, p: Place) -> bool:
+        """Whether every run can make the change in ``p``: a schedule's step does it, or it is from
+        one constant to another. That of a number may be followed the next time."""
+        if p.hyper and self.recorder.hosts:
+            return not self.reach.reads_options
+        now = p.now()
+        if p.how not in ("item", "cell"):
+            if p.how == "equal" and type(now) is type(p.value) and len(now) == len(p.value):
+                before = numbers_in([p], (), {})
+                for key in before:
+                    if p.holder[key[1]] != before[key]:
+                        self.owner.changing.keys.add(key)
+            return False
+        if is_plain_number(p.value) and is_plain_number(now) and id(p) not in self.given:
+            self.owner.changing.keys.add(key_of(p))
+            return False
+        if not all(type(v) in (bool, str, int, float, type(None)) for v in (p.value, now)):
+            return False
+        self.changes.append((p, now))
+        return True
 
     def _no_escapes(self, variant: Variant, result: Any) -> None:
         """Beyond if a tensor made in the run lives on elsewhere than in its result."""
@@ -264,10 +335,17 @@ class Run:
 
     def guard_only(self) -> Callable:
         """A guard for calls like this one."""
-        guards = Guards(self.args, self.kwargs)
+        changing = self.owner.changing.keys
+        guards = Guards(self.args, self.kwargs, changing)
         guards.argument_tensors()
         guards.modes()
-        guards.places([p for p in self.reach.places if not p.hyper])
+        guards.places(
+            [
+                p
+                for p in self.reach.places
+                if not (p.hyper or (is_plain_number(p.value) and key_of(p) in changing))
+            ]
+        )
         source = guards.source
         source.add("except (LookupError, AttributeError, TypeError, ValueError):")
         source.add("return MISS", 3)

@@ -191,7 +191,7 @@ def recorded(
     saved = _needed(rec, graph, types)
     graph.inputs = [*types, *saved]
     came_in = dict(zip(rec.graph.inputs, rec.sources, strict=True))
-    read = [came_in[v] for v in saved if v in came_in]
+    read = [t for t in map(came_in.get, saved) if isinstance(t, Value)]
     return Plan(graph, types, results), list(targets.values()), saved, read
 
 

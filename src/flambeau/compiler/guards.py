@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import linecache
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..core.tape import Leaf
 from ..core.value import Value
 from .capture import Beyond
 from .reach import MISSING, PLAIN, Place
+from .symbols import Book
 
 _serial = itertools.count(1).__next__
 
@@ -85,7 +87,8 @@ def flatten(path: str, obj: Any, leaves: list[tuple[str, Any]]) -> None:
 class Guards:
     """What must hold, as lines of ``source``. ``arguments``: names of the argument tensors."""
 
-    def __init__(self, args: tuple, kwargs: dict) -> None:
+    def __init__(self, args: tuple, kwargs: dict, symbols: Collection[str] = ()) -> None:
+        self.symbols = symbols  # numbers among the arguments that are not guarded here
         self.source = source = Source()
         source.names.update(MISS=MISS, state=state, Edits=Edits, dtypes=_dtypes, Leaf=Leaf)
         self.arguments: dict[int, str] = {}  # id(tensor) -> name
@@ -133,6 +136,8 @@ class Guards:
     def _value(self, path: str, obj: Any) -> None:
         """A Python argument: numbers and the like by value, other objects by identity."""
         self.objects.append((path, obj))
+        if path in self.symbols and type(obj) in (int, float):
+            return
         if type(obj) in (bool, type(None)):
             self.miss_if(f"{path} is not {obj!r}")
         elif type(obj) in PLAIN:
@@ -200,6 +205,18 @@ class Guards:
             ids = ", ".join(f"id({x})" for x in arrays.values())
             self.miss_if(f"len({{{ids}}}) != {len(arrays)}")
 
+    def numbers(self, book: Book) -> None:
+        """Numbers that come with each run: their types, and what Python decided by them."""
+        self.source.names["math"] = math
+        for name, (value, where) in book.roots.items():
+            at = where if type(where) is str else self.now(where)
+            self.add(f"{name} = {at}")
+            self.miss_if(f"{name}.__class__ is not {type(value).__name__}")
+            if name in book.fixed:
+                self.miss_if(f"{name} != {self.source.bind(value, 'c')}")
+        for condition in book.conditions:
+            self.miss_if(f"not ({condition})")
+
     def modes(self) -> None:
         """The modes of autograd, and the default dtype."""
         self.miss_if(
@@ -222,15 +239,20 @@ class Guards:
         self.source.names["modules_hold"] = _modules_hold(slow)
         self.miss_if(f"Edits.count != {edits}[0] and not modules_hold({edits})")
 
+    def now(self, p: Place) -> str:
+        """The expression for what is in a place."""
+        holder = self.source.bind(p.holder, "h")
+        if p.how == "cell":
+            return f"{holder}.cell_contents"
+        if p.how == "attribute":
+            return f"{holder}.{p.key}"
+        key = repr(p.key) if type(p.key) in PLAIN else self.source.bind(p.key, "k")
+        return f"{holder}[{key}]"
+
     def _place(self, p: Place) -> None:
         holder = self.source.bind(p.holder, "h")
-        if p.how == "item":
-            key = repr(p.key) if type(p.key) in PLAIN else self.source.bind(p.key, "k")
-            now = f"{holder}[{key}]"
-        elif p.how == "cell":
-            now = f"{holder}.cell_contents"
-        elif p.how == "attribute":
-            now = f"{holder}.{p.key}"
+        if p.how in ("item", "cell", "attribute"):
+            now = self.now(p)
         elif p.how == "length":
             self.miss_if(f"len({holder}) != {p.value}")
             return

@@ -11,7 +11,7 @@ import functools
 import sys
 import types
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ OF_MODULES = (
     "_non_persistent_buffers_set", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks",
     "_backward_pre_hooks",
 )  # fmt: skip
+#: By these names users' code reads what schedules change.
+OPTIONS = frozenset(["param_groups", "get_last_lr", "_last_lr", "get_lr", "last_epoch"])
 MANY = 1000  # elements of a plain container that are compared one by one
 MOST = 20_000  # places
 
@@ -52,7 +54,8 @@ class Place:
     value: Any
     name: str  # for people
     module: bool  # set by Module.__setattr__, which counts
-    hyper: bool = False  # an option of an optimizer
+    counted: bool = False  # ``module`` was set, but it is looked at in every call
+    hyper: bool = False  # an option of an optimizer, or what a schedule knows
 
     def now(self) -> Any:
         """What is there at the moment."""
@@ -68,6 +71,16 @@ class Place:
         except (KeyError, IndexError, ValueError):
             return MISSING
         return self.holder
+
+    def put(self, value: Any) -> bool:
+        """Put ``value`` there, if that can be done and undone without anybody noticing."""
+        if self.how == "item" and isinstance(self.holder, (dict, list)):
+            self.holder[self.key] = value
+        elif self.how == "cell":
+            self.holder.cell_contents = value
+        else:
+            return False
+        return True
 
     def holds(self) -> bool:
         """Whether it still holds what it held."""
@@ -86,6 +99,12 @@ def is_optimizer(obj: object) -> bool:
     """Whether ``obj`` is an optimizer that steps by a formula (optim/optimizer.py)."""
     d = getattr(obj, "__dict__", ())
     return "param_groups" in d and "state" in d and hasattr(type(obj), "_formula")
+
+
+def is_schedule(obj: object) -> bool:
+    """Whether ``obj`` is a schedule of an optimizer's options (optim/lr_scheduler.py)."""
+    d = getattr(obj, "__dict__", ())
+    return "optimizer" in d and hasattr(type(obj), "get_last_lr")
 
 
 def is_ours(function: Callable) -> bool:
@@ -112,15 +131,19 @@ def names_in(code: types.CodeType) -> tuple[dict[str, None], dict[str, None]]:
 
 
 class Reach:
-    """Everything that can be reached from ``roots``, pairs of name and object."""
+    """Everything that can be reached from ``roots``, pairs of name and object. ``changing``: ids of
+    containers, with keys, where numbers are not always the same."""
 
-    def __init__(self, roots: list[tuple[str, Any]]) -> None:
+    def __init__(
+        self, roots: list[tuple[str, Any]], changing: Collection[tuple[int, Any]] = ()
+    ) -> None:
+        self.apart = {key[0] for key in changing}  # ids of containers to be looked at by items
         self.places: list[Place] = []
         self.tensors: dict[int, str] = {}  # id -> name
         self.held: list[Value] = []
         self.optimizers: list[Any] = []
         self.generators: list[np.random.Generator] = []
-        self.reads_options = False  # whether user's code mentions param_groups
+        self.reads_options = False  # whether user's code mentions such options
         self.seen: set[int] = set()
         self.full = False
         queue = deque((name, obj, False) for name, obj in roots)
@@ -179,7 +202,7 @@ class Reach:
 
     def _container(self, name: str, obj: Any, items: list, module: bool) -> list:
         fixed = isinstance(obj, tuple)
-        if all(type(v) in PLAIN for _, v in items):
+        if all(type(v) in PLAIN for _, v in items) and id(obj) not in self.apart:
             if fixed:
                 return []
             if len(items) <= MANY:
@@ -219,7 +242,7 @@ class Reach:
     def _globals(self, scope: dict, code: types.CodeType) -> list:
         further = []
         names, attributes = names_in(code)
-        self.reads_options = self.reads_options or "param_groups" in attributes
+        self.reads_options = self.reads_options or not OPTIONS.isdisjoint(attributes)
         for key in names:
             if key not in scope:
                 continue
@@ -266,6 +289,13 @@ class Reach:
         cls = type(obj)
         further = [] if self._is_library(cls) else [(cls.__name__, cls, False)]
         d = getattr(obj, "__dict__", None)
+        if isinstance(d, dict) and "_torchdynamo_orig_callable" in d:  # compiled itself
+            return [(name, obj.function, False)]
+        if is_schedule(obj):  # its step is done again at every run
+            for key, value in d.items():
+                further.append(self._note(d, "item", key, value, f"{name}.{key}", False))
+                self.places[-1].hyper = True
+            return [(f"{name}.optimizer", obj.optimizer, False)]
         if is_optimizer(obj):
             return further + self._optimizer(name, obj)
         if isinstance(d, dict):

@@ -13,15 +13,16 @@ from .. import _dtypes
 from ..core import tape
 from ..core.tape import FREED, Leaf, Node, Output
 from ..core.value import Value, _Class, address, new, owner_of, ticks, wrap_view
-from .capture import Beyond, Member, Recorder, hooks_on, strided_view
+from .capture import Beyond, Member, Number, Recorder, hooks_on, strided_view
 from .execute import Program, Undone, _piece
 from .gradients import CompiledFunctionBackward, Plan, kept_from_writes, recorded, stages
 from .graph import Graph, Var
 from .guards import EAGER, Guards
 from .memory_of import same_place
 from .numbers import Unit, units_of
-from .reach import PLAIN, Reach
+from .reach import PLAIN, Place, Reach
 from .returned import Stand, number_of
+from .symbols import Symbol
 
 ndarray = np.ndarray
 
@@ -189,6 +190,8 @@ class Result:
                 self.arrays.append(obj.var)
             self.source.names["number_of"] = number_of
             return f"number_of(o[{self.arrays.index(obj.var)}])"
+        if type(obj) is Symbol:
+            return obj.text
         if type(obj) is tuple:
             parts = [self.value(o) for o in obj]
             return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
@@ -229,14 +232,23 @@ class Variant:
 
 
 def replayed(
-    rec: Recorder, reach: Reach, guards: Guards, result: Any, build: Callable[[Graph], Program]
+    rec: Recorder,
+    reach: Reach,
+    guards: Guards,
+    result: Any,
+    build: Callable[[Graph], Program],
+    changes: list[tuple[Place, Any]],
 ) -> Variant:
-    """The variant of a run that has been captured. Beyond, if it cannot be done again."""
+    """The variant of a run that has been captured. Beyond, if it cannot be done again.
+
+    ``changes``: numbers and the like that the function puts into places.
+    """
     rec.settled()
     graph = rec.graph
     source = guards.source
     out = Result(rec, guards, reach)
     returned = out.value(result)
+    hosts = _hosts(rec, out)
     grads = _new_gradients(rec, out)
     units = units_of(rec.updates)
     written = rec.written()
@@ -248,16 +260,29 @@ def replayed(
     # ---- guards
     guards.argument_tensors(reach.tensors)
     guards.modes()
-    guards.places([p for p in reach.places if _guarded(p, reach)])
+    roots = set()
+    if rec.book is not None:
+        guards.numbers(rec.book)
+        roots = {id(where) for _, where in rec.book.roots.values()}
+    for p, _ in changes:  # what a run sets itself is not counted as an edit
+        p.module, p.counted = False, p.module
+    guards.places([p for p in reach.places if _guarded(p, reach) and id(p) not in roots])
     fixed = _inputs(rec, guards, out, related, {id(owner_of(m.array)) for m, _ in written})
     _gradients_as_before(rec, guards, out)
+    early, late = _changes(rec, guards, changes)
+    if early:
+        source.names["put_back"] = _put_back
+        source.lines.insert(1, "        undo = []")
+    back = "put_back(undo); " if early else ""
+    for line in early:
+        source.add(line, 3)
     for i, unit in enumerate(units):
         u = source.bind(unit, "unit")
         source.names[f"numbers_{u}"] = unit.numbers
         source.add(f"n{i} = numbers_{u}()", 3)
-        source.add(f"if n{i} is None: return MISS", 3)
-    source.add("except (LookupError, AttributeError, TypeError, ValueError):")
-    source.add("return MISS", 3)
+        source.add(f"if n{i} is None: {back}return MISS", 3)
+    source.add("except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError):")
+    source.add(f"{back}return MISS", 3)
     # ---- the run
     numbers = "".join(f"*n{i}, " for i in range(len(units)))
     if len(units) == 1:
@@ -275,7 +300,7 @@ def replayed(
     source.add("try:")
     source.add(f"o = program.run(inputs, {f'[{numbers}]' if brackets else numbers}{sure})", 3)
     source.add("except Undone:")
-    source.add("return EAGER", 3)
+    source.add(f"{back}return EAGER", 3)
     for u in units:
         source.names[f"advance_{source.by_id[id(u)]}"] = u.advance
         source.add(f"advance_{source.by_id[id(u)]}()")
@@ -286,6 +311,8 @@ def replayed(
         source.add(line)
     for p, g in grads:
         source.add(f"{p}._grad = {g}")
+    for line in (*late, *hosts):
+        source.add(line)
     source.add(f"return {returned}")
     variant = Variant(graph, source.function("program"), units)
     variant.program = program
@@ -293,6 +320,45 @@ def replayed(
     variant.fixed = fixed
     variant.kept = out.kept
     return variant
+
+
+def _hosts(rec: Recorder, out: Result) -> list[str]:
+    """Lines that make the calls of schedules."""
+    lines = []
+    for call, args, updates in rec.hosts:
+        if updates < len(rec.updates):
+            raise Beyond("a scheduler is stepped before an optimizer")
+        values = [out.value(a) for a in args]
+        lines.append(f"{out.source.bind(call, 'host')}({', '.join(values)})")
+    return lines
+
+
+def _changes(
+    rec: Recorder, guards: Guards, changes: list[tuple[Place, Any]]
+) -> tuple[list[str], list[str]]:
+    """Lines that change what the function changes, before and after the program: an option that an
+    optimizer is to step by is there before."""
+    early, late = [], []
+    for p, value in changes:
+        text = value.text if type(value) is Symbol else guards.source.bind(value, "v")
+        place = guards.now(p)
+        seen = [options[p.key] for group, options in rec.options if group is p.holder]
+        if seen and all(v is value for v in seen):
+            holder, key = guards.source.bind(p.holder, "h"), repr(p.key)
+            early.append(f"undo.append(({holder}, {key}, {place}))")
+            early.append(f"{place} = {text}")
+        elif any(v is value for v in seen):
+            raise Beyond(f"it changes {p.name} between two steps of an optimizer")
+        else:
+            late.append(f"{place} = {text}")
+            if p.counted:
+                late.append("Edits.count += 1")
+    return early, late
+
+
+def _put_back(undo: list[tuple[Any, Any, Any]]) -> None:
+    for holder, key, value in undo:
+        holder[key] = value
 
 
 def _guarded(p: Any, reach: Reach) -> bool:
@@ -444,8 +510,14 @@ def _inputs(
     graph = rec.graph
     loose: list[tuple[Var | None, ndarray, str]] = []
     fixed: list[tuple[Var, Value, str]] = []
+    numbers: list[tuple[Var, str]] = []
     entries = [(v, t._array, t) for v, t in zip(graph.inputs, rec.sources, strict=True)]
     for v, array, t in (*entries, *[(None, a, t) for a, t in related]):
+        if type(t) is Number:
+            v.name = t.text
+            source.names["array"] = np.array
+            numbers.append((v, f"array({t.text}, {source.bind(array.dtype, 'dtype')})"))
+            continue
         t, names = _found(t, rec, out)
         name = names[0]
         if v is not None:
@@ -485,8 +557,13 @@ def _inputs(
     if written:
         _apart(guards, loose, places, written)
     first = "".join(f"{x}, " for v, _, x in loose if v is not None)
+    first += "".join(f"{x}, " for _, x in numbers)
     source.add(f"inputs = [{first}*{f}]" if fixed else f"inputs = [{first}]", 3)
-    graph.inputs = [*[v for v, _, _ in loose if v is not None], *[v for v, _, _ in fixed]]
+    graph.inputs = [
+        *[v for v, _, _ in loose if v is not None],
+        *[v for v, _ in numbers],
+        *[v for v, _, _ in fixed],
+    ]
     return places.arrays
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .graph import Var
+from .symbols import Symbol
 
 # Instructions that take no part in where the number goes, or whose way with the stack is known.
 _QUIET = {"NOP", "RESUME", "CACHE", "PRECALL", "EXTENDED_ARG"}
@@ -127,6 +128,8 @@ def with_numbers(result: Any) -> Any:
     """What a function returned, with every stand-in replaced by its number."""
     if type(result) is Stand:
         return result.number
+    if type(result) is Symbol:
+        return result.value
     if type(result) in (tuple, list):
         parts = [with_numbers(r) for r in result]
         changed = any(a is not b for a, b in zip(parts, result, strict=True))

@@ -278,6 +278,18 @@ class Interpreter:
             return NotImplemented
         return self.below.function(cls, args, kwargs)
 
+    def number(self, value: Any, dtype: Any) -> Value | None:
+        """A 0-d tensor that stands for the Python number ``value``, if it needs one."""
+        return None if self.below is None else self.below.number(value, dtype)
+
+    def concrete(self, value: Any) -> Any:
+        """A number that an optimizer's formula takes, as Python's own."""
+        return value if self.below is None else self.below.concrete(value)
+
+    def stepped(self, call: Callable, args: tuple) -> Any:
+        """Carry out ``call(*args)``, a step of a schedule: it changes options of an optimizer."""
+        return call(*args) if self.below is None else self.below.stepped(call, args)
+
     def compilable(self) -> tuple[Hashable, Callable[[], Any]] | None:
         """What stands for this interpreter in compiled programs: they are kept by a key, and
         captured within a context, ``(key, context)``. None: it must be handed each operation."""

@@ -443,7 +443,8 @@ def binary(
         d = result_type(b, a)
         if op.result == "float" and d.category < _dtypes.FLOATING:
             d = _dtypes.get_default_dtype()
-        return operator(constant(as_array(a, d)), b)
+        first = None if hook.active is None else hook.active.number(a, d)
+        return operator(constant(as_array(a, d)) if first is None else first, b)
 
     def call(input: Value | Number, other: Value | Number, *, out: Value | None = None) -> Value:
         a, b = input, other

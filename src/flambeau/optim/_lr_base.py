@@ -74,6 +74,26 @@ def _watch_steps(optimizer: Optimizer) -> None:
     optimizer.step = step
 
 
+def _seen(step: Any) -> Any:
+    """``step``, of which whoever is handed the operations hears as of one event."""
+
+    @functools.wraps(step)
+    def stepped(self: LRScheduler, *args: Any, **kwargs: Any) -> None:
+        if hook.active is None:
+            return step(self, *args, **kwargs)
+        if any(isinstance(group["lr"], Value) for group in self.optimizer.param_groups):
+            hook.active.opaque("a scheduler fills a learning rate that is a tensor")
+            return step(self, *args, **kwargs)
+        count = len(args)
+
+        def again(*given: Any) -> None:
+            step(self, *given[:count], **dict(zip(kwargs, given[count:], strict=True)))
+
+        return hook.active.stepped(again, (*args, *kwargs.values()))
+
+    return stepped
+
+
 class LRScheduler:
     """Base class of schedulers: ``get_lr`` says what the learning rates are to be.
 
@@ -82,6 +102,11 @@ class LRScheduler:
 
     _get_lr_called_within_step = False
     _is_initial = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _seen(cls.step)
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         check_optimizer(optimizer)
@@ -132,6 +157,8 @@ class LRScheduler:
         if epoch is not None:
             warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         self._update_lr(epoch)
+
+    step = _seen(step)
 
     def _check_order(self) -> None:
         if not hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):

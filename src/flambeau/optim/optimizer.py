@@ -381,7 +381,9 @@ def _record(
 
 def number(value: float | Value) -> float:
     """An option that may be given as a tensor, as a number."""
-    return float(value._array.item()) if isinstance(value, Value) else value
+    if isinstance(value, Value):
+        return float(value._array.item())
+    return value if _hook.active is None else _hook.active.concrete(value)
 
 
 def option(value: float | Value) -> Any:
