@@ -18,7 +18,8 @@ from .scratch import scratch
 from .tiles import Tile, tile
 
 ndarray = np.ndarray
-SCORES = 1 << 15  # of a block of rows
+SCORES = 1 << 15  # of a block of rows, at most
+ROWS = 132  # of a block, at most
 _POINTER, _INDEX = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -50,7 +51,6 @@ def _up(n: int, step: int) -> int:
 @functools.lru_cache(maxsize=256)
 def table_of(
     shape: Tile,
-    causal: bool,
     sizes: tuple[int, int, int, int, int],
     strides: tuple[tuple[int, int, int], ...],
 ) -> tuple[ndarray, int]:
@@ -62,18 +62,16 @@ def table_of(
     padded_columns, padded_width, padded_value_width = (
         _up(n, shape.columns) for n in (columns, width, value_width)
     )
-    each = max(shape.rows, SCORES // score_step // shape.rows * shape.rows)
-    if causal:  # the columns after a block are left out: small ones leave out more
-        each = min(each, 2 * shape.rows if rows <= 128 else 8 * shape.rows)
-    each = min(rows, each)
-    block, all_rows = _up(each, shape.rows), _up(columns, shape.columns * shape.rows)
+    most = max(shape.rows, min(ROWS, SCORES // score_step))
+    each = _up(-(-rows // -(-rows // most)), shape.rows)  # equal blocks of at most so many, nearly
+    all_rows = _up(columns, shape.columns * shape.rows)
     wide, value_wide = padded_width, padded_value_width
     turned = padded_columns + shape.lanes
     places, begin = [], 0
     for size in (
-        shape.columns, block * wide, all_rows * wide, wide * turned, all_rows * value_wide,
-        value_wide * turned, block * value_wide, block * score_step, block * score_step,
-        block * max(wide, value_wide), all_rows * wide, all_rows * value_wide,
+        padded_columns, 1, 1, each, each * wide, all_rows * wide, wide * turned,
+        all_rows * value_wide, value_wide * turned, each * value_wide, each * score_step,
+        each * score_step, each * max(wide, value_wide), all_rows * wide, all_rows * value_wide,
     ):  # fmt: skip
         places.append(begin)
         begin += _up(size, 16)
@@ -93,12 +91,12 @@ def _rows_dense(a: ndarray) -> ndarray:
     return a if dense else np.ascontiguousarray(a)
 
 
-def _plan(shape: Tile, causal: bool, arrays: dict[str, ndarray]) -> tuple[ndarray, int]:
+def _plan(shape: Tile, arrays: dict[str, ndarray]) -> tuple[ndarray, int]:
     q, k, v = arrays["q"], arrays["k"], arrays["v"]
     sizes = (q.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3])
     none = (0, 0, 0)
     strides = tuple(_steps(arrays[n]) if n in arrays else none for n in ARRAYS)
-    return table_of(shape, causal, sizes, strides)
+    return table_of(shape, sizes, strides)
 
 
 def _over_heads(part: Callable[[int, int], None], heads: int, scores: int) -> None:
@@ -117,7 +115,7 @@ def _run(
     kept: ndarray,
     scale: float,
 ) -> None:
-    table, size = _plan(shape, causal, arrays)
+    table, size = _plan(shape, arrays)
     pointers = [address(arrays[n]) for n in names] + [address(kept), address(table)]
     q = arrays["q"]
     heads = q.shape[0] * q.shape[1]

@@ -1,20 +1,24 @@
 """Attention in LLVM's language: a head at a time, rows of its scores in scratch memory only.
 
-    p = softmax(q k^T * scale)   y = p v   dv = p^T g   ds = p (g v^T - sum(g v^T * p)) * scale
-    dq = ds k                    dk = ds^T q
+    p = softmax(q k^T * scale)   y = p v   dv = p^T g   ds = p (g v^T - sum(g v^T * p))
+    dq = ds k * scale            dk = ds^T (q * scale)
 
-Scores are computed for a block of rows that the cache holds; causal attention leaves out the
-columns after the block, and sets to zero those after each row.
+Scores are computed for a block of rows that the cache holds, most often all of them. Causal
+attention leaves out the tiles of every product after which a row sees nothing.
+
+The passes over scores take the rows of a tile side by side, which fill the same vectors: whole
+ones as far as the first row sees all, then a few in which lanes that a row does not see count for
+nothing and become zeros.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from .builder import I64, PTR, Code, Value, vector_of
-from .product_text import pack, product, turn
-from .rows_text import row_pass, row_sums
-from .scalar_functions import exp
+from . import product_text
+from .builder import I64, PTR, Code, Value
+from .product_text import ALL
+from .scalar_functions import exp_below
 from .tiles import Tile
 
 #: The table: sizes of a head; rows at once; steps between batches, heads and rows of every array;
@@ -24,9 +28,71 @@ FIELDS = (
     "heads", "rows", "columns", "width", "value_width", "rows_each",
     *(f"{name}_{step}" for name in ARRAYS for step in ("batch", "head", "row")),
     "score_step", "padded_columns", "padded_width", "padded_value_width",
-    "zeros_at", "queries_at", "keys_at", "turned_keys_at", "values_at", "turned_values_at",
-    "grads_at", "scores_at", "slopes_at", "result_at", "key_slopes_at", "value_slopes_at",
+    "zeros_at", "one_at", "scale_at", "factors_at", "queries_at", "keys_at", "turned_keys_at",
+    "values_at", "turned_values_at", "grads_at", "scores_at", "slopes_at", "result_at",
+    "key_slopes_at", "value_slopes_at",
 )  # fmt: skip
+BLOCK = 1024  # columns whose values are added in the dtype itself, before their sums are
+
+
+class _Tile:
+    """A tile's rows in the passes: the first row, and the vectors."""
+
+    def __init__(self, head: _Head, first: Value) -> None:
+        code, lanes = head.code, head.tile.lanes
+        self.head, self.first = head, first
+        rows = range(head.tile.rows)
+        self.rows = [first + n for n in rows]
+        self.seen = [head.f["columns"]] * len(rows)  # columns that each of them sees
+        if head.causal:
+            self.seen = [code.smaller(self.seen[0], head.r0 + m + 1) for m in self.rows]
+        self.whole = self.seen[0] & -lanes
+        self.end = head.up(self.seen[-1], lanes)
+        self.place = [m * head.f["score_step"] for m in self.rows]
+
+    def line(self, name: str, n: int) -> Value:
+        """Row ``n`` of the tile in the scores or the slopes."""
+        return self.head.at(self.head.scratch[name], self.place[n])
+
+    def walk(
+        self,
+        body: Callable[..., Value | None],
+        start: Value | None = None,
+        join: Callable[[Value, Value], Value] | None = None,
+    ) -> list[Value]:
+        """``body(n, j, seen)`` for each row and the vector at ``j``; ``seen``: the lanes that the
+        row sees, or None for all. What it gives is joined to ``start``, first by blocks."""
+        code, lanes = self.head.code, self.head.tile.lanes
+        lane = code.counting(lanes)
+        none = [] if join is None else [start] * len(self.rows)
+
+        def each(j: Value, values: Sequence[Value], masked: bool) -> list[Value]:
+            found = []
+            for n in range(len(self.rows)):
+                seen = None
+                if masked:
+                    seen = lane < code.splat(code.narrowed(self.seen[n] - j), lanes)
+                given = body(n, j, seen)
+                if join is not None:
+                    found.append(join(given, values[n]))
+            return found
+
+        def whole(j: Value, *values: Value) -> list[Value]:
+            return each(j, values, False)
+
+        def edge(j: Value, *values: Value) -> list[Value]:
+            return each(j, values, True)
+
+        def block(i: Value, *values: Value) -> list[Value]:
+            stop = code.smaller(i + BLOCK, self.whole)
+            sums = code.loop(i, stop, whole, none, step=lanes)
+            return [join(s, v) for s, v in zip(sums, values, strict=True)]
+
+        if join is None:
+            found = code.loop(0, self.whole, whole, step=lanes)
+        else:
+            found = code.loop(0, self.whole, block, none, step=BLOCK)
+        return code.loop(self.whole, self.end, edge, found, step=lanes)
 
 
 class _Head:
@@ -70,145 +136,199 @@ class _Head:
                 self.rows = code.smaller(f["rows_each"], f["rows"] - r0)
                 self.padded_rows = self.up(self.rows, self.tile.rows)
                 self.columns = f["columns"]
-                if self.causal:  # those that a row of the block can see
+                self.sees: Value | int = ALL  # columns that a tile sees, less its first row
+                if self.causal:
                     self.columns = code.smaller(self.columns, r0 + self.rows)
+                    self.sees = r0 + self.tile.rows
                 rows()
 
             code.loop(0, f["rows"], block, step=f["rows_each"])
             after()
 
-        zero = code.constant(self.tile.element, 0)
-        code.loop(0, self.tile.columns, lambda i: code.store(zero, self.scratch["zeros"], i))
+        zero, zeros = code.constant(self.tile.vector, 0), self.scratch["zeros"]
+        code.loop(0, f["columns"], lambda j: code.store(zero, zeros, j), step=self.tile.lanes)
+        code.store(code.constant(self.tile.element, 1), self.scratch["one"])
+        code.store(code["scale"], self.scratch["scale"])
         code.loop(code["start"], code["stop"], head)
-        parts = (product(self.tile), pack(self.tile), turn(self.tile), code.text())
-        return "\n".join(parts)
+        return f"{product_text.texts(self.tile)}\n{code.text()}"
 
-    def copy_in(self, name: str, to: str, width: str, rows: Value, all_rows: Value) -> None:
-        """All rows of an array into the scratch."""
-        self.copy_rows(self.place[name], to, name, width, rows, all_rows)
+    # ---- copies
 
-    def copy_rows(
-        self, source: Value, to: str, name: str, width: str, rows: Value, all_rows: Value
+    def copy_in(
+        self, name: str, to: str, width: str, rows: Value, all_rows: Value, factor: str = "one"
     ) -> None:
-        f = self.f
+        """Rows of an array into the scratch, all or those of the block."""
+        f, source = self.f, self.place[name]
+        if rows is not f["columns"]:
+            source = self.at(source, self.r0 * f[f"{name}_row"])
         self.code.run(
-            "pack", self.scratch[to], f[f"padded_{width}"], source, f[f"{name}_row"], rows,
-            f[width], all_rows, f[f"padded_{width}"],
+            "pack", self.scratch[to], source, self.scratch[factor], f[f"padded_{width}"],
+            f[f"{name}_row"], 0, rows, f[width], all_rows,
         )  # fmt: skip
 
-    def block_in(self, name: str, to: str, width: str) -> None:
-        """The block's rows of an array."""
-        source = self.at(self.place[name], self.r0 * self.f[f"{name}_row"])
-        self.copy_rows(source, to, name, width, self.rows, self.padded_rows)
-
-    def copy_out(self, name: str, source: str, width: str, first: Value | int, rows: Value) -> None:
-        """Rows from the scratch into an array, from its row ``first`` on."""
-        f = self.f
-        to = self.at(self.place[name], f[f"{name}_row"] * first)
+    def copy_out(
+        self,
+        name: str,
+        source: str,
+        width: str,
+        first: Value | int,
+        rows: Value,
+        factors: tuple[str, int] = ("one", 0),
+    ) -> None:
+        """Rows from the scratch into an array, from its row ``first`` on, each times a factor;
+        ``factors``: where they are, and the step from one to the next."""
+        f, (factor, step) = self.f, factors
         self.code.run(
-            "pack", to, f[f"{name}_row"], self.scratch[source], f[f"padded_{width}"], rows,
-            f[width], rows, f[width],
+            "pack", self.at(self.place[name], f[f"{name}_row"] * first), self.scratch[source],
+            self.scratch[factor], f[f"{name}_row"], f[f"padded_{width}"], step, rows, f[width],
+            rows,
         )  # fmt: skip
 
     def turned(self, source: str, to: str, width: str) -> None:
         f = self.f
         rows = self.up(f["columns"], self.tile.lanes)
         self.code.run(
-            "turn", self.scratch[to], f["padded_columns"], self.scratch[source],
+            "turn", self.scratch[to], self.scratch[source], f["padded_columns"],
             f[f"padded_{width}"], rows, f[f"padded_{width}"],
         )  # fmt: skip
 
-    def multiply(
-        self, to: str, a: str, b: str, columns: Value, terms: Value, steps: tuple[Value, ...]
-    ) -> None:
-        """``to`` = a b for the block's rows; ``steps``: of the rows of each of the three."""
-        s = self.scratch
+    def kept(self, *, into: bool) -> None:
+        """The probabilities of the block into ``kept``, or from there."""
+        code, f, s, step = self.code, self.f, self.scratch, self.tile.rows
+
+        def some(m: Value) -> None:
+            rows, columns = code.smaller(self.rows - m, step), self.columns
+            if self.causal:
+                columns = code.smaller(columns, m + self.sees)
+            begin = (self.number * f["rows"] + self.r0 + m) * f["columns"]
+            theirs, ours = self.at(code["kept"], begin), self.at(s["scores"], m * f["score_step"])
+            if into:
+                factors = self.at(s["factors"], m)
+                sizes = (rows, columns, rows)
+                code.run("pack", theirs, ours, factors, f["columns"], f["score_step"], 1, *sizes)
+                rest = self.at(theirs, columns)
+                sizes = (rows, f["columns"] - columns, rows)
+                code.run("pack", rest, s["zeros"], s["one"], f["columns"], 0, 0, *sizes)
+            else:
+                sizes = (rows, columns, rows)
+                code.run("pack", ours, theirs, s["one"], f["score_step"], f["columns"], 0, *sizes)
+
+        code.loop(0, self.rows, some, step=step)
+
+    # ---- products
+
+    def score(self, to: str, a: str, b: str, width: str) -> None:
+        """``to`` = a b for the block's rows, where ``to`` has the shape of the scores."""
+        f, s = self.f, self.scratch
         self.code.run(
-            "product", s[to], steps[0], s[a], steps[1], 1, s[b], steps[2], self.padded_rows,
-            columns, terms, s["zeros"], 0,
+            "dot", s[to], s[a], s[b], f["score_step"], f[f"padded_{width}"], f["padded_columns"],
+            self.padded_rows, self.columns, f[width], self.sees, ALL,
+        )  # fmt: skip
+
+    def apply(self, a: str, b: str, width: str) -> None:
+        """``result`` = a b for the block's rows, where a has the shape of the scores."""
+        f, s = self.f, self.scratch
+        padded = f[f"padded_{width}"]
+        self.code.run(
+            "dot", s["result"], s[a], s[b], padded, f["score_step"], padded, self.padded_rows,
+            padded, self.columns, ALL, self.sees,
         )  # fmt: skip
 
     def gather(self, to: str, a: str, b: str, width: str) -> None:
         """``to`` += a^T b over the block's rows, where a has the shape of the scores."""
         f, s = self.f, self.scratch
+        padded = f[f"padded_{width}"]
+        seen_from, new_from = self.r0, self.r0
+        if not self.causal:
+            seen_from, new_from = ALL, self.code.select(self.r0.equals(0), self.r0, ALL)
         self.code.run(
-            "product", s[to], f[f"padded_{width}"], s[a], 1, f["score_step"], s[b],
-            f[f"padded_{width}"], self.up(self.columns, self.tile.rows), f[f"padded_{width}"],
-            self.rows, s["zeros"], 1,
+            "gather", s[to], s[a], s[b], padded, f["score_step"], padded, self.columns, padded,
+            self.rows, seen_from, new_from,
         )  # fmt: skip
 
-    def each_row(self, body: Callable[[Value, Value, Value], None]) -> None:
-        """``body(i, its place in the scores, the columns it sees)`` for the block's rows."""
+    # ---- passes over the scores
 
-        def row(i: Value) -> None:
-            seen = self.columns
-            if self.causal:
-                seen = self.code.smaller(seen, self.r0 + i + 1)
-            body(i, i * self.f["score_step"], seen)
+    def tiles(self, body: Callable[[_Tile], None]) -> None:
+        """``body`` for every tile of the block's rows."""
+        step = self.tile.rows
+        self.code.loop(0, self.padded_rows, lambda m: body(_Tile(self, m)), step=step)
 
-        self.code.loop(0, self.rows, row)
+    def only(self, seen: Value | None, value: Value, other: float = 0.0) -> Value:
+        """``value`` in the lanes that are seen, ``other`` in the others."""
+        return value if seen is None else self.code.select(seen, value, other)
 
-    def probabilities(self) -> None:
-        """The scores of the block and their softmax."""
-        code, f, tile = self.code, self.f, self.tile
-        self.block_in("q", "queries", "width")
-        columns = self.up(self.columns, tile.columns)
-        steps = (f["score_step"], f["padded_width"], f["padded_columns"])
-        self.multiply("scores", "queries", "turned_keys", columns, f["width"], steps)
-        scales = {1: code["scale"], tile.lanes: code.splat(code["scale"], tile.lanes)}
+    def sums(self, rows: _Tile, terms: Callable[..., Value]) -> list[Value]:
+        """The sum of ``terms(n, j, seen)`` for each row of a tile."""
+        code = self.code
+        zero = code.constant(self.tile.vector, 0)
+        return [code.total(v) for v in rows.walk(terms, zero, lambda a, b: a + b)]
 
-        def softmax(i: Value, place: Value, seen: Value) -> None:
-            line = self.at(self.scratch["scores"], place)
+    def queries(self) -> None:
+        """The block's rows of q * scale."""
+        self.copy_in("q", "queries", "width", self.rows, self.padded_rows, "scale")
 
-            def scaled(wide: int, j: Value) -> Value:
-                return code.load(vector_of(tile.element, wide), line, j) * scales[wide]
+    def exponentials(self) -> None:
+        """The scores of the block, and exp(score - the row's largest) in their place; ``factors``:
+        1 / the row's sum of them, with which they are probabilities."""
+        code, tile = self.code, self.tile
+        self.queries()
+        self.score("scores", "queries", "turned_keys", "width")
 
-            whole = seen & -tile.lanes
+        def softmax(rows: _Tile) -> None:
+            lines = [rows.line("scores", n) for n in range(tile.rows)]
+
+            def scores(n: int, j: Value, seen: Value | None) -> Value:
+                return self.only(seen, code.load(tile.vector, lines[n], j), float("-inf"))
+
             lowest = code.constant(tile.vector, float("-inf"))
-            (tops,) = code.loop(
-                0, whole, lambda j, t: [code.larger(scaled(tile.lanes, j), t)], [lowest],
-                step=tile.lanes,
-            )  # fmt: skip
-            kind = vector_of(tile.element, tile.lanes)
-            best = code.highest(tops, kind)
-            (best,) = code.loop(whole, seen, lambda j, t: [code.larger(scaled(1, j), t)], [best])
-            tops = {1: best, tile.lanes: code.splat(best, tile.lanes)}
+            tops = rows.walk(scores, lowest, code.larger)
+            tops = [code.splat(code.highest(t, tile.vector), tile.lanes) for t in tops]
 
-            def power(wide: int, j: Value) -> list[Value]:
-                value = code.apply(exp, scaled(wide, j) - tops[wide])
-                code.store(value, line, j)
-                return [value]
+            def power(n: int, j: Value, seen: Value | None) -> Value:
+                value = code.apply(exp_below, code.load(tile.vector, lines[n], j) - tops[n])
+                value = self.only(seen, value)
+                code.store(value, lines[n], j)
+                return value
 
-            (total,) = row_sums(code, tile.element, tile.lanes, 0, seen, power, unroll=1)
-            one = code.constant(tile.element, 1.0) / code.narrow(total, tile.element)
-            ones = {1: one, tile.lanes: code.splat(one, tile.lanes)}
+            for n, total in enumerate(self.sums(rows, power)):
+                factor = code.constant(tile.element, 1.0) / total
+                code.store(factor, self.scratch["factors"], rows.rows[n])
 
-            def divide(wide: int, j: Value) -> None:
-                kind = vector_of(tile.element, wide)
-                code.store(code.load(kind, line, j) * ones[wide], line, j)
+        self.tiles(softmax)
 
-            row_pass(code, tile.lanes, 0, seen, divide)
-            self.zeros_after(line, seen)
+    def slopes(self, *, scaled: bool) -> None:
+        """ds in the place of g v^T; ``scaled``: and p in that of the exponentials, which are there
+        instead."""
+        code, tile = self.code, self.tile
 
-        self.each_row(softmax)
+        def rows(some: _Tile) -> None:
+            scores = [some.line("scores", n) for n in range(tile.rows)]
+            slopes = [some.line("slopes", n) for n in range(tile.rows)]
 
-    def zeros_after(self, line: Value, seen: Value) -> None:
-        """Zeros in the columns that the block has and a row does not see, padding included."""
-        zero = self.code.constant(self.tile.element, 0)
-        end = self.up(self.columns, self.tile.rows)
-        self.code.loop(seen, end, lambda j: self.code.store(zero, line, j))
+            def both(n: int, j: Value) -> tuple[Value, Value]:
+                return code.load(tile.vector, scores[n], j), code.load(tile.vector, slopes[n], j)
 
-    def kept(self, *, into: bool) -> None:
-        """The probabilities of the block into ``kept``, or from there."""
-        code, f = self.code, self.f
-        first = (self.number * f["rows"] + self.r0) * f["columns"]
-        theirs = self.at(code["kept"], first)
-        ours = self.scratch["scores"]
-        ends = (theirs, f["columns"], ours, f["score_step"])
-        to, to_step, source, step = ends if into else (*ends[2:], *ends[:2])
-        all_columns = f["columns"] if into else self.up(self.columns, self.tile.rows)
-        given = (self.rows, self.columns, self.rows, all_columns)
-        code.run("pack", to, to_step, source, step, *given)
+            def term(n: int, j: Value, seen: Value | None) -> Value:
+                e, dp = both(n, j)
+                return self.only(seen, e * dp)
+
+            along = self.sums(some, term)
+            if scaled:
+                factors = [code.load(tile.element, self.scratch["factors"], m) for m in some.rows]
+                along = [a * f for a, f in zip(along, factors, strict=True)]
+                factors = [code.splat(f, tile.lanes) for f in factors]
+            along = [code.splat(a, tile.lanes) for a in along]
+
+            def write(n: int, j: Value, seen: Value | None) -> None:
+                e, dp = both(n, j)
+                if scaled:
+                    e = e * factors[n]
+                    code.store(self.only(seen, e), scores[n], j)
+                code.store(self.only(seen, (dp - along[n]) * e), slopes[n], j)
+
+            some.walk(write)
+
+        self.tiles(rows)
 
 
 def forward(tile: Tile, causal: bool, keeps: bool) -> str:
@@ -224,13 +344,11 @@ def forward(tile: Tile, causal: bool, keeps: bool) -> str:
         head.copy_in("v", "values", "value_width", f["columns"], f["columns"])
 
     def rows() -> None:
-        head.probabilities()
+        head.exponentials()
         if keeps:
             head.kept(into=True)
-        steps = (f["padded_value_width"], f["score_step"], f["padded_value_width"])
-        width = f["padded_value_width"]
-        head.multiply("result", "scores", "values", width, head.columns, steps)
-        head.copy_out("y", "result", "value_width", head.r0, head.rows)
+        head.apply("scores", "values", "value_width")
+        head.copy_out("y", "result", "value_width", head.r0, head.rows, ("factors", 1))
 
     return head.each(before, rows, lambda: None)
 
@@ -248,55 +366,26 @@ def backward(tile: Tile, causal: bool, keeps: bool) -> str:
             head.turned("keys", "turned_keys", "width")
         head.copy_in("v", "values", "value_width", f["columns"], rows)
         head.turned("values", "turned_values", "value_width")
-        for name, width in (("key_slopes", "width"), ("value_slopes", "value_width")):
-            size = head.up(f["columns"], tile.rows) * f[f"padded_{width}"]
-            zero = code.constant(tile.element, 0)
-            place = head.scratch[name]
-            code.loop(0, size, lambda i, p=place, z=zero: code.store(z, p, i))
-
-    def slopes() -> None:
-        scales = {1: code["scale"], tile.lanes: code.splat(code["scale"], tile.lanes)}
-
-        def row(i: Value, place: Value, seen: Value) -> None:
-            p = head.at(head.scratch["scores"], place)
-            ds = head.at(head.scratch["slopes"], place)
-
-            def both(wide: int, j: Value) -> tuple[Value, Value]:
-                kind = vector_of(tile.element, wide)
-                return code.load(kind, p, j), code.load(kind, ds, j)
-
-            def term(wide: int, j: Value) -> list[Value]:
-                a, b = both(wide, j)
-                return [a * b]
-
-            (total,) = row_sums(code, tile.element, tile.lanes, 0, seen, term, unroll=1)
-            along = code.narrow(total, tile.element)
-            along = {1: along, tile.lanes: code.splat(along, tile.lanes)}
-
-            def write(wide: int, j: Value) -> None:
-                a, b = both(wide, j)
-                code.store((b - along[wide]) * a * scales[wide], ds, j)
-
-            row_pass(code, tile.lanes, 0, seen, write)
-            head.zeros_after(ds, seen)
-
-        head.each_row(row)
+        if causal:  # columns that no row sees
+            seen = code.smaller(head.up(f["rows"], tile.rows), f["columns"])
+            zero = code.constant(tile.vector, 0)
+            for name, width in (("key_slopes", "width"), ("value_slopes", "value_width")):
+                begin, end = (n * f[f"padded_{width}"] for n in (seen, f["columns"]))
+                place = head.scratch[name]
+                code.loop(begin, end, lambda i, p=place: code.store(zero, p, i), step=tile.lanes)
 
     def rows() -> None:
         if keeps:
-            head.block_in("q", "queries", "width")
+            head.queries()
             head.kept(into=False)
         else:
-            head.probabilities()
-        head.block_in("g", "grads", "value_width")
-        columns = head.up(head.columns, tile.columns)
-        steps = (f["score_step"], f["padded_value_width"], f["padded_columns"])
-        head.multiply("slopes", "grads", "turned_values", columns, f["value_width"], steps)
+            head.exponentials()
+        head.copy_in("g", "grads", "value_width", head.rows, head.padded_rows)
+        head.score("slopes", "grads", "turned_values", "value_width")
+        head.slopes(scaled=not keeps)
         head.gather("value_slopes", "scores", "grads", "value_width")
-        slopes()
-        steps = (f["padded_width"], f["score_step"], f["padded_width"])
-        head.multiply("result", "slopes", "keys", f["padded_width"], head.columns, steps)
-        head.copy_out("dq", "result", "width", head.r0, head.rows)
+        head.apply("slopes", "keys", "width")
+        head.copy_out("dq", "result", "width", head.r0, head.rows, ("scale", 0))
         head.gather("key_slopes", "slopes", "queries", "width")
 
     def after() -> None:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from . import attention_text, scalar
+from . import attention_text, product_text, scalar
 from .arrays import Read, row_major
 from .attention_kernels import table_of, tile_of
 from .builder import BYTES, FLOATS
@@ -99,10 +99,10 @@ def _recipe(
     }
     sizes = (heads, rows, columns, width, value_width)
     strides = tuple(steps[n][:3] if n in steps else (0, 0, 0) for n in attention_text.ARRAYS)
-    table, scratch = table_of(tile, causal, sizes, strides)
+    table, scratch = table_of(tile, sizes, strides)
     text = attention_text.backward if "g" in operands else attention_text.forward
     text = text(tile, causal, False)
-    for helper in ("product", "pack", "turn"):
+    for helper in product_text.NAMES:
         text = text.replace(f"@{helper}(", f"@$self.{helper}(")
     given: list[Given] = [Result(offset) for offset, _ in results.values()]
     given += [Operand(k) for k in range(len(operands))]
