@@ -10,6 +10,7 @@ its operands is made, unless that would make the kernel wait for its own result.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -514,6 +515,7 @@ def substituted_inputs(m: Map, inputs: list[Scalar], attempt: _Attempt, rows: bo
 # ---- dtypes in memory ----------------------------------------------------------------------
 
 
+@functools.cache
 def memory_dtype(dtype: np.dtype) -> np.dtype:
     """What a kernel takes an array of ``dtype`` for: bfloat16 is computed with as INT16, and what
     kernels do not compute with is moved as its bits."""

@@ -46,10 +46,11 @@ Number = bool | int | float
 class Scalar:
     """One expression: an operation's name, its operands, and its dtype.
 
-    ``value`` is the number of a constant and the place of an input.
+    ``value`` is the number of a constant and the place of an input. ``below``: what ``ordered``
+    found under it, once it was asked.
     """
 
-    __slots__ = ("dtype", "operands", "operation", "value")
+    __slots__ = ("below", "dtype", "operands", "operation", "value")
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Scalar:
         self.dtype = dtype
         self.operands = operands
         self.value = value
+        self.below: tuple[Scalar, ...] | None = None
 
     def __add__(self, other: Scalar | Number) -> Scalar:
         return _arithmetic("add", self, other)
@@ -310,18 +312,23 @@ def narrow(a: Scalar, dtype: np.dtype) -> Scalar:
 
 def ordered(root: Scalar) -> list[Scalar]:
     """Every expression below ``root``, operands first, each once."""
-    found: dict[int, Scalar] = {}
-    stack = [(root, False)]
-    while stack:
-        node, ready = stack.pop()
-        if id(node) in found:
-            continue
-        if ready:
-            found[id(node)] = node
-        else:
-            stack.append((node, True))
-            stack.extend((a, False) for a in reversed(node.operands))
-    return list(found.values())
+    if root.below is None:
+        found: dict[int, Scalar] = {}
+        stack = [*reversed(root.operands)]
+        while stack:
+            node = stack.pop()
+            if node is None:  # what lies below the next one is done
+                node = stack.pop()
+                found[id(node)] = node
+            elif id(node) not in found:
+                if node.below is None and node.operands:
+                    stack += (node, None, *reversed(node.operands))
+                else:
+                    for n in node.below or ():
+                        found[id(n)] = n
+                    found[id(node)] = node
+        root.below = tuple(found.values())
+    return [*root.below, root]
 
 
 # ---- the meaning in NumPy ------------------------------------------------------------------
