@@ -97,7 +97,7 @@ class DullExecutor:
             values = dict(zip(graph.inputs, inputs, strict=True))
             values.update(graph.constants)
             before = (state.grad, state.inference)
-            random = default_generator.get_state_array() if drawing else None
+            random = default_generator.snapshot() if drawing else None
             state.grad = state.inference = False
             try:
                 for node, dead in zip(graph.nodes, last, strict=True):
@@ -106,7 +106,7 @@ class DullExecutor:
                         del values[v]
             except Exception as error:
                 if random is not None:
-                    default_generator.set_state_array(random)
+                    default_generator.restore(random)
                 raise Undone from error
             finally:
                 state.grad, state.inference = before

@@ -18,8 +18,8 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -56,6 +56,7 @@ class Segment:
     units: list[Unit]
     call: Unit | None = None
     function: machine_code.Task | None = None
+    direct: Callable[[], None] | None = None  # the function, where one thread does all of it
 
 
 def cost(unit: Unit) -> float:
@@ -253,7 +254,9 @@ class Program:
         number = 0
         for segment in self.segments:
             if segment.call is None:
-                segment.function = machine_code.Task(code, f"segment{number}", _KINDS)
+                task = segment.function = machine_code.Task(code, f"segment{number}", _KINDS)
+                if self.threads == 1 and not self.apart:
+                    segment.direct = partial(task.function, *self.addresses, 1, 0, 1)
                 number += 1
         self.check = (
             code.function("check", [ctypes.c_void_p], ctypes.c_bool) if self.checked else None
@@ -288,40 +291,55 @@ class Program:
         sure: Callable[[], None] | None = None,
     ) -> list[np.ndarray]:
         """Run once. Inputs that the graph writes to are changed in place. See ``execute``."""
-        alone = threads.blas_on_one_thread() if self.threads > 1 else nullcontext()
-        with self.lock, alone:
-            table, last = self.table, self.last_inputs
-            for k, array in enumerate(inputs):
-                if array is not last[k]:
-                    table[k] = array.__array_interface__["data"][0]
-                    last[k] = array
-            if numbers:
-                self.numbers[: len(numbers)] = numbers
-            filled: dict[int, np.ndarray] = {}
-            place, segments = 0, self.segments
-            random = default_generator.get_state_array() if self.restores else None
-            try:
-                if self.check is not None:
-                    while place < self.draws:
-                        self._call(segments[place].call, filled)
-                        place += 1
-                    if self.check(ctypes.addressof(table)):
-                        raise IndexError
-                outputs = self._outputs() if self.unsure else None
-                while place < self.unsure:
-                    self._do(segments[place], filled)
+        with self.lock:
+            if self.threads == 1:
+                return self._once(inputs, numbers, sure)
+            with threads.blas_on_one_thread():
+                return self._once(inputs, numbers, sure)
+
+    def _once(
+        self,
+        inputs: Sequence[np.ndarray],
+        numbers: Sequence[float],
+        sure: Callable[[], None] | None,
+    ) -> list[np.ndarray]:
+        table, last = self.table, self.last_inputs
+        for k, array in enumerate(inputs):
+            if array is not last[k]:
+                table[k] = array.__array_interface__["data"][0]
+                last[k] = array
+        if numbers:
+            self.numbers[: len(numbers)] = numbers
+        filled: dict[int, np.ndarray] = {}
+        place, segments = 0, self.segments
+        random = default_generator.snapshot() if self.restores else None
+        outputs = None
+        try:
+            if self.check is not None:
+                while place < self.draws:
+                    self._call(segments[place].call, filled)
                     place += 1
-            except Exception as error:
-                if random is not None:
-                    default_generator.set_state_array(random)
-                raise Undone from error
-            if sure is not None:
-                sure()
-            if outputs is None:
+                if self.check(self.addresses[0]):
+                    raise IndexError
+            if self.unsure:
                 outputs = self._outputs()
-            for segment in segments[place:]:
+            while place < self.unsure:
+                self._do(segments[place], filled)
+                place += 1
+        except Exception as error:
+            if random is not None:
+                default_generator.restore(random)
+            raise Undone from error
+        if sure is not None:
+            sure()
+        if outputs is None:
+            outputs = self._outputs()
+        for segment in segments[place:]:
+            if segment.direct is not None:
+                segment.direct()
+            else:
                 self._do(segment, filled)
-            return outputs
+        return outputs
 
     def _do(self, segment: Segment, filled: dict[int, np.ndarray]) -> None:
         if self.apart:
