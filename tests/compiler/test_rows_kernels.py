@@ -65,6 +65,37 @@ def test_the_sum_of_millions_is_as_good_as_numpys(compiled):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [0, 1, 16383, 16384, 16385, 200_003])
+def test_sums_of_everything(compiled, size, dtype):
+    a = drawn(size, dtype, 0, shift=100)
+    exact = a.astype(np.longdouble).sum()
+    close = np.finfo(dtype).eps
+    np.testing.assert_allclose(compiled.whole_sum(a), np.float64(exact), rtol=close)
+
+
+@pytest.mark.parametrize("shape", [(300_000,), (100, 3000), (3, 10, 10_000), (600_000,)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.int32])
+def test_large_sums_and_means_have_the_shapes_and_dtypes_of_small_ones(compiled, shape, dtype):
+    x = (torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 3).to(dtype)
+    small = x[..., :2]
+    calls = [lambda t: t.sum(), lambda t: t.sum(-1), lambda t: t.sum(-1, keepdim=True),
+             lambda t: t.sum(tuple(range(t.ndim)), keepdim=True)]  # fmt: skip
+    if dtype.is_floating_point:
+        calls += [lambda t: t.mean(), lambda t: t.mean(-1), lambda t: t.mean(0)]
+        calls += [lambda t: t.T.sum() if t.ndim == 2 else t.sum()]
+    for call in calls:
+        got, like = call(x), call(small)
+        expected = call(x.double()).to(got.dtype)
+        assert got.dtype is like.dtype and got.ndim == like.ndim
+        torch.testing.assert_close(
+            got, expected, rtol=2e-3 if dtype is torch.float16 else 1e-6, atol=0
+        )
+    x = x.double().requires_grad_()
+    x.mean().backward()
+    assert x.grad.shape == shape and x.grad.flatten()[0] == 1 / x.numel()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("centred", [True, False])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_norms_are_their_numpy_twins(compiled, width, centred, dtype):

@@ -32,6 +32,7 @@ ROUTINES: dict[str, Callable] = {
     "max_pool": pool_kernels.max_pool,
     "pooled_scatter": pool_kernels.pooled_scatter,
     "row_sums": rows_kernels.row_sums,
+    "whole_sum": rows_kernels.whole_sum,
     "row_moments": rows_kernels.row_moments,
     "batch_norm": rows_kernels.batch_norm,
     "batch_norm_backward": rows_kernels.batch_norm_backward,

@@ -18,7 +18,9 @@ from .tiles import tile
 
 ndarray = np.ndarray
 SHARED = threads.LARGE // 4  # elements from which threads pay: each is worked on several times
+LINE = 1 << 14  # elements that ``whole_sum`` takes for a row
 _POINTER, _INDEX = ctypes.c_void_p, ctypes.c_int64
+add = np.add.reduce
 
 
 def address(array: ndarray | None) -> int | None:
@@ -44,8 +46,8 @@ def _backward(element: str, centred: bool, weight: bool, needs: tuple[bool, bool
 
 
 @functools.cache
-def _sums(element: str) -> Task:
-    text = rows_text.sums(element, lanes_of(element))
+def _sums(element: str, rounded: bool) -> Task:
+    text = rows_text.sums(element, lanes_of(element), rounded)
     return machine_code.load(text, [_POINTER] * 2 + [_INDEX] * 3)
 
 
@@ -62,9 +64,22 @@ def row_sums(a: ndarray) -> ndarray | None:
         return None
     rows, n = a.shape
     out = np.empty(rows, a.dtype)
-    kernel, to, source = _sums(element), address(out), address(a)
-    spread(kernel, (to, source, n), rows, a.size)
+    spread(_sums(element, True), (address(out), address(a), n), rows, a.size)
     return out
+
+
+def whole_sum(a: ndarray) -> np.float64 | None:
+    """The sum of all elements of a contiguous floating array, not rounded yet."""
+    element = FLOATS.get(a.dtype)
+    if element is None:
+        return None
+    kernel, source = _sums(element, False), address(a)
+    rows, rest = divmod(a.size, LINE)
+    out = np.empty(rows + 1)
+    to = address(out)
+    kernel(to + 8 * rows, source + rows * LINE * a.itemsize, rest, 0, 1)
+    spread(kernel, (to, source, LINE), rows, a.size)
+    return add(out)
 
 
 def row_moments(a: ndarray) -> tuple[ndarray, ndarray] | None:

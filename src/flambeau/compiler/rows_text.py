@@ -85,8 +85,8 @@ def _columns(code: Code, element: str) -> Callable[[str, int, Value], Value]:
     return load
 
 
-def sums(element: str, lanes: int) -> str:
-    """``kernel(out, x, columns, start, stop)``: the sum of each row, rounded once."""
+def sums(element: str, lanes: int, rounded: bool) -> str:
+    """``kernel(out, x, columns, start, stop)``: the sum of each row, rounded once or in float64."""
     code = Code("kernel", {"out": PTR, "x": PTR, "columns": I64, "start": I64, "stop": I64})
     n = code["columns"]
 
@@ -95,7 +95,7 @@ def sums(element: str, lanes: int) -> str:
         (total,) = row_sums(
             code, element, lanes, 0, n, lambda w, i: [code.load(vector_of(element, w), x, i)]
         )
-        code.store(code.narrow(total, element), code["out"], r)
+        code.store(code.narrow(total, element) if rounded else total, code["out"], r)
 
     code.loop(code["start"], code["stop"], row)
     return code.text()

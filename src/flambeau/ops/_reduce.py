@@ -146,6 +146,12 @@ def total(a: np.ndarray, dims: tuple[int, ...], keepdim: bool, dt: np.dtype) -> 
         r = _ONES[work][: len(a)] @ a  # the gradient of a bias: one call of BLAS
         if keepdim:
             r = r[None]
+    elif (
+        a.dtype is work and work in _ONES and a.flags.c_contiguous and dims[0] == a.ndim - len(dims)
+    ):
+        kept = a.shape[: dims[0]]
+        r = _rows_by_blas(a.reshape(math.prod(kept), -1) if a.ndim != 2 or not kept else a)
+        r = r.reshape(kept + (1,) * len(dims) if keepdim else kept)
     else:
         r = _large_total(a, dims, work)
         if not keepdim:
@@ -239,15 +245,14 @@ def _rows_by_blas(a: np.ndarray) -> np.ndarray:
     which BLAS does with vectors and threads, in pieces that keep the rounding error of pairwise
     addition."""
     outer, terms = a.shape
-    routine = threads.routine("row_sums") if a.size >= threads.LARGE else None
-    if routine is not None and outer == 1:
-        whole = terms - terms % _LINE
-        partial = routine(a[0, :whole].reshape(-1, _LINE))
-        if partial is not None:
-            return (add(partial, 0, np.float64, None, True) + add(a[0, whole:])).astype(a.dtype)
-    compiled = None if routine is None else routine(a)
-    if compiled is not None:
-        return compiled
+    if a.size >= threads.LARGE:
+        compiled = whole_sum(a) if outer == 1 else None
+        if compiled is not None:
+            return compiled
+        routine = threads.routine("row_sums")
+        compiled = routine and routine(a)
+        if compiled is not None:
+            return compiled
     ones = _ONES[a.dtype]
     if outer == 1 and terms >= _LINE:  # partial sums are many, and their errors average out
         whole = terms - terms % _LINE
@@ -262,6 +267,14 @@ def _rows_by_blas(a: np.ndarray) -> np.ndarray:
     whole = terms - terms % _LONG
     r = add(a[:, :whole].reshape(outer, -1, _LONG) @ ones[:_LONG], 1)
     return r if whole == terms else r + add(a[:, whole:], 1)
+
+
+def whole_sum(a: np.ndarray, count: float = 1) -> np.ndarray | None:
+    """The sum of all elements of a large floating array over ``count``, with shape [1]: by a
+    compiled kernel; None where there is none."""
+    routine = threads.routine("whole_sum")
+    r = None if routine is None or not a.flags.c_contiguous else routine(a)
+    return None if r is None else np.array([r / count if count != 1 else r]).astype(a.dtype)
 
 
 def _columns_by_blas(a: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from ._reduce import (
     sum_op,
     sum_type,
     total,
+    whole_sum,
 )
 from .joining import cat
 
@@ -76,11 +77,14 @@ class WholeNode(Node):
 def _whole(x: Value, mean: bool) -> Value:
     """The sum or mean of a float32 or float64 tensor, as a 0-dim tensor."""
     a = x._array
-    r = add(a, None) if a.size <= SHORT else total(a, tuple(range(a.ndim)), False, a.dtype)
-    scale = None
-    if mean:
-        scale = float(a.size)
-        r = np.true_divide(r, scale, dtype=a.dtype) if a.size else a.dtype.type(math.nan)
+    scale = float(a.size) if mean else None
+    r = whole_sum(a, scale or 1) if a.size >= threads.LARGE else None
+    if r is not None:
+        r = r.reshape(())
+    else:
+        r = add(a, None) if a.size <= SHORT else total(a, tuple(range(a.ndim)), False, a.dtype)
+        if mean:
+            r = np.true_divide(r, scale, dtype=a.dtype) if a.size else a.dtype.type(math.nan)
     edge = x._edge
     if edge is None or not state.grad:
         return wrap(np.asarray(r))
