@@ -98,3 +98,38 @@ def test_every_function_has_its_stated_error():
     for name in EXACT:
         assert name in ERRORS
     assert set(ERRORS) == set(EXACT)
+
+
+@pytest.mark.parametrize("way", [evaluated, compiled])
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
+def test_powers_that_become_zero(way, dtype):
+    """exp_below and gate: as exp and sigmoid, and 0 below the normal numbers, at the first of which
+    they may be either."""
+    tiny = float(np.finfo(dtype).smallest_normal)
+    x = np.concatenate([-np.geomspace(1e-3, 1e30, 20_000), [0.0, -math.inf, math.nan]])
+    x = x.astype(dtype)
+    wide = x.astype(np.longdouble)
+    with np.errstate(all="ignore"):
+        exact = {"exp_below": np.exp(wide), "gate": np.exp(wide) / (1 + np.exp(wide))}
+    for name, right in exact.items():
+        got = way(name, x)
+        assert np.array_equal(np.isnan(got), np.isnan(x))
+        assert np.all(got[right < tiny / 2] == 0), name
+        known = right >= tiny
+        np.testing.assert_allclose(
+            got[known], right[known].astype(dtype), rtol=4 * np.finfo(dtype).eps
+        )
+        between = (right >= tiny / 2) & (right < tiny)
+        assert np.all(np.abs(got[between] - right[between]) <= tiny)
+
+
+@pytest.mark.parametrize("way", [evaluated, compiled])
+def test_the_normal_distribution(way):
+    """To an ulp of 1 everywhere, and 0 far below."""
+    x = np.concatenate([np.linspace(-12, 12, 200_001), [-1e30, -math.inf, math.inf, math.nan, 0.0]])
+    x = x.astype(FLOAT32)
+    exact = 0.5 * (1 + scalar_math.erf(x.astype(np.float64) / math.sqrt(2)))
+    got = way("normal_distribution", x)
+    np.testing.assert_allclose(got, exact, atol=1.2e-7, rtol=0)
+    assert got[x < -20].tolist() == [0.0, 0.0] and got[x == math.inf] == [1.0]
+    assert np.all(np.diff(got[:200_001]) > -1.2e-7)

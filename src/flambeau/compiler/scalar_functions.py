@@ -60,7 +60,7 @@ _WIDTHS = {
         ln2_high=0.693359375,
         ln2_low=-2.12194440e-4,
         lowest_exp=-104.0,
-        lowest_normal_exp=-87.0,
+        zero_exp=-88.0,
         highest_exp=89.0,
         lowest_expm1=-18.0,
         saturated_tanh=10.0,
@@ -86,7 +86,7 @@ _WIDTHS = {
         ln2_high=0.6931471803691238,
         ln2_low=1.9082149292705877e-10,
         lowest_exp=-746.0,
-        lowest_normal_exp=-708.0,
+        zero_exp=-709.0,
         highest_exp=710.0,
         lowest_expm1=-38.0,
         saturated_tanh=20.0,
@@ -157,10 +157,9 @@ def exp_within(x: Scalar) -> Scalar:
 
 def exp_below(x: Scalar) -> Scalar:
     """e**x for x <= 0, where results below the normal numbers become 0: for terms of a sum whose
-    largest is 1."""
-    lowest = _WIDTHS[x.dtype].lowest_normal_exp
-    under = x < lowest
-    return select(under, 0.0, exp_within(select(under, lowest, x)))
+    largest is 1. Of the smallest ``x`` that is let through, the power of two has the bits of 0."""
+    lowest = _WIDTHS[x.dtype].zero_exp
+    return exp_within(select(x < lowest, lowest, x))
 
 
 def expm1(x: Scalar) -> Scalar:
@@ -186,6 +185,12 @@ def tanh(x: Scalar) -> Scalar:
 def sigmoid(x: Scalar) -> Scalar:
     """e / (1 + e), where e = exp(x): also where the result is a denormal number."""
     e = exp(select(x > 40.0, 40.0, x))
+    return e / (1 + e)
+
+
+def gate(x: Scalar) -> Scalar:
+    """``sigmoid``, where results below the normal numbers become 0: for what is multiplied."""
+    e = exp_below(select(x > 40.0, 40.0, x))
     return e / (1 + e)
 
 
@@ -256,3 +261,18 @@ def erf(x: Scalar) -> Scalar:
     t = select(t > 4.0, 4.0, t)
     far = copysign(1 - exp_within(-t * polynomial(t, _LOG_ERFC)), x)
     return select(t >= 1.0, far, near)  # nan comes from near
+
+
+#: -log(1 - erf(t)) / t for 0 <= t <= 4, to 1e-8 of a probability.
+_LOG_TAIL = (
+    1.1283795833587646, 0.6366094350814819, 0.10284040123224258, -0.019320456311106682,
+    6.350895273499191e-05, 0.0015137220034375787, -0.0005875495844520628, 0.00011956723756156862,
+    -1.3315881005837582e-05, 6.376807846208976e-07,
+)  # fmt: skip
+
+
+def normal_distribution(x: Scalar) -> Scalar:
+    """(1 + erf(x / sqrt(2))) / 2, a normal number's probability to be below ``x``; float32."""
+    t = absolute(x) * math.sqrt(0.5)
+    tail = 0.5 * exp_below(-t * polynomial(select(t > 4.0, 4.0, t), _LOG_TAIL))
+    return select(x < 0, tail, 1 - tail)

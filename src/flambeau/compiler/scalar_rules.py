@@ -14,11 +14,23 @@ import operator
 from collections.abc import Callable
 
 from .scalar import Scalar, absolute, select, sqrt
-from .scalar_functions import ERRORS, erf, exp, expm1, log, log1p, sigmoid, tanh
+from .scalar_functions import (
+    ERRORS,
+    erf,
+    exp,
+    exp_below,
+    expm1,
+    gate,
+    log,
+    log1p,
+    normal_distribution,
+    sigmoid,
+    tanh,
+)
 
 Rule = Callable[..., Scalar]
 
-_ROOT_HALF, _DENSITY = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
+_DENSITY = 1 / math.sqrt(2 * math.pi)
 _GELU_SCALE, _GELU_CUBE = math.sqrt(2 / math.pi), 0.044715
 
 
@@ -28,16 +40,16 @@ def _times(slope: Rule) -> Rule:
 
 
 def _gelu(x: Scalar) -> Scalar:
-    return 0.5 * x * (1 + erf(x * _ROOT_HALF))
+    return x * normal_distribution(x)
 
 
 def _gelu_slope(x: Scalar) -> Scalar:
-    return 0.5 * (1 + erf(x * _ROOT_HALF)) + x * exp(x * x * -0.5) * _DENSITY
+    return normal_distribution(x) + x * exp_below(x * x * -0.5) * _DENSITY
 
 
 def _gelu_tanh_gate(x: Scalar) -> Scalar:
     """(1 + tanh(z)) / 2 = sigmoid(2 z), which does not cancel where tanh is near -1."""
-    return sigmoid(x * (2 * _GELU_SCALE + x * x * (2 * _GELU_SCALE * _GELU_CUBE)))
+    return gate(x * (2 * _GELU_SCALE + x * x * (2 * _GELU_SCALE * _GELU_CUBE)))
 
 
 def _gelu_tanh(x: Scalar) -> Scalar:
