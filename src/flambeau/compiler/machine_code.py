@@ -66,12 +66,17 @@ def is_arm() -> bool:
 
 
 def _module(text: str) -> object:
-    """``text``, checked. LLVM's passes are not run: the loops come as vectors without anything
-    to simplify, and the passes would take as long as all the rest."""
-    target = _target()
-    module = _llvm().parse_assembly(text)
+    """``text``, checked, its variables on the stack put into registers. No other of LLVM's passes
+    are run: the loops come as vectors without anything to simplify, and the passes would take as
+    long as all the rest."""
+    llvm, target = _llvm(), _target()
+    module = llvm.parse_assembly(text)
     module.triple, module.data_layout = target.triple, str(target.target_data)
     module.verify()
+    builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options())
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.run(module, builder)
     return module
 
 
@@ -133,7 +138,7 @@ def _relax() -> str:
 
 
 class Code:
-    """Several functions of one text, with the stack's variables put into registers first."""
+    """Several functions of one text."""
 
     def __init__(self, text: str) -> None:
         blas = _system.blas()
@@ -146,18 +151,9 @@ class Code:
         data = object_cache.load(name)
         self.was_cached = data is not None
         if data is None:
-            data = self._compiled()
+            data = _target().emit_object(_module(self.text))
             object_cache.store(name, data)
         self.address = _linked(data)
-
-    def _compiled(self) -> bytes:
-        llvm, target = _llvm(), _target()
-        module = _module(self.text)
-        builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options())
-        passes = llvm.create_new_module_pass_manager()
-        passes.add_sroa_pass()
-        passes.run(module, builder)
-        return target.emit_object(module)
 
     def function(
         self, name: str, types: Sequence[type], result: type | None = None
