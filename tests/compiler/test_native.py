@@ -9,6 +9,7 @@ import pytest
 import flambeau as torch
 import flambeau.nn.functional as F
 from flambeau.compiler import native
+from flambeau.compiler.kernel import kept_in_results
 from flambeau.compiler.python_code import PythonProgram
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install -e '.[compile]'")
@@ -390,6 +391,30 @@ def test_random_indices_into_a_data_set_are_looked_at_before_anything_is_done(st
         near(a, b)
     assert "runs eagerly" not in compiled.explain()
     assert not compiled.variants[0].program.run.lowered.reasons
+
+
+def test_rows_are_kept_where_the_result_goes_unless_it_lies_over_what_is_read(strict):
+    softmax = torch.compile(lambda x: x.softmax(-1))
+    over = torch.zeros(64, 300)
+
+    def within(x):
+        over.copy_(x)
+        over.copy_((over * 2).softmax(-1) + over)
+        return over + 0
+
+    x = torch.randn(64, 300, generator=torch.Generator().manual_seed(1))
+    for compiled, function in ((softmax, lambda x: x.softmax(-1)), (torch.compile(within), within)):
+        for _ in range(4):
+            near(compiled(x), function(x))
+    (unit,) = softmax.variants[0].program.run.plan.units
+    assert unit.kernel.scratch  # of the plan; the code has none
+    assert not kept_in_results(unit.kernel, lambda buffer: True).scratch
+    assert kept_in_results(unit.kernel, lambda buffer: False) is unit.kernel
+    both = torch.compile(lambda x: (x.softmax(-1), x.softmax(-1).half()))
+    for _ in range(4):
+        soft, half = both(x)
+    near(soft, x.softmax(-1))
+    assert torch.equal(half, soft.half())
 
 
 def test_sums_of_one_number_spread_out(strict):

@@ -25,8 +25,8 @@ columns, which strides may be too. A kernel with either has one dimension of eac
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -142,6 +142,88 @@ class Kernel:
                     varies = node.value >= first
                 found[id(node)] = varies
         return found
+
+
+def apart(kernel: Kernel) -> list[tuple[int, int]]:
+    """The pointers that the function of ``kernel`` gets: buffers, and where in them, in elements.
+
+    A buffer that is used from several places is given several times: kernels that differ only in
+    where they start share one function.
+    """
+    stores = [s for p in kernel.passes for s in p.stores]
+    return list(dict.fromkeys((x.buffer, x.offset) for x in (*kernel.loads, *stores)))
+
+
+def kept_in_results(kernel: Kernel, is_alone: Callable[[int], bool]) -> Kernel:
+    """``kernel`` with each row of scratch memory where a later pass stores a result over it, if
+    there is one: to write to memory that is in no cache takes as long as to compute, and so is
+    begun while there is something to compute (softmax: a fifth of the time).
+
+    ``is_alone(buffer)``: whether no other buffer shares its memory.
+    """
+    for own in kernel.scratch:
+        loads = [k for k, load in enumerate(kernel.loads) if load.buffer == own]
+        needed = [
+            number
+            for number, p in enumerate(kernel.passes)
+            for t in (*(r.term for r in p.reductions), *(s.term for s in p.stores))
+            if any(n.operation == "input" and n.value in loads for n in ordered(t))
+        ]
+        columns = kernel.loads[loads[0]].strides[len(kernel.rows) :]
+        read = {load.buffer for load in kernel.loads}
+        stores = [(number, s) for number, p in enumerate(kernel.passes) for s in p.stores]
+        for number, s in stores:
+            if (
+                number >= max(needed, default=number + 1)
+                and not (s.row or s.add)
+                and s.buffer not in read
+                and s.buffer not in kernel.scratch
+                and s.term.dtype == kernel.buffers[own]
+                and s.strides[len(kernel.rows) :] == columns
+                and all(step or n == 1 for n, step in zip(kernel.rows, s.strides))
+                and sum(other.buffer == s.buffer for _, other in stores) == 1
+                and is_alone(s.buffer)
+            ):
+                kernel = _moved(kernel, own, s)
+                break
+    return kernel
+
+
+def _moved(kernel: Kernel, own: int, to: Store) -> Kernel:
+    """``kernel`` with the buffer ``own`` where ``to`` stores."""
+
+    def there(x: Load | Store) -> Load | Store:
+        if x.buffer != own:
+            return x
+        return replace(x, buffer=to.buffer, strides=to.strides, offset=to.offset)
+
+    return replace(
+        kernel,
+        loads=[there(x) for x in kernel.loads],
+        passes=[replace(p, stores=[there(s) for s in p.stores]) for p in kernel.passes],
+        scratch=[k for k in kernel.scratch if k != own],
+    )
+
+
+def placed_at_zero(kernel: Kernel) -> Kernel:
+    """``kernel`` with a buffer for each of the pointers of ``apart``, all used from the start."""
+    pointers = apart(kernel)
+    number = {pair: k for k, pair in enumerate(pointers)}
+    moved = {}
+
+    def at_zero(x: Load | Store) -> Load | Store:
+        moved[id(x)] = replace(x, buffer=number[x.buffer, x.offset], offset=0)
+        return moved[id(x)]
+
+    passes = [replace(p, stores=[at_zero(s) for s in p.stores]) for p in kernel.passes]
+    return replace(
+        kernel,
+        buffers=[kernel.buffers[b] for b, _ in pointers],
+        loads=[at_zero(x) for x in kernel.loads],
+        passes=passes,
+        scratch=[],
+        name="",
+    )
 
 
 def verify(kernel: Kernel) -> None:

@@ -18,7 +18,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -34,7 +34,7 @@ from .crew import crew
 from .execute import DullExecutor, Undone, run_node
 from .fusion import Cluster, memory_dtype
 from .graph import Draw, Graph, Node, Var, draws
-from .kernel import Kernel, Load, Store, verify
+from .kernel import Kernel, apart, kept_in_results, placed_at_zero, verify
 from .layer_code import recipe_text
 from .lowering import Lowered, Lowering, located_elements
 from .products_code import added_text, panel_bytes, product_text
@@ -608,6 +608,7 @@ class _SegmentWriter:
             [unit.buffers[b] for b in sorted(loaded - own)],
             [unit.buffers[b] for b in sorted(written - own)],
         )
+        kernel = kept_in_results(kernel, lambda k: self._is_alone(unit, k))
         flat = vector_code.is_flat(kernel)
         total = kernel.col_count if flat else kernel.row_count
         small = cost(unit) < SPREAD_UNIT
@@ -643,6 +644,12 @@ class _SegmentWriter:
                     "i64 %threads)"
                 )
             self.pending += [(*self._extent(unit.buffers[k]), True) for k in added]
+
+    def _is_alone(self, unit: Unit, buffer: int) -> bool:
+        """Whether the memory of ``buffer`` is that of no other buffer of the unit."""
+        slot, start, stop = self._extent(unit.buffers[buffer])
+        others = [self._extent(a) for k, a in enumerate(unit.buffers) if k != buffer]
+        return not any(s == slot and a < stop and start < b for s, a, b in others)
 
     def _joiner(self, size: int, step: int, own: np.dtype, dtype: np.dtype) -> str:
         """The function that adds up what the threads have added up, and stores it."""
@@ -705,37 +712,6 @@ done:
         )
         text = f"define void @{name}({parameters}) {{\nentry:\n  {body}\n  ret void\n}}\n"
         return text + machine_code.Task.text(name, _KINDS)
-
-
-def apart(kernel: Kernel) -> list[tuple[int, int]]:
-    """The pointers that the function of ``kernel`` gets: buffers, and where in them, in elements.
-
-    A buffer that is used from several places is given several times: kernels that differ only in
-    where they start share one function.
-    """
-    stores = [s for p in kernel.passes for s in p.stores]
-    return list(dict.fromkeys((x.buffer, x.offset) for x in (*kernel.loads, *stores)))
-
-
-def placed_at_zero(kernel: Kernel) -> Kernel:
-    """``kernel`` with a buffer for each of the pointers of ``apart``, all used from the start."""
-    pointers = apart(kernel)
-    number = {pair: k for k, pair in enumerate(pointers)}
-    moved = {}
-
-    def at_zero(x: Load | Store) -> Load | Store:
-        moved[id(x)] = replace(x, buffer=number[x.buffer, x.offset], offset=0)
-        return moved[id(x)]
-
-    passes = [replace(p, stores=[at_zero(s) for s in p.stores]) for p in kernel.passes]
-    return replace(
-        kernel,
-        buffers=[kernel.buffers[b] for b, _ in pointers],
-        loads=[at_zero(x) for x in kernel.loads],
-        passes=passes,
-        scratch=[],
-        name="",
-    )
 
 
 def build(graph: Graph) -> Callable[..., list[np.ndarray]]:
