@@ -184,13 +184,26 @@ class _Head:
             rows,
         )  # fmt: skip
 
-    def turned(self, source: str, to: str, width: str) -> None:
+    def turn(self, to: Value, source: Value, step: Value, rows: Value, width: str) -> None:
         f = self.f
-        rows = self.up(f["columns"], self.tile.lanes)
-        self.code.run(
-            "turn", self.scratch[to], self.scratch[source], f["padded_columns"],
-            f[f"padded_{width}"], rows, f[f"padded_{width}"],
+        self.code.run("turn", to, source, f["padded_columns"], step, rows, f[width])
+
+    def turned(self, name: str, to: str, width: str, spare: str) -> None:
+        """The transpose of an array in the scratch: from where it is, as far as its squares are
+        whole ones, and the rest by way of ``spare``."""
+        code, f, lanes = self.code, self.f, self.tile.lanes
+        step, source = f[f"{name}_row"], self.place[name]
+        fits = (f[width] % lanes).equals(0)
+        whole = code.select(fits, f["columns"] & -lanes, 0)
+        self.turn(self.scratch[to], source, step, whole, width)
+        rest = f["columns"] - whole
+        padded = self.up(rest, lanes)
+        code.run(
+            "pack", self.scratch[spare], self.at(source, whole * step), self.scratch["one"],
+            f[f"padded_{width}"], step, 0, rest, f[width], padded,
         )  # fmt: skip
+        to = self.at(self.scratch[to], whole)
+        self.turn(to, self.scratch[spare], f[f"padded_{width}"], padded, width)
 
     def kept(self, *, into: bool) -> None:
         """The probabilities of the block into ``kept``, or from there."""
@@ -282,7 +295,7 @@ class _Head:
 
             lowest = code.constant(tile.vector, float("-inf"))
             tops = rows.walk(scores, lowest, code.larger)
-            tops = [code.splat(code.highest(t, tile.vector), tile.lanes) for t in tops]
+            tops = [code.splat(code.highest(t), tile.lanes) for t in tops]
 
             def power(n: int, j: Value, seen: Value | None) -> Value:
                 value = code.apply(exp_below, code.load(tile.vector, lines[n], j) - tops[n])
@@ -338,9 +351,7 @@ def forward(tile: Tile, causal: bool, keeps: bool) -> str:
     f = head.f
 
     def before() -> None:
-        rows = head.up(f["columns"], tile.lanes)
-        head.copy_in("k", "keys", "width", f["columns"], rows)
-        head.turned("keys", "turned_keys", "width")
+        head.turned("k", "turned_keys", "width", "keys")
         head.copy_in("v", "values", "value_width", f["columns"], f["columns"])
 
     def rows() -> None:
@@ -363,9 +374,9 @@ def backward(tile: Tile, causal: bool, keeps: bool) -> str:
         rows = head.up(f["columns"], tile.lanes)
         head.copy_in("k", "keys", "width", f["columns"], rows)
         if not keeps:
-            head.turned("keys", "turned_keys", "width")
-        head.copy_in("v", "values", "value_width", f["columns"], rows)
-        head.turned("values", "turned_values", "value_width")
+            width, turned = f["padded_width"], head.scratch["turned_keys"]
+            head.turn(turned, head.scratch["keys"], width, rows, "padded_width")
+        head.turned("v", "turned_values", "value_width", "values")
         if causal:  # columns that no row sees
             seen = code.smaller(head.up(f["rows"], tile.rows), f["columns"])
             zero = code.constant(tile.vector, 0)

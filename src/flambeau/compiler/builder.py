@@ -282,12 +282,13 @@ class Code:
             f"({zero}, {vector})",
         )
 
-    def highest(self, vector: Value, kind: str) -> Value:
-        """The largest of the lanes; nan is passed over."""
-        element, lanes = split_type(kind)
+    def highest(self, vector: Value) -> Value:
+        """The largest of the lanes, of which none is nan."""
+        element, lanes = split_type(vector.kind)
         if lanes == 1:
             return vector
-        return self.call(f"llvm.vector.reduce.fmax.{suffix(kind)}", element, vector)
+        name = f"llvm.vector.reduce.fmax.{suffix(vector.kind)}"
+        return self.new(element, f"call nnan {element} @{name}({vector})")
 
     # ---- memory
 

@@ -146,7 +146,7 @@ def pack(tile: Tile) -> str:
 
 def turn(tile: Tile) -> str:
     """``turn(to, source, to_step, source_step, rows, columns)``: the transpose of a matrix
-    (rows, columns), both multiples of the lanes."""
+    (rows, columns), rows a multiple of the lanes, columns computed up to one."""
     code = _code("turn", "to source", "to_step source_step rows columns")
     lanes = tile.lanes
 
