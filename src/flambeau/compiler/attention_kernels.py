@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable
 
 import numpy as np
 
@@ -13,6 +12,8 @@ from ..core import threads
 from . import attention_text, machine_code
 from .attention_text import ARRAYS
 from .builder import FLOATS
+from .crew import crew
+from .machine_code import Task
 from .rows_kernels import SHARED, address
 from .scratch import scratch
 from .tiles import Tile, tile
@@ -33,15 +34,15 @@ def _scale(element: str) -> type:
 
 
 @functools.cache
-def _forward(element: str, causal: bool, keeps: bool) -> Callable[..., None]:
+def _forward(element: str, causal: bool, keeps: bool) -> Task:
     text = attention_text.forward(tile_of(element), causal, keeps)
-    return machine_code.load(text, [_POINTER] * 7 + [_scale(element)] + [_INDEX] * 2)
+    return machine_code.load(text, [_POINTER] * 7 + [_INDEX, _scale(element)] + [_INDEX] * 2)
 
 
 @functools.cache
-def _backward(element: str, causal: bool, keeps: bool) -> Callable[..., None]:
+def _backward(element: str, causal: bool, keeps: bool) -> Task:
     text = attention_text.backward(tile_of(element), causal, keeps)
-    return machine_code.load(text, [_POINTER] * 10 + [_scale(element)] + [_INDEX] * 2)
+    return machine_code.load(text, [_POINTER] * 10 + [_INDEX, _scale(element)] + [_INDEX] * 2)
 
 
 def _up(n: int, step: int) -> int:
@@ -77,7 +78,7 @@ def table_of(
         begin += _up(size, 16)
     steps = [s for three in strides for s in three]
     paddings = (score_step, turned, padded_width, padded_value_width)
-    table = np.array([*sizes, each, *steps, *paddings, *places], np.int64)
+    table = np.array([*sizes, each, begin, *steps, *paddings, *places], np.int64)
     return table, begin
 
 
@@ -99,17 +100,9 @@ def _plan(shape: Tile, arrays: dict[str, ndarray]) -> tuple[ndarray, int]:
     return table_of(shape, sizes, strides)
 
 
-def _over_heads(part: Callable[[int, int], None], heads: int, scores: int) -> None:
-    if scores < SHARED // 4:
-        part(0, heads)
-    else:
-        threads.run_parts(part, heads)
-
-
 def _run(
-    kernel: Callable[..., None],
+    kernel: Task,
     shape: Tile,
-    causal: bool,
     names: tuple[str, ...],
     arrays: dict[str, ndarray],
     kept: ndarray,
@@ -119,11 +112,13 @@ def _run(
     pointers = [address(arrays[n]) for n in names] + [address(kept), address(table)]
     q = arrays["q"]
     heads = q.shape[0] * q.shape[1]
-
-    def part(start: int, stop: int) -> None:
-        kernel(*pointers, scratch.address(size, q.itemsize), scale, start, stop)
-
-    _over_heads(part, heads, heads * q.shape[2] * arrays["k"].shape[2])
+    count = threads.at_hand() if heads * q.shape[2] * arrays["k"].shape[2] >= SHARED // 4 else 1
+    memory = scratch.address(size * count, q.itemsize)
+    given = [*pointers, memory, -(-heads // count), scale]
+    if count == 1:
+        kernel(*given, 0, heads)
+    else:
+        crew().spread(kernel, given, heads, 1, count)
 
 
 def attention(
@@ -141,7 +136,7 @@ def attention(
     kept = np.empty((batch, heads, rows, k.shape[2]) if keep else (0,), q.dtype)
     arrays = {"y": y, "q": q, "k": k, "v": v}
     kernel = _forward(element, bool(causal), bool(keep))
-    _run(kernel, shape, bool(causal), ("y", "q", "k", "v"), arrays, kept, scale)
+    _run(kernel, shape, ("y", "q", "k", "v"), arrays, kept, scale)
     return y, kept
 
 
@@ -166,5 +161,5 @@ def attention_backward(
     ]
     arrays = dict(zip(("dq", "dk", "dv"), slopes, strict=True)) | {"g": g, "q": q, "k": k, "v": v}
     kernel = _backward(element, bool(causal), bool(kept.size))
-    _run(kernel, shape, bool(causal), ("dq", "dk", "dv", "g", "q", "k", "v"), arrays, kept, scale)
+    _run(kernel, shape, ("dq", "dk", "dv", "g", "q", "k", "v"), arrays, kept, scale)
     return tuple(slopes)

@@ -21,11 +21,12 @@ from .product_text import ALL
 from .scalar_functions import exp_below
 from .tiles import Tile
 
-#: The table: sizes of a head; rows at once; steps between batches, heads and rows of every array;
-#: then, of the scratch, the step of the scores, the padded widths, and where its matrices begin.
+#: The table: sizes of a head; rows at once; elements of scratch for a thread; steps between batches,
+#: heads and rows of every array; then, of the scratch, the step of the scores, the padded widths,
+#: and where its matrices begin.
 ARRAYS = ("q", "k", "v", "y", "g", "dq", "dk", "dv")
 FIELDS = (
-    "heads", "rows", "columns", "width", "value_width", "rows_each",
+    "heads", "rows", "columns", "width", "value_width", "rows_each", "scratch",
     *(f"{name}_{step}" for name in ARRAYS for step in ("batch", "head", "row")),
     "score_step", "padded_columns", "padded_width", "padded_value_width",
     "zeros_at", "one_at", "scale_at", "factors_at", "queries_at", "keys_at", "turned_keys_at",
@@ -100,14 +101,13 @@ class _Head:
 
     def __init__(self, tile: Tile, causal: bool, arrays: tuple[str, ...]) -> None:
         parameters = {**dict.fromkeys((*arrays, "kept", "table", "scratch"), PTR)}
-        parameters |= {"scale": tile.element, "start": I64, "stop": I64}
+        parameters |= {"share": I64, "scale": tile.element, "start": I64, "stop": I64}
         self.code = code = Code("kernel", parameters)
         self.tile, self.causal, self.arrays = tile, causal, arrays
         self.f = {name: code.load(I64, code["table"], i) for i, name in enumerate(FIELDS)}
+        scratch = self.at(code["scratch"], code["start"] // code["share"] * self.f["scratch"])
         self.scratch = {
-            name[:-3]: self.at(code["scratch"], self.f[name])
-            for name in FIELDS
-            if name[-3:] == "_at"
+            name[:-3]: self.at(scratch, self.f[name]) for name in FIELDS if name[-3:] == "_at"
         }
 
     def at(self, pointer: Value, index: Value | int) -> Value:
@@ -345,8 +345,8 @@ class _Head:
 
 
 def forward(tile: Tile, causal: bool, keeps: bool) -> str:
-    """``kernel(y, q, k, v, kept, table, scratch, scale, start, stop)`` over heads; ``keeps``: the
-    probabilities go into ``kept``."""
+    """``kernel(y, q, k, v, kept, table, scratch, share, scale, start, stop)`` over heads, at most
+    ``share`` of them for each scratch; ``keeps``: the probabilities go into ``kept``."""
     head = _Head(tile, causal, ("y", "q", "k", "v"))
     f = head.f
 
@@ -365,8 +365,8 @@ def forward(tile: Tile, causal: bool, keeps: bool) -> str:
 
 
 def backward(tile: Tile, causal: bool, keeps: bool) -> str:
-    """``kernel(dq, dk, dv, g, q, k, v, kept, table, scratch, scale, start, stop)``; ``keeps``: the
-    probabilities are in ``kept``, else they are computed again."""
+    """``kernel(dq, dk, dv, g, q, k, v, kept, table, scratch, share, scale, start, stop)``, as
+    ``forward``; ``keeps``: the probabilities are in ``kept``, else they are computed again."""
     head = _Head(tile, causal, ("dq", "dk", "dv", "g", "q", "k", "v"))
     code, f = head.code, head.f
 

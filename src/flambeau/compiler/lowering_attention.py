@@ -106,7 +106,7 @@ def _recipe(
         text = text.replace(f"@{helper}(", f"@$self.{helper}(")
     given: list[Given] = [Result(offset) for offset, _ in results.values()]
     given += [Operand(k) for k in range(len(operands))]
-    given += [Result(), table, Scratch(), q.dtype.type(scale)]
+    given += [Result(), table, Scratch(), batch * heads, q.dtype.type(scale)]
     scores = batch * heads * rows * columns
     work = scores * (width + value_width) * (5 if "g" in operands else 2)  # the causal half counts
 
