@@ -53,6 +53,28 @@ def test_every_size_forward_and_backward(compiled, seed):
         np.testing.assert_allclose(a, e, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(
+    "sizes", [(53, 61, 11, 7), (1, 70, 8, 8), (70, 1, 8, 20), (200, 270, 16, 33)]
+)
+def test_what_lies_in_the_scratch_does_not_matter(compiled, causal, sizes):
+    rows, columns, width, value_width = sizes
+    q, k = drawn((1, 3, rows, width), np.float32, 1), drawn((1, 3, columns, width), np.float32, 2)
+    v, g = (drawn((1, 3, n, value_width), np.float32, n) for n in (columns, rows))
+    for keep in (False, True):
+        found = []
+        for fill in (0, 17, 255):  # zeros, small numbers, nan
+            compiled.scratch.address(1 << 19, 4)
+            compiled.scratch.array[:] = fill
+            y, kept = compiled.attention(q, k, v, causal, 0.3, keep)
+            compiled.scratch.array[:] = fill
+            found.append((y, kept, *compiled.attention_backward(g, q, k, v, kept, causal, 0.3)))
+        for a, b, c in zip(*found, strict=True):
+            assert np.isfinite(a).all()
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_array_equal(a, c)
+
+
 def test_nan_stays_in_its_row_and_the_future_is_not_seen(compiled):
     q, k, v = (drawn((1, 2, 40, 16), np.float32, n) for n in range(3))
     q[0, 1, 7, 3] = np.nan

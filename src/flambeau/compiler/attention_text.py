@@ -21,9 +21,9 @@ from .product_text import ALL
 from .scalar_functions import exp_below
 from .tiles import Tile
 
-#: The table: sizes of a head; rows at once; elements of scratch for a thread; steps between batches,
-#: heads and rows of every array; then, of the scratch, the step of the scores, the padded widths,
-#: and where its matrices begin.
+#: The table: sizes of a head; rows at once; elements of scratch for a thread; steps between
+#: batches, heads and rows of every array; then, of the scratch, the step of the scores, the padded
+#: widths, and where its matrices begin.
 ARRAYS = ("q", "k", "v", "y", "g", "dq", "dk", "dv")
 FIELDS = (
     "heads", "rows", "columns", "width", "value_width", "rows_each", "scratch",
@@ -210,7 +210,7 @@ class _Head:
         code, f, s, step = self.code, self.f, self.scratch, self.tile.rows
 
         def some(m: Value) -> None:
-            rows, columns = code.smaller(self.rows - m, step), self.columns
+            rows, columns = code.smaller(self.rows - m, step), f["columns"]
             if self.causal:
                 columns = code.smaller(columns, m + self.sees)
             begin = (self.number * f["rows"] + self.r0 + m) * f["columns"]
