@@ -263,16 +263,17 @@ def erf(x: Scalar) -> Scalar:
     return select(t >= 1.0, far, near)  # nan comes from near
 
 
-#: -log(1 - erf(t)) / t for 0 <= t <= 4, to 1e-8 of a probability.
-_LOG_TAIL = (
-    1.1283795833587646, 0.6366094350814819, 0.10284040123224258, -0.019320456311106682,
-    6.350895273499191e-05, 0.0015137220034375787, -0.0005875495844520628, 0.00011956723756156862,
-    -1.3315881005837582e-05, 6.376807846208976e-07,
+#: exp(x**2 / 2) times a normal number's probability to be above x >= 0, by 1 / (1 + x / 2); to 5e-9
+#: of the probability.
+_MILLS = (
+    -0.001767367823049426, 0.2186046838760376, 0.11580496281385422, 0.3280726373195648,
+    -0.09949574619531631, -0.15518684685230255, 0.12040562182664871, -0.02643796242773533,
 )  # fmt: skip
 
 
-def normal_distribution(x: Scalar) -> Scalar:
-    """(1 + erf(x / sqrt(2))) / 2, a normal number's probability to be below ``x``; float32."""
-    t = absolute(x) * math.sqrt(0.5)
-    tail = 0.5 * exp_below(-t * polynomial(select(t > 4.0, 4.0, t), _LOG_TAIL))
-    return select(x < 0, tail, 1 - tail)
+def normal(x: Scalar) -> tuple[Scalar, Scalar]:
+    """(1 + erf(x / sqrt(2))) / 2, a normal number's probability to be below ``x``, and its density
+    there times sqrt(2 pi), exp(-x**2 / 2); float32."""
+    density = exp_below(x * x * -0.5)
+    tail = density * polynomial(1 / (1 + 0.5 * absolute(x)), _MILLS)
+    return select(x < 0, tail, 1 - tail), density

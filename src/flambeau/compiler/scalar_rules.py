@@ -18,12 +18,11 @@ from .scalar_functions import (
     ERRORS,
     erf,
     exp,
-    exp_below,
     expm1,
     gate,
     log,
     log1p,
-    normal_distribution,
+    normal,
     sigmoid,
     tanh,
 )
@@ -40,11 +39,12 @@ def _times(slope: Rule) -> Rule:
 
 
 def _gelu(x: Scalar) -> Scalar:
-    return x * normal_distribution(x)
+    return x * normal(x)[0]
 
 
 def _gelu_slope(x: Scalar) -> Scalar:
-    return normal_distribution(x) + x * exp_below(x * x * -0.5) * _DENSITY
+    below, density = normal(x)
+    return below + x * density * _DENSITY
 
 
 def _gelu_tanh_gate(x: Scalar) -> Scalar:
