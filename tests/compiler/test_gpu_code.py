@@ -55,7 +55,7 @@ def text_of(name: str, architecture: str) -> str:
 PATTERNS = {
     "elementwise": ([r"fma\.rn\.f32", r"ld\.global", r"div\.rn\.f32", r"%ctaid\.x"],
                     [r"shfl", r"bar\.", r"\.shared"]),
-    "gelu": ([r"fma\.rn\.f32", r"copysign\.f32"], [r"shfl", r"bar\."]),
+    "gelu": ([r"fma\.rn\.f32", r"abs\.f32"], [r"shfl", r"bar\."]),
     "broadcast": ([r"st\.global"], [r"shfl", r"bar\."]),
     "sums of rows": ([r"shfl\.sync\.bfly\.b32.*, 16, 31, -1;", r"add\.rn\.f32"],
                      [r"bar\.sync", r"\.shared"]),
