@@ -27,12 +27,13 @@ import numpy as np
 from .. import _dtypes
 from ..core.generator import Generator, current
 from ..core.modes import Interpreter, hook
-from ..core.op import Op
+from ..core.op import Op, define
 from ..core.promotion import compute_type
 from ..core.tape import Leaf, Node
 from ..core.value import Value, address, owner_of, ticks, wrap
 from .graph import Call, Copy, Draw, Graph, Put, Update, Var, View
 from .memory_of import Place, extent, overlap, same_place, within
+from .reach import STDLIB
 from .returned import Stand, number_of, only_returned
 from .symbols import Book, Symbol, plain
 
@@ -53,7 +54,13 @@ class Beyond(Exception):
 def user_line() -> str:
     """The line outside the library that is being run: ``train.py:41``."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith((PACKAGE, "<flambeau")):
+    while frame is not None and (
+        frame.f_code.co_filename.startswith((PACKAGE, "<flambeau", "<frozen"))
+        or (
+            frame.f_code.co_filename.startswith(STDLIB)
+            and "site-packages" not in frame.f_code.co_filename
+        )
+    ):
         frame = frame.f_back
     if frame is None:
         return ""
@@ -174,6 +181,7 @@ class Recorder(Interpreter):
         self.before = before
         self.book = book  # of the numbers that come with each run
         self.numbers: dict[tuple[str, np.dtype], Value] = {}  # what of them are inputs
+        self.checks: list[Value] = []  # results of ``all_true``, which are to be computed
         self.hosts: list[tuple[Callable, tuple, int]] = []  # calls, after so many updates
         self.outermost = outermost  # the code that calls the function
         self.members: dict[int, Member] = {}
@@ -617,6 +625,13 @@ class Recorder(Interpreter):
         except Beyond as error:
             self.stop(error)
 
+    def expects(self, valid: Value) -> bool:
+        """See Interpreter: an operation that raises, so that such a call runs eagerly."""
+        if not self.mine() or not valid._array.all():
+            return False
+        self.checks.append(self.run(all_true.op, all_true.plain, (valid,)))
+        return True
+
     def stepped(self, call: Callable, args: tuple) -> Any:
         """See Interpreter: every run makes the call again, when the program is done."""
         if not self.mine():
@@ -722,6 +737,15 @@ def _is_plain(value: Any) -> bool:
     if type(value) is tuple:
         return all(_is_plain(v) for v in value)
     return value is None or type(value) in (bool, int, float, str)
+
+
+def _all_true(valid: ndarray) -> ndarray:
+    if not valid.all():
+        raise ValueError("a condition does not hold")
+    return np.zeros((), np.bool_)
+
+
+all_true = define("all_true", _all_true)
 
 
 class _Strided:

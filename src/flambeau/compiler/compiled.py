@@ -26,7 +26,7 @@ from .explanation import Explanation, explained
 from .guards import EAGER, MISS, Guards, flatten
 from .reach import MISSING, Place, Reach
 from .replay import Variant, nodes_of, replayed
-from .returned import with_numbers
+from .returned import is_record, with_numbers
 from .symbols import Book, Changing, Symbol, is_plain_number, key_of, numbers_in, within_math
 
 MOST_VARIANTS = 8
@@ -210,12 +210,14 @@ class Run:
         changing = owner.changing
         guards = Guards(args, kwargs, changing.keys)
         roots = [(owner._name(), owner.function), *guards.objects]
-        self.reach = Reach(roots, changing.keys)
+        self.reach = Reach(roots, changing.keys, changing.exchanged)
         options = self.reach.reads_options
         places = [p for p in self.reach.places if options or not p.hyper]
         if changing.saw(numbers_in(places, args, kwargs)):
             guards = Guards(args, kwargs, changing.keys)
-            self.reach = Reach(roots, changing.keys)
+            self.reach = Reach(roots, changing.keys, changing.exchanged)
+        for p in self.reach.exchanges:
+            guards.taken(p)
         self.book = Book() if changing.keys else None
         tensors = [t for _, t in guards.tensors]
         self.before = Before([*tensors, *self.reach.held])
@@ -294,8 +296,9 @@ class Run:
         return variant
 
     def _again(self, p: Place) -> bool:
-        """Whether every run can make the change in ``p``: a schedule's step does it, or it is from
-        one constant to another. That of a number may be followed the next time."""
+        """Whether every run can make the change in ``p``: a schedule's step does it, it is from one
+        constant to another, or a tensor takes the place of another. That of a number, or of a
+        tensor that was part of the function's state, may be followed the next time."""
         if p.hyper and self.recorder.hosts:
             return not self.reach.reads_options
         now = p.now()
@@ -309,6 +312,14 @@ class Run:
         if is_plain_number(p.value) and is_plain_number(now) and id(p) not in self.given:
             self.owner.changing.keys.add(key_of(p))
             return False
+        if isinstance(now, Value) or isinstance(p.value, Value):
+            if isinstance(p.value, Value) and not any(p is e for e in self.reach.exchanges):
+                self.owner.changing.exchanged.add(key_of(p))
+                return False
+            if any(v is not None and not isinstance(v, Value) for v in (now, p.value)):
+                return False
+            self.changes.append((p, now))
+            return True
         if not all(type(v) in (bool, str, int, float, type(None)) for v in (p.value, now)):
             return False
         self.changes.append((p, now))
@@ -357,7 +368,7 @@ def _on_the_tape(result: Any) -> set[int]:
     """The ids of the tensors that the graph behind ``result`` keeps."""
     kept: set[int] = set()
     leaves: list[tuple[str, Any]] = []
-    flatten("", result, leaves)
+    flatten("", vars(result) if is_record(result) else result, leaves)
     stack = [n for _, t in leaves if isinstance(t, Value) and t._edge for n in nodes_of(t._edge)]
     saved: list[Any] = [n.saved for n in stack]
     while saved:

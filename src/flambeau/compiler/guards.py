@@ -205,6 +205,13 @@ class Guards:
             ids = ", ".join(f"id({x})" for x in arrays.values())
             self.miss_if(f"len({{{ids}}}) != {len(arrays)}")
 
+    def taken(self, p: Place) -> None:
+        """The tensor in a place is one more argument."""
+        name = f"a{len(self.tensors)}"
+        self.add(f"{name} = {self.now(p)}")
+        self.tensors.append((name, p.value))
+        self.arguments.setdefault(id(p.value), name)
+
     def numbers(self, book: Book) -> None:
         """Numbers that come with each run: their types, and what Python decided by them."""
         self.source.names["math"] = math
@@ -235,7 +242,8 @@ class Guards:
                 slow.append(p)
             else:
                 self._place(p)
-        edits = self.source.bind([Edits.count], "edits")
+        self.edits = [Edits.count]
+        edits = self.source.bind(self.edits, "edits")
         self.source.names["modules_hold"] = _modules_hold(slow)
         self.miss_if(f"Edits.count != {edits}[0] and not modules_hold({edits})")
 

@@ -132,11 +132,17 @@ def names_in(code: types.CodeType) -> tuple[dict[str, None], dict[str, None]]:
 
 class Reach:
     """Everything that can be reached from ``roots``, pairs of name and object. ``changing``: ids of
-    containers, with keys, where numbers are not always the same."""
+    containers, with keys, where numbers are not always the same; ``exchanged``: where tensors are
+    not, which are noted as ``exchanges`` and not among ``tensors``."""
 
     def __init__(
-        self, roots: list[tuple[str, Any]], changing: Collection[tuple[int, Any]] = ()
+        self,
+        roots: list[tuple[str, Any]],
+        changing: Collection[tuple[int, Any]] = (),
+        exchanged: Collection[tuple[int, Any]] = (),
     ) -> None:
+        self.exchanged = exchanged
+        self.exchanges: list[Place] = []
         self.apart = {key[0] for key in changing}  # ids of containers to be looked at by items
         self.places: list[Place] = []
         self.tensors: dict[int, str] = {}  # id -> name
@@ -160,7 +166,11 @@ class Reach:
     def _note(
         self, holder: Any, how: str, key: Any, value: Any, name: str, module: bool
     ) -> tuple[str, Any, bool]:
-        self.places.append(Place(holder, how, key, value, name, module))
+        place = Place(holder, how, key, value, name, module)
+        self.places.append(place)
+        if isinstance(value, Value) and (id(holder), key) in self.exchanged:
+            self.exchanges.append(place)
+            value = None
         return name, value, module
 
     def _visit(self, name: str, obj: Any, module: bool) -> list[tuple[str, Any, bool]]:

@@ -4,6 +4,7 @@ what the run leaves behind: outputs, gradients, version counters, counts of step
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from .. import _dtypes
 from ..core import tape
+from ..core.modes import Edits
 from ..core.tape import FREED, Leaf, Node, Output
 from ..core.value import Value, _Class, address, new, owner_of, ticks, wrap_view
 from .capture import Beyond, Member, Number, Recorder, hooks_on, strided_view
@@ -21,7 +23,7 @@ from .guards import EAGER, Guards
 from .memory_of import same_place
 from .numbers import Unit, units_of
 from .reach import PLAIN, Place, Reach
-from .returned import Stand, number_of
+from .returned import Stand, is_record, number_of
 from .symbols import Symbol
 
 ndarray = np.ndarray
@@ -199,6 +201,15 @@ class Result:
             return f"[{', '.join([self.value(o) for o in obj])}]"
         if type(obj) is dict and all(type(k) in PLAIN for k in obj):
             return f"{{{', '.join([f'{k!r}: {self.value(o)}' for k, o in obj.items()])}}}"
+        if type(obj) is OrderedDict and all(type(k) in PLAIN for k in obj):
+            kind = self.source.bind(OrderedDict, "kind")
+            return f"{kind}({self.value(dict(obj))})"
+        if type(obj) is slice:
+            return f"slice({', '.join([self.value(v) for v in (obj.start, obj.stop, obj.step)])})"
+        if is_record(obj) and id(obj) not in self.reach.seen:
+            self.source.names["record"] = record
+            fields = ", ".join([f"{k!r}: {self.value(v)}" for k, v in vars(obj).items()])
+            return f"record({self.source.bind(type(obj), 'kind')}, {{{fields}}})"
         if isinstance(obj, tuple):  # a named one
             kind = self.source.bind(type(obj), "kind")
             parts = ", ".join([self.value(o) for o in obj])
@@ -208,6 +219,13 @@ class Result:
         if id(obj) in self.reach.seen:
             return self.source.bind(obj, "v")
         raise Beyond(f"the function returns a {type(obj).__name__} that was made in the run")
+
+
+def record(kind: type, fields: dict[str, Any]) -> Any:
+    """A dataclass's instance with these attributes."""
+    made = object.__new__(kind)
+    made.__dict__.update(fields)
+    return made
 
 
 def _detached(array: ndarray, of: Value) -> Value:
@@ -248,7 +266,10 @@ def replayed(
     source = guards.source
     out = Result(rec, guards, reach)
     returned = out.value(result)
+    out.arrays += [rec.var(check._array) for check in rec.checks]
+    rec.checks.clear()
     hosts = _hosts(rec, out)
+    texts = [out.value(v) for _, v in changes]
     grads = _new_gradients(rec, out)
     units = units_of(rec.updates)
     written = rec.written()
@@ -266,10 +287,11 @@ def replayed(
         roots = {id(where) for _, where in rec.book.roots.values()}
     for p, _ in changes:  # what a run sets itself is not counted as an edit
         p.module, p.counted = False, p.module
+    roots |= {id(p) for p in reach.exchanges}
     guards.places([p for p in reach.places if _guarded(p, reach) and id(p) not in roots])
     fixed = _inputs(rec, guards, out, related, {id(owner_of(m.array)) for m, _ in written})
     _gradients_as_before(rec, guards, out)
-    early, late = _changes(rec, guards, changes)
+    early, late = _changes(rec, guards, changes, texts)
     if early:
         source.names["put_back"] = _put_back
         source.lines.insert(1, "        undo = []")
@@ -334,13 +356,13 @@ def _hosts(rec: Recorder, out: Result) -> list[str]:
 
 
 def _changes(
-    rec: Recorder, guards: Guards, changes: list[tuple[Place, Any]]
+    rec: Recorder, guards: Guards, changes: list[tuple[Place, Any]], texts: list[str]
 ) -> tuple[list[str], list[str]]:
-    """Lines that change what the function changes, before and after the program: an option that an
-    optimizer is to step by is there before."""
+    """Lines that change what the function changes (``texts``: the expressions for the values),
+    before and after the program: an option that an optimizer is to step by is there before."""
     early, late = [], []
-    for p, value in changes:
-        text = value.text if type(value) is Symbol else guards.source.bind(value, "v")
+    counted = False
+    for (p, value), text in zip(changes, texts, strict=True):
         place = guards.now(p)
         seen = [options[p.key] for group, options in rec.options if group is p.holder]
         if seen and all(v is value for v in seen):
@@ -351,9 +373,18 @@ def _changes(
             raise Beyond(f"it changes {p.name} between two steps of an optimizer")
         else:
             late.append(f"{place} = {text}")
-            if p.counted:
-                late.append("Edits.count += 1")
+            counted = counted or p.counted
+    if counted:
+        guards.source.names["own_edit"] = _own_edit
+        late.append(f"own_edit({guards.source.bind(guards.edits, 'edits')})")
     return early, late
+
+
+def _own_edit(edits: list[int]) -> None:
+    """Others look at the modules' attributes again; a program that sets some knows of it."""
+    if edits[0] == Edits.count:
+        edits[0] += 1
+    Edits.count += 1
 
 
 def _put_back(undo: list[tuple[Any, Any, Any]]) -> None:

@@ -9,7 +9,9 @@ with the number stored in locals or put into tuples, lists and dicts on the way.
 
 from __future__ import annotations
 
+import dataclasses
 import dis
+from collections import OrderedDict
 from types import CodeType, FrameType
 from typing import Any
 
@@ -124,6 +126,17 @@ def number_of(array: np.ndarray) -> bool | int | float | complex:
     return array.item()
 
 
+def is_record(value: Any) -> bool:
+    """Whether ``value`` is an instance of a dataclass that is no more than its attributes."""
+    kind = type(value)
+    return (
+        dataclasses.is_dataclass(kind)
+        and kind.__new__ is object.__new__
+        and hasattr(value, "__dict__")
+        and not any("__slots__" in vars(base) for base in kind.__mro__[:-1])
+    )
+
+
 def with_numbers(result: Any) -> Any:
     """What a function returned, with every stand-in replaced by its number."""
     if type(result) is Stand:
@@ -134,7 +147,10 @@ def with_numbers(result: Any) -> Any:
         parts = [with_numbers(r) for r in result]
         changed = any(a is not b for a, b in zip(parts, result, strict=True))
         return type(result)(parts) if changed else result
-    if type(result) is dict:
-        for key, value in result.items():
-            result[key] = with_numbers(value)
+    held = vars(result) if is_record(result) else result
+    if type(held) in (dict, OrderedDict):
+        for key, value in held.items():
+            number = with_numbers(value)
+            if number is not value:
+                held[key] = number
     return result

@@ -205,11 +205,12 @@ def within_math() -> Iterator[None]:
 
 
 class Changing:
-    """Which numbers that a function is given or reaches were seen to change."""
+    """Which numbers that a function is given or reaches were seen to change (and tensors)."""
 
     def __init__(self) -> None:
         self.last: dict[Any, Any] = {}  # where -> the number at the last capture
         self.keys: set[Any] = set()
+        self.exchanged: set[Any] = set()  # places where the function puts another tensor
 
     def saw(self, numbers: dict[Any, Any]) -> bool:
         """Compare ``numbers`` with the last ones; whether one is new among those that change."""

@@ -278,6 +278,11 @@ class Interpreter:
             return NotImplemented
         return self.below.function(cls, args, kwargs)
 
+    def expects(self, valid: Value) -> bool:
+        """Whether it is seen to that the program fails where ``valid`` is not all True, so that
+        Python need not look."""
+        return self.below is not None and self.below.expects(valid)
+
     def number(self, value: Any, dtype: Any) -> Value | None:
         """A 0-d tensor that stands for the Python number ``value``, if it needs one."""
         return None if self.below is None else self.below.number(value, dtype)

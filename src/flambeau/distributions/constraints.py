@@ -16,6 +16,7 @@ from ..ops.joining import cat as join
 from ..ops.joining import stack as pile
 from ..ops.spectra import eigvalsh
 from ..tensor._tensor import Tensor
+from .utils import all_true
 
 
 class Constraint:
@@ -264,7 +265,7 @@ class _Symmetric(_Square):
 
     def check(self, value: Tensor) -> Tensor:
         square = super().check(value)
-        if not square.all():
+        if not all_true(square):
             return square
         return value.isclose(value.mT, atol=1e-6).all(-2).all(-1)
 
@@ -274,7 +275,7 @@ class _PositiveSemidefinite(_Symmetric):
 
     def check(self, value: Tensor) -> Tensor:
         symmetric = super().check(value)
-        if not symmetric.all():
+        if not all_true(symmetric):
             return symmetric
         return (eigvalsh(value) >= 0).all(-1)
 
@@ -284,7 +285,7 @@ class _PositiveDefinite(_Symmetric):
 
     def check(self, value: Tensor) -> Tensor:
         symmetric = super().check(value)
-        if not symmetric.all():
+        if not all_true(symmetric):
             return symmetric
         return linalg_cholesky_ex(value).info == 0
 

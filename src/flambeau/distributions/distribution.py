@@ -12,7 +12,7 @@ from ..tensor._device import Size
 from ..tensor._tensor import Tensor
 from . import constraints
 from .constraints import Constraint
-from .utils import lazy_property
+from .utils import all_true, lazy_property
 
 
 class Distribution:
@@ -71,7 +71,7 @@ class Distribution:
                 continue
             value = getattr(self, name)
             valid = rule.check(value)
-            if not valid.all():
+            if not all_true(valid):
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape "
                     f"{tuple(value.shape)}) of distribution {self!r} to satisfy the constraint "
@@ -232,7 +232,7 @@ class Distribution:
             )
             return
         valid = support.check(value)
-        if not valid.all():
+        if not all_true(valid):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) "
                 f"to be within the support ({support!r}) of the distribution {self!r}, but found "

@@ -13,7 +13,7 @@ from ..tensor._tensor import Tensor
 from . import constraints
 from ._odds import Odds, one_of
 from .distribution import Distribution
-from .utils import broadcast_all
+from .utils import all_true, broadcast_all
 
 
 class Geometric(Odds, Distribution):
@@ -35,7 +35,7 @@ class Geometric(Odds, Distribution):
         super().__init__(value.size(), validate_args=validate_args)
         if self._validate_args and probs is not None:
             valid = value > 0
-            if not valid.all():
+            if not all_true(valid):
                 wrong = value[~valid]
                 raise ValueError(
                     f"Expected parameter probs ({type(value).__name__} of shape "

@@ -9,7 +9,7 @@ from numbers import Number
 from typing import Any
 
 from .._dtypes import finfo, get_default_dtype
-from ..core.modes import enable_grad
+from ..core.modes import enable_grad, hook
 from ..core.value import Value
 from ..functions.shape import broadcast_tensors, tril_indices
 from ..tensor._creation import tensor
@@ -34,6 +34,13 @@ def broadcast_all(*values: Tensor | float) -> tuple[Tensor, ...]:
     return broadcast_tensors(
         *(v if isinstance(v, Value) else tensor(v, dtype=kind) for v in values)
     )
+
+
+def all_true(valid: Tensor) -> bool:
+    """Whether all of ``valid`` is True; a compiled program has an operation for it."""
+    if hook.active is not None and hook.active.expects(valid):
+        return True
+    return bool(valid.all())
 
 
 def clamp_probs(probs: Tensor) -> Tensor:

@@ -360,6 +360,10 @@ class Level(Interpreter):
         if not self.own(target):  # the write into the inner tensor has been told already
             super().wrote(target, source, name)
 
+    def expects(self, valid: Value) -> bool:
+        """See Interpreter: a condition on a batch is for Python to look at."""
+        return False
+
     def draws(self) -> None:
         """See Interpreter."""
         if self.randomness == "error":

@@ -17,7 +17,7 @@ import numpy as np
 from ..autograd._grad import grad as _gradients
 from ..core.modes import enable_grad, state
 from ..core.tape import Leaf, _order
-from ..core.value import Value, wrap
+from ..core.value import Value, constant, wrap
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from ._batch import batched, on_tape
 from ._vmap import current_level, vmap
@@ -91,7 +91,7 @@ class _Recording:
                     allow_unused=True,
                 )
         return [
-            wrap(np.zeros(i._array.shape, i._array.dtype)) if g is None else g
+            constant(np.zeros(i._array.shape, i._array.dtype)) if g is None else g
             for g, i in zip(found, self.inputs, strict=True)
         ]
 
@@ -178,7 +178,7 @@ def grad_and_value(func: Callable, argnums: Argnums = 0, has_aux: bool = False) 
                 "instead?"
             )
         outside = run.outside([output, *tree_flatten(aux)[0]])
-        one = wrap(np.ones((), output._array.dtype))
+        one = constant(np.ones((), output._array.dtype))
         found = run.nested(run.gradients([output], [one], outside, False))
         if not outside:
             found, output, aux = _cut(found), _cut(output), _cut(aux)
@@ -266,7 +266,7 @@ class _Linear:
         self.outside = run.outside([*self.flat, *tree_flatten(self.aux)[0]])
         with enable_grad():
             self.ghosts = [
-                _fresh(wrap(np.zeros(o._array.shape, o._array.dtype))) for o in self.flat
+                _fresh(constant(np.zeros(o._array.shape, o._array.dtype))) for o in self.flat
             ]
         self.products = run.gradients(self.flat, self.ghosts, True, True)
         if not self.outside:
@@ -290,7 +290,7 @@ class _Linear:
                     allow_unused=True,
                 )
         results = [
-            wrap(np.zeros(o._array.shape, o._array.dtype)) if f is None else f
+            constant(np.zeros(o._array.shape, o._array.dtype)) if f is None else f
             for f, o in zip(found, self.flat, strict=True)
         ]
         return tree_unflatten(results if create else _cut(results), self.spec)
@@ -355,7 +355,7 @@ def _basis(flat: Sequence[Value]) -> list[Value]:
         n = v._array.size
         block = np.zeros((total, n), v._array.dtype)
         block[np.arange(start, start + n), np.arange(n)] = 1
-        rows.append(wrap(block.reshape(total, *v._array.shape)))
+        rows.append(constant(block.reshape(total, *v._array.shape)))
         start += n
     return rows
 

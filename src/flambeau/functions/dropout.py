@@ -14,7 +14,8 @@ import numpy as np
 from .._dtypes import FLOATING, from_numpy
 from .._errors import type_name
 from ..core import random_recipes as recipes
-from ..core.generator import current
+from ..core.generator import Generator, current
+from ..core.op import define
 from ..core.value import Value, drawn, outline, wrap
 
 
@@ -71,13 +72,22 @@ def _drop_alpha(input: Value, p: float, training: bool, inplace: bool, feature: 
     if p == 1:
         return _times(input, 0, inplace)
     _check_floating(input)
-    noise = _noise_like(input._array, feature)
-    scale, shift = recipes.alpha_dropout_noise(current(), noise.shape, noise.dtype, p)
-    if not noise.flags.c_contiguous:
-        scale = recipes.fill(noise, scale)
-        shift = recipes.fill(np.empty_like(noise), shift)
-    result = _times(input, wrap(scale), inplace)
-    return result.add_(wrap(shift)) if inplace else result + wrap(shift)
+    scale, shift = _alpha_noise(input.detach(), feature, p, current())
+    result = _times(input, scale, inplace)
+    return result.add_(shift) if inplace else result + shift
+
+
+def _alpha_noise_forward(
+    like: np.ndarray, feature: bool, p: float, generator: Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    noise = _noise_like(like, feature)
+    scale, shift = recipes.alpha_dropout_noise(generator, noise.shape, noise.dtype, p)
+    if noise.flags.c_contiguous:
+        return scale, shift
+    return recipes.fill(noise, scale), recipes.fill(np.empty_like(noise), shift)
+
+
+_alpha_noise = define("alpha_dropout_noise", _alpha_noise_forward)
 
 
 def dropout(input: Value, p: float = 0.5, training: bool = True, inplace: bool = False) -> Value:

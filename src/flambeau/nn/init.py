@@ -14,7 +14,7 @@ import numpy as np
 
 from .._missing import missing
 from ..core.generator import Generator
-from ..core.modes import no_grad
+from ..core.modes import hook, no_grad
 from ..core.value import Value
 from ..tensor._creation import empty, empty_like
 from ..tensor._random import randperm
@@ -109,6 +109,8 @@ def trunc_normal_(
             "The distribution of values may be incorrect.",
             stacklevel=2,
         )
+    if hook.active is not None:
+        hook.active.opaque("trunc_normal_ draws as often as numbers are out of bounds")
     array = tensor._array
     if _below((b - mean) / std) - _below((a - mean) / std) > 0.3:
         low, high = (np.asarray(bound).astype(array.dtype) for bound in (a, b))

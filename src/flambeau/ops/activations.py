@@ -24,7 +24,7 @@ from ..core.modes import hook
 from ..core.mutation import inplace, inplace_unary, write_out
 from ..core.op import binary, define, unary, unsupported
 from ..core.promotion import widened
-from ..core.value import Value, wrap
+from ..core.value import Value
 from . import _activation_arrays as arrays
 from .elementwise import sigmoid
 from .joining import cat
@@ -296,13 +296,19 @@ def rrelu(
         raise ValueError(f"rrelu needs lower <= upper, got {lower} and {upper}")
     if not training:
         return _leaky_relu(input, ((lower + upper) / 2,))
-    x = input._array
+    source = current() if generator is None else generator
+    return input * _rrelu_noise(input.detach(), lower, upper, source)
+
+
+def _slopes(x: np.ndarray, lower: float, upper: float, generator: Generator) -> np.ndarray:
     noise = np.ones(x.shape, x.dtype)
     falls = x <= 0
-    source = current() if generator is None else generator
     count = int(np.count_nonzero(falls))
-    noise[falls] = recipes.uniform(source, (count,), np.dtype(np.float64), lower, upper)
-    return input * wrap(noise)
+    noise[falls] = recipes.uniform(generator, (count,), np.dtype(np.float64), lower, upper)
+    return noise
+
+
+_rrelu_noise = define("rrelu_noise", _slopes)
 
 
 # ---- smooth ones ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import numpy as np
 from .._dtypes import from_numpy
 from ..core.modes import hook
 from ..core.op import define, unsupported
-from ..core.value import Value, wrap
+from ..core.value import Value, constant
 
 ndarray = np.ndarray
 
@@ -159,8 +159,34 @@ def _ctc_vjp(
 _ctc = define("_ctc_loss", _ctc_forward, {"logp": _ctc_vjp}, differentiable=(0,))
 
 
-def _lengths(name: str, lengths: Value | Sequence[int], batch: int) -> ndarray:
-    array = lengths._array if isinstance(lengths, Value) else np.asarray(lengths)
+def _prepared_forward(
+    targets: ndarray,
+    input_lengths: ndarray,
+    target_lengths: ndarray,
+    single: bool,
+    batch: int,
+    steps: int,
+    classes: int,
+) -> tuple[ndarray, ndarray, ndarray]:
+    """Labels as (N, S), 0 where there is none, and both lengths; RuntimeError if they are wrong."""
+    inputs = _lengths("input_lengths", input_lengths, batch)
+    wanted = _lengths("target_lengths", target_lengths, batch)
+    if inputs.size and inputs.max() > steps:
+        raise RuntimeError(
+            f"Expected input_lengths to have value at most {steps}, but got value {inputs.max()} "
+            "(while checking arguments for ctc_loss_allocate_outputs)"
+        )
+    labels = _padded(targets, wanted, single)
+    used = np.where(np.arange(labels.shape[1]) < wanted[:, None], labels, 0)
+    if used.size and not (used.min() >= 0 and used.max() < classes):
+        raise RuntimeError(f"targets must be labels 0..{classes - 1}, got {used.max()}")
+    return used.astype(np.int64), inputs, wanted
+
+
+_prepared = define("ctc_labels", _prepared_forward)
+
+
+def _lengths(name: str, array: ndarray, batch: int) -> ndarray:
     if array.dtype.kind not in "iu" and array.size:
         raise RuntimeError(f"{name} must be integral")
     array = array.reshape(-1).astype(np.int64)
@@ -204,24 +230,18 @@ def ctc_loss(
         raise RuntimeError(
             f"blank must be in label range\n  labels are 0..{classes - 1}, blank is {blank}"
         )
-    inputs = _lengths("input_lengths", input_lengths, batch)
-    wanted = _lengths("target_lengths", target_lengths, batch)
-    if inputs.size and inputs.max() > steps:
-        raise RuntimeError(
-            f"Expected input_lengths to have value at most {steps}, but got value {inputs.max()} "
-            "(while checking arguments for ctc_loss_allocate_outputs)"
-        )
-    labels = _padded(targets._array, wanted, single)
-    used = np.where(np.arange(labels.shape[1]) < wanted[:, None], labels, 0)
-    if used.size and not (used.min() >= 0 and used.max() < classes):
-        raise RuntimeError(f"targets must be labels 0..{classes - 1}, got {used.max()}")
-    losses, _ = _ctc(
-        logp, wrap(used.astype(np.int64)), wrap(inputs), wrap(wanted), blank, zero_infinity
-    )
+    if hook.active is not None and isinstance(target_lengths, Value) and targets.dim() == 1:
+        hook.active.read(target_lengths, "ctc_loss, whose labels are one after the other,")
+    given = [
+        v if isinstance(v, Value) else constant(np.asarray(v))
+        for v in (input_lengths, target_lengths)
+    ]
+    used, inputs, wanted = _prepared(targets, *given, single, batch, steps, classes)
+    losses, _ = _ctc(logp, used, inputs, wanted, blank, zero_infinity)
     if zero_infinity:
-        losses = losses.masked_fill(wrap(np.isinf(losses._array)), 0)
+        losses = losses.masked_fill(losses.isinf(), 0)
     if reduction == "mean":
-        return (losses / wrap(np.maximum(wanted, 1).astype(losses._array.dtype))).mean()
+        return (losses / wanted.clamp(min=1).to(losses.dtype)).mean()
     if reduction == "sum":
         return losses.sum()
     return losses.reshape(()) if single else losses
@@ -238,7 +258,7 @@ def _padded(targets: ndarray, lengths: ndarray, single: bool) -> ndarray:
                 f"{targets.shape[1]} for argument #2 'targets' (while checking arguments for "
                 "ctc_loss_allocate_outputs)"
             )
-        return targets[:, : max(longest, 0)]
+        return targets
     if targets.size != lengths.sum():
         raise RuntimeError(
             f"Expected tensor to have size {lengths.sum()} at dimension 0, but got size "

@@ -10,9 +10,10 @@ import numpy as np
 
 from .._dtypes import from_numpy
 from .._errors import type_name
+from ..core.modes import hook
 from ..core.mutation import written
 from ..core.op import define
-from ..core.value import Value, reading, wrap
+from ..core.value import Value, constant, reading, wrap
 from ._accumulate import add_rows
 
 ndarray = np.ndarray
@@ -197,6 +198,23 @@ def _bag_forward(
     return _bag_reduce(values, starts, sizes, mode).astype(weight.dtype, copy=False)
 
 
+def _bag_items_forward(
+    y: ndarray, weight: ndarray, index: ndarray, starts: ndarray, sizes: ndarray, mode: str
+) -> tuple[ndarray, ndarray, ndarray]:
+    """Of each item: its bag, how many are in that, and (mode "max") where it is the greatest."""
+    bag_of = np.repeat(np.arange(sizes.size), sizes)
+    first = np.zeros(0, bool)
+    if mode == "max":
+        best = weight[index] == y[bag_of]
+        # Where several items of a bag are the greatest, the first takes the gradient.
+        before = np.cumsum(best, 0) - best
+        first = best & (before == before[starts[bag_of]])
+    return bag_of, sizes[bag_of], first
+
+
+_bag_items = define("bag_items", _bag_items_forward)
+
+
 def _bag_vjp(
     g: Value,
     y: Value,
@@ -209,21 +227,13 @@ def _bag_vjp(
     scale_grad_by_freq: bool,
     needs: tuple,
 ) -> list:
-    count = sizes._array
-    bag_of = np.repeat(np.arange(count.size), count)  # the bag that each item is in
-    bag = wrap(bag_of)
+    bag, counts, first = _bag_items(y, weight, index, starts, sizes, mode)
     per_item = _embedding(g, bag, -1, False)
     into_scales = None
     if mode == "mean":
-        per_item = per_item / wrap(count[bag_of].astype(g._array.dtype)[:, None])
+        per_item = per_item / counts.to(g.dtype).unsqueeze(1)
     elif mode == "max":
-        items = weight._array[index._array]
-        best = items == y._array[bag_of]
-        # Where several items of a bag are the greatest, the first takes the gradient.
-        seen = np.cumsum(best, 0)
-        before = seen - best
-        first = best & (before == before[starts._array[bag_of]])
-        per_item = per_item * wrap(first.astype(g._array.dtype))
+        per_item = per_item * first.to(g.dtype)
     elif scales is not None:
         if needs[1]:
             into_scales = (per_item * _embedding(weight, index, -1, False)).sum(1)
@@ -265,24 +275,35 @@ def _bag_arguments(
         raise ValueError("offsets has to be a 1D Tensor but got None")
     if offsets.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor")
-    starts = offsets._array
+    return input, _bag_starts(offsets._array, input._array.size), per_sample_weights
+
+
+def _bag_starts(starts: ndarray, count: int) -> ndarray:
+    """``starts``, the first of ``count`` items of each bag; RuntimeError if they cannot be."""
     if starts.dtype.kind != "i":
         raise RuntimeError(
             "Expected tensor for argument #1 'offsets' to have one of the following scalar types: "
-            f"Long, Int; but got torch.{offsets.dtype.legacy_name}Tensor instead"
+            f"Long, Int; but got torch.{from_numpy(starts.dtype).legacy_name}Tensor instead"
         )
     if starts.size and starts[0]:
         raise RuntimeError(
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
             f"position 0. However, got {starts[0]}"
         )
-    count = input._array.size
     if starts.size and starts[-1] > count:
         raise RuntimeError(
             f"offsets[-1] can not be greater than input's length {count} but got offsets[-1] of "
             f"{starts[-1]}"
         )
-    return input, starts, per_sample_weights
+    return starts
+
+
+def _bag_layout_forward(input: ndarray, offsets: ndarray) -> tuple[ndarray, ndarray]:
+    starts = _bag_starts(offsets, input.size)
+    return starts.astype(np.int64), np.maximum(np.append(starts[1:], input.size) - starts, 0)
+
+
+_bag_layout = define("bag_layout", _bag_layout_forward)
 
 
 def embedding_bag(
@@ -322,6 +343,12 @@ def embedding_bag(
             f"expected scalar type {weight.dtype.legacy_name} but found "
             f"{scales.dtype.legacy_name} for per_sample_weights"
         )
+    simple = padding_idx is None and not include_last_offset and max_norm is None
+    if hook.active is not None and simple:  # the bags as tensors that follow from offsets
+        if offsets is None:
+            offsets = constant(starts)
+        first, sizes = _bag_layout(input, offsets)
+        return _bag(weight, scales, input.long(), first, sizes, mode, scale_grad_by_freq)
     index = input._array
     if max_norm is not None:
         _renormalise(weight, index, max_norm, norm_type)

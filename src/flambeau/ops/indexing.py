@@ -277,6 +277,7 @@ def resolved(self: Value, index: object) -> tuple[Value, tuple[Value, ...], tupl
         elif item._array.dtype.kind == "b":
             mask = item._array
             _check_mask(mask, array.shape, d)
+            _count_matters()
             for i, where in enumerate(mask.nonzero()):
                 advanced.append((place + i, wrap(where)))
             width = mask.ndim
@@ -560,15 +561,7 @@ def setitem(self: Value, index: object, value: object) -> None:
             else:
                 self.counter().bump("copy_" if mask is None else "index_put_")
                 return
-    if (
-        hook.active is not None
-        and isinstance(index, Value)
-        and index._array.dtype is BOOL
-        and not content.ndim
-        and index._array.shape == array.shape[: index._array.ndim]
-    ):
-        mask = index.reshape(index._array.shape + (1,) * (array.ndim - index._array.ndim))
-        self.masked_fill_(mask, value)
+    if hook.active is not None and _filled_by_mask(self, index, value, content):
         return
     view, indices, dims = resolved(self, index)
     if is_tensor and not dims and _same_place(view._array, content):
@@ -586,6 +579,41 @@ def setitem(self: Value, index: object, value: object) -> None:
     value = _without_leading_ones(value, len(shape))
     expand(value, shape)  # PyTorch's error where it does not fit
     copy_(view, value)
+
+
+def _count_matters() -> None:
+    """Tell who looks on that a mask chooses as many elements as it has True."""
+    if hook.active is not None:
+        hook.active.opaque(
+            "x[mask] has a shape that depends on the mask's elements "
+            "(torch.where(mask, ...), or x * mask, has not)"
+        )
+
+
+def _filled_by_mask(self: Value, index: object, value: object, content: ndarray) -> bool:
+    """``self[index] = value`` where ``index`` has one mask, beside integers and slices, and
+    ``value`` is the same at each of its places: written without counting them, and True."""
+    items = list(index) if type(index) is tuple else [index]
+    masks = [i for i, item in enumerate(items) if isinstance(item, Value)]
+    if len(masks) != 1 or items[masks[0]]._array.dtype is not BOOL:
+        return False
+    at, mask = masks[0], items[masks[0]]
+    dims = mask._array.ndim
+    if not dims or not all(type(v) in (int, slice) for v in items if v is not mask):
+        return False
+    if type(index) is tuple:
+        self = self[(*items[:at], *[ALL] * dims, *items[at + 1 :])]
+        at -= sum(type(v) is int for v in items[:at])
+    shape = self._array.shape
+    rest = len(shape) - at - dims
+    if shape[at : at + dims] != mask._array.shape or (content.ndim and at) or content.ndim > rest:
+        return False
+    mask = mask.reshape((1,) * at + mask._array.shape + (1,) * rest)
+    if not content.ndim:
+        self.masked_fill_(mask, value)
+    else:
+        copy_(self, convert(value, self.dtype).where(mask, self))
+    return True
 
 
 def _same_place(a: ndarray, b: ndarray) -> bool:
@@ -635,6 +663,7 @@ def _put_arguments(
             item = constant(np.array(item))
         if item._array.dtype.kind == "b":
             _check_mask(item._array, self._array.shape, d)
+            _count_matters()
             for where in item._array.nonzero():
                 expanded.append(wrap(where))
                 dims.append(d)

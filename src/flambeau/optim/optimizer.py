@@ -228,7 +228,11 @@ class Optimizer:
         arrays = [p._array, grad._array]
         for name in names:
             arrays.append(state[name]._array)
-        formulas.apply(change, arrays, self._whole)
+        onlooker, _hook.active = _hook.active, None  # a formula may call operations of its own
+        try:
+            formulas.apply(change, arrays, self._whole)
+        finally:
+            _hook.active = onlooker
         p.counter().bump("step")
         if _hook.active is not None:
             operands = [p, grad, *[state[name] for name in names]]

@@ -12,6 +12,7 @@ from .._dtypes import dtype
 from .._errors import type_name
 from ..core.modes import hook
 from ..core.mutation import write_out
+from ..core.op import define
 from ..core.promotion import is_number
 from ..core.value import Value, as_array, constant, wrap
 from ..ops.memory import convert, laid_out, memory_format
@@ -610,7 +611,10 @@ def _space_type(start: object, end: object, d: dtype | None, out: Value | None) 
     default = _dtypes.get_default_dtype()
     return (
         default.to_complex()
-        if isinstance(start, _COMPLEX) or isinstance(end, _COMPLEX)
+        if any(
+            v.dtype.is_complex if isinstance(v, Value) else isinstance(v, _COMPLEX)
+            for v in (start, end)
+        )
         else default
     )
 
@@ -623,6 +627,33 @@ def _from_both_ends(start: float, end: float, steps: int) -> np.ndarray:
         return np.full(1, float(start))
     step = (end - start) / max(steps - 1, 1)
     return np.where(i < steps // 2, start + step * i, end - step * (steps - 1 - i))
+
+
+def _linspace(start: complex, end: complex, steps: int, d: dtype) -> np.ndarray:
+    if d.category == _dtypes.INTEGRAL:
+        return np.trunc(_from_both_ends(start, end, steps)).astype(d.numpy)
+    wide = np.complex128 if d.is_complex else np.float64
+    return np.linspace(start, end, steps, dtype=wide).astype(d.numpy)
+
+
+def _logspace(start: complex, end: complex, steps: int, base: float, d: dtype) -> np.ndarray:
+    wide = np.complex128 if d.is_complex else np.float64
+    if d.category == _dtypes.INTEGRAL:
+        exponents = _from_both_ends(start, end, steps)
+    else:
+        exponents = np.linspace(start, end, steps, dtype=wide)
+    with np.errstate(all="ignore"):
+        return (wide(base) ** exponents).astype(d.numpy)
+
+
+#: With tensors for the ends.
+_linspace_op = define(
+    "linspace", lambda start, end, steps, d: _linspace(start.item(), end.item(), steps, d)
+)
+_logspace_op = define(
+    "logspace",
+    lambda start, end, steps, base, d: _logspace(start.item(), end.item(), steps, base, d),
+)
 
 
 def linspace(
@@ -638,14 +669,13 @@ def linspace(
     requires_grad: bool = False,
 ) -> Value:
     """``steps`` values from ``start`` to ``end``, both included, evenly spaced."""
-    start, end = (v.item() if isinstance(v, Value) else v for v in (start, end))
     steps = _steps("linspace", steps)
     d = _space_type(start, end, dtype, out)
-    if d.category == _dtypes.INTEGRAL:
-        array = np.trunc(_from_both_ends(start, end, steps)).astype(d.numpy)
-    else:
-        wide = np.complex128 if d.is_complex else np.float64
-        array = np.linspace(start, end, steps, dtype=wide).astype(d.numpy)
+    if isinstance(start, Value) or isinstance(end, Value):
+        ends = [constant(np.asarray(v)) if is_number(v) else v.detach() for v in (start, end)]
+        made = _linspace_op(*ends, steps, d)
+        return made.requires_grad_(requires_grad) if out is None else write_out(out, made, "out")
+    array = _linspace(start, end, steps, d)
     return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
 
 
@@ -663,16 +693,13 @@ def logspace(
     requires_grad: bool = False,
 ) -> Value:
     """``base ** e`` for ``steps`` exponents from ``start`` to ``end``, evenly spaced."""
-    start, end = (v.item() if isinstance(v, Value) else v for v in (start, end))
     steps = _steps("logspace", steps)
     d = _space_type(start, end, dtype, out)
-    wide = np.complex128 if d.is_complex else np.float64
-    if d.category == _dtypes.INTEGRAL:
-        exponents = _from_both_ends(start, end, steps)
-    else:
-        exponents = np.linspace(start, end, steps, dtype=wide)
-    with np.errstate(all="ignore"):
-        array = (wide(base) ** exponents).astype(d.numpy)
+    if isinstance(start, Value) or isinstance(end, Value):
+        ends = [constant(np.asarray(v)) if is_number(v) else v.detach() for v in (start, end)]
+        made = _logspace_op(*ends, steps, base, d)
+        return made.requires_grad_(requires_grad) if out is None else write_out(out, made, "out")
+    array = _logspace(start, end, steps, base, d)
     return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
 
 

@@ -336,6 +336,11 @@ _bernoulli_op = define(
 )
 
 
+_bernoulli_like = define(
+    "bernoulli_", lambda p, generator, shape, kind: recipes.bernoulli(generator, shape, kind, p)
+)
+
+
 def bernoulli(
     input: Value,
     p: float | None = None,
@@ -449,6 +454,9 @@ class RandomMethods:
     def bernoulli_(self, p: float | Value = 0.5, *, generator: Generator | None = None) -> Value:
         """1 with probability ``p``, else 0."""
         g = source(generator)
+        if isinstance(p, Value) and hook.active is not None:
+            return write(self, _bernoulli_like(p.detach(), g, self.shape, self._array.dtype),
+                         "bernoulli_")  # fmt: skip
         chance = p._array if isinstance(p, Value) else p
         return _fill(self, "bernoulli_", lambda s, d: recipes.bernoulli(g, s, d, chance))
 

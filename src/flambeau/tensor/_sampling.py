@@ -25,6 +25,18 @@ def poisson(input: Value, generator: Generator | None = None) -> Value:
     return _poisson_op(input, source(generator))
 
 
+_multinomial_op = define(
+    "multinomial",
+    lambda self, num_samples, replacement, generator: samplers.multinomial(
+        generator, self, num_samples, replacement
+    ),
+)
+_binomial_op = define(
+    "binomial",
+    lambda count, prob, generator: samplers.binomial(generator, *np.broadcast_arrays(count, prob)),
+)
+
+
 def multinomial(
     input: Value,
     num_samples: int,
@@ -34,14 +46,13 @@ def multinomial(
     out: Value | None = None,
 ) -> Value:
     """``num_samples`` indices (int64) for each row of ``input``, whose values are weights."""
-    array = samplers.multinomial(source(generator), input._array, num_samples, replacement)
-    return wrap(array) if out is None else write_out(out, wrap(array), "multinomial")
+    found = _multinomial_op(input.detach(), num_samples, replacement, source(generator))
+    return found if out is None else write_out(out, found, "multinomial")
 
 
 def binomial(count: Value, prob: Value, generator: Generator | None = None) -> Value:
     """Successes in ``count`` trials of probability ``prob``."""
-    a, b = np.broadcast_arrays(count._array, prob._array)
-    return wrap(samplers.binomial(source(generator), a, b))
+    return _binomial_op(count.detach(), prob.detach(), source(generator))
 
 
 _standard_gamma_grad = define(
