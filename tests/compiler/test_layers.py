@@ -1,5 +1,5 @@
-"""Convolution, pooling and LSTM inside compiled programs against eager: no call of Python is left,
-and results and gradients are the same, for odd sizes, on one thread and on two."""
+"""Convolution, pooling and recurrent layers inside compiled programs against eager: no call of
+Python is left, and results and gradients are the same, for odd sizes, on one thread and on two."""
 
 import numpy as np
 import pytest
@@ -193,10 +193,20 @@ def test_positions_from_outside_are_looked_at():
     compare(function, grad, where, called=["max_unpool2d"])
 
 
-# ---- LSTM ------------------------------------------------------------------------------------
+# ---- recurrent layers ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+KINDS = {
+    "LSTM": torch.nn.LSTM,
+    "GRU": torch.nn.GRU,
+    "tanh": torch.nn.RNN,
+    "relu": lambda *sizes, **settings: torch.nn.RNN(*sizes, nonlinearity="relu", **settings),
+}
+
+
+@pytest.mark.parametrize(
+    "kind, dtype", [(k, torch.float32) for k in KINDS] + [("LSTM", torch.float64)]
+)
 @pytest.mark.parametrize(
     "steps, batch, inputs, hidden, layers, bias, both, state",
     [
@@ -208,18 +218,20 @@ def test_positions_from_outside_are_looked_at():
         (2, 14, 1, 33, 1, False, False, True),
     ],
 )
-def test_lstm(steps, batch, inputs, hidden, layers, bias, both, state, dtype):
+def test_recurrent(steps, batch, inputs, hidden, layers, bias, both, state, kind, dtype):
     torch.manual_seed(steps)
-    model = torch.nn.LSTM(inputs, hidden, layers, bias=bias, bidirectional=both).to(dtype)
+    model = KINDS[kind](inputs, hidden, layers, bias=bias, bidirectional=both).to(dtype)
     x = drawn(steps, batch, inputs, dtype=dtype)
     shape = layers * (2 if both else 1), batch, hidden
-    first = [drawn(*shape, dtype=dtype, seed=n) for n in (1, 2)] if state else []
+    count = 2 if kind == "LSTM" else 1
+    first = [drawn(*shape, dtype=dtype, seed=n) for n in range(1, 1 + count)] if state else []
     parameters = list(model.parameters())
 
     def function(x, *first):
-        y, (h, c) = model(x, tuple(first) or None)
-        loss = (y[-1] * y[-1]).sum() + (h * c).sum() if state else (y * y).sum()
-        return y, h, c, *torch.autograd.grad(loss, [x, *first, *parameters])
+        y, last = model(x, None if not first else tuple(first) if count == 2 else first[0])
+        last = last if count == 2 else (last,)
+        loss = (y[-1] * y[-1]).sum() + (last[0] * last[-1]).sum() if state else (y * y).sum()
+        return y, *last, *torch.autograd.grad(loss, [x, *first, *parameters])
 
     compare(function, x, *first)
 

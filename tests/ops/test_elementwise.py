@@ -493,3 +493,14 @@ def test_the_gradient_of_a_stretched_scalar_is_a_tensor_like_any_other(name: str
         for one in row.detach().unbind()
     ]
     torch.testing.assert_close(got.detach().clone(), parts[0] + parts[1])
+
+
+@pytest.mark.parametrize("width", [3, 4, 8])
+@pytest.mark.parametrize("method", ["neg_", "abs_", "sqrt_", "exp_", "reciprocal_", "tanh_"])
+def test_in_place_on_a_column(method, width):
+    for dtype in (torch.float32, torch.float64):
+        x = torch.linspace(0.1, 3, 5 * width, dtype=dtype).reshape(5, width)
+        want = getattr(torch, method[:-1])(x[:, -1].clone())
+        rest = x[:, :-1].clone()
+        getattr(x[:, -1], method)()
+        assert torch.allclose(x[:, -1], want) and torch.equal(x[:, :-1], rest)

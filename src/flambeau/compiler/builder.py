@@ -309,6 +309,33 @@ class Code:
         place = self.at(pointer, element, index) if isinstance(index, Value) or index else pointer
         self._lines.append(f"  store {value}, {place}, align {BYTES[element]}")
 
+    def first_lanes(self, lanes: int, count: Value) -> Value:
+        """A mask of the lanes below ``count``, an i64."""
+        limit = self.splat(self.narrowed(count), lanes)
+        return self.counting(lanes) < limit
+
+    def masked_load(
+        self, kind: str, pointer: Value, index: Value | Number, mask: Value | None
+    ) -> Value:
+        """``load`` of the lanes of ``mask``, zeros in the others; all of them without one."""
+        if mask is None:
+            return self.load(kind, pointer, index)
+        element = split_type(kind)[0]
+        size = self.constant("i32", BYTES[element])
+        place, zeros = self.at(pointer, element, index), self.constant(kind, 0.0)
+        return self.call(f"llvm.masked.load.{suffix(kind)}.p0", kind, place, size, mask, zeros)
+
+    def masked_store(
+        self, value: Value, pointer: Value, index: Value | Number, mask: Value | None
+    ) -> None:
+        """``store`` of the lanes of ``mask``; of all of them without one."""
+        if mask is None:
+            self.store(value, pointer, index)
+            return
+        element = split_type(value.kind)[0]
+        place, size = self.at(pointer, element, index), self.constant("i32", BYTES[element])
+        self.run(f"llvm.masked.store.{suffix(value.kind)}.p0", value, place, size, mask)
+
     # ---- control
 
     def _open(self, label: str) -> None:

@@ -1,87 +1,137 @@
-"""One step of an LSTM, all that follows its products, in LLVM's language: forward and backward."""
+"""What one step of a recurrent layer does to a vector of units, and the way back: LSTM, GRU, RNN.
+
+A ``Cell`` holds the formulas alone; the loops over steps, sequences and units around them are
+``recurrent_text``'s. Arrays have a row for each element of each sequence; "gates" rows are blocks
+of ``hidden`` elements, one for each gate.
+"""
 
 from __future__ import annotations
 
-from .builder import I64, PTR, Code, Value, vector_of
-from .rows_text import row_pass
-from .scalar_functions import sigmoid, tanh
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .builder import Code, Value
+from .scalar import Scalar, select
+from .scalar_functions import gate, tanh
 
 
-def lstm_step(element: str, lanes: int) -> str:
-    """``kernel(gates, product, c, c_now, bent, h_now, gate_step, hidden, rows)``.
+@dataclass(frozen=True)
+class Cell:
+    """One kind of layer.
 
-    The gates i, f, g, o, ``gate_step`` elements apart, become sigmoid(gate + product) (g: tanh),
-    where ``product`` has rows of 4 * hidden; c_now = f * c + i * g, bent = tanh(c_now),
-    h_now = o * bent.
+    ``rules``: the function of each gate's sum; None where the last gate is ``ahead``'s to compute,
+    which takes the state's product apart from the input's. ``kept``: the arrays besides all h that
+    the way back reads. ``carried``: the array whose rows are a state before the next step ("out"
+    or "cells"), which the formulas read, or "". ``keeps``: whether h goes to the next h also on a
+    direct way.
+
+    ``ahead(code, gates, given, inner, before)``: "out" and the kept arrays by name, from the gates;
+    ``given`` and ``inner``: the input's and the state's part of the last gate, if it has no rule.
+    None where h is the only gate. ``back(code, kept, before, d, dc)``: the gradients of the gates'
+    sums (of the input's part, if apart, the state's part last), the direct part of the gradient of
+    h before, and dc.
     """
-    names = ("gates", "product", "c", "c_now", "bent", "h_now")
-    numbers = dict.fromkeys(("gate_step", "hidden", "rows"), I64)
-    code = Code("kernel", {**dict.fromkeys(names, PTR), **numbers})
-    hidden = code["hidden"]
 
-    def row(r: Value) -> None:
-        place = r * hidden
-        gates = [code.at(code["gates"], element, code["gate_step"] * n + place) for n in range(4)]
-        products = [code.at(code["product"], element, place * 4 + hidden * n) for n in range(4)]
-        c, c_now, bents, h_now = (
-            code.at(code[n], element, place) for n in ("c", "c_now", "bent", "h_now")
-        )
+    name: str
+    rules: tuple[Callable[[Scalar], Scalar] | None, ...]
+    kept: tuple[str, ...]
+    carried: str
+    ahead: Callable[..., dict[str, list[Value]]] | None
+    back: Callable[..., tuple[list[Value], Value | None, Value | None]]
+    keeps: bool = False
 
-        def some(wide: int, j: Value) -> None:
-            kind = vector_of(element, wide)
-            values = []
-            for n in range(4):
-                z = code.load(kind, gates[n], j) + code.load(kind, products[n], j)
-                values.append(code.apply(tanh if n == 2 else sigmoid, z))
-                code.store(values[n], gates[n], j)
-            i, f, g, o = values
-            cell = code.load(kind, c, j) * f + i * g
-            bent = code.apply(tanh, cell)
-            code.store(cell, c_now, j)
-            code.store(bent, bents, j)
-            code.store(bent * o, h_now, j)
+    @property
+    def gates(self) -> int:
+        """How many there are."""
+        return len(self.rules)
 
-        row_pass(code, lanes, 0, hidden, some)
+    @property
+    def inner(self) -> bool:
+        """Whether the last gate takes the state's product apart from the input's."""
+        return self.rules[-1] is None
 
-    code.loop(0, code["rows"], row)
-    return code.text()
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Their names: h, and c where there are cells."""
+        return ("h", "c") if self.carried == "cells" else ("h",)
 
 
-def lstm_step_backward(element: str, lanes: int) -> str:
-    """``kernel(gates, c, bent, d, dc, to_gates, gate_step, hidden, rows)``.
+def _lstm(
+    code: Code, gates: Sequence[Value], given: None, inner: None, before: Value
+) -> dict[str, list[Value]]:
+    i, f, g, o = gates
+    cell = before * f + i * g
+    bent = code.apply(tanh, cell)
+    return {"cells": [cell], "bent": [bent], "out": [bent * o]}
 
-    From ``d``, the gradient of h before it is projected, and ``dc``, that of the cell: the
-    gradients of the gates' inputs as rows of 4 * hidden; ``dc`` becomes that of ``c``.
-    """
-    names = ("gates", "c", "bent", "d", "dc", "to_gates")
-    numbers = dict.fromkeys(("gate_step", "hidden", "rows"), I64)
-    code = Code("kernel", {**dict.fromkeys(names, PTR), **numbers})
-    hidden = code["hidden"]
 
-    def row(r: Value) -> None:
-        place = r * hidden
-        gates = [code.at(code["gates"], element, code["gate_step"] * n + place) for n in range(4)]
-        c, bents, d, dc = (code.at(code[n], element, place) for n in ("c", "bent", "d", "dc"))
-        line = code.at(code["to_gates"], element, place * 4)
-        targets = [code.at(line, element, hidden * n) for n in range(4)]
+def _lstm_back(
+    code: Code, kept: dict[str, list[Value]], before: Value, d: Value, dc: Value
+) -> tuple[list[Value], None, Value]:
+    (i, f, g, o), (bent,) = kept["gates"], kept["bent"]
+    one = code.constant(d.kind, 1.0)
+    cell = dc + d * (o * (one - bent * bent))
+    sums = [
+        cell * (g * i * (one - i)),
+        cell * (before * f * (one - f)),
+        cell * (i * (one - g * g)),
+        d * (bent * o * (one - o)),
+    ]
+    return sums, None, cell * f
 
-        def some(wide: int, j: Value) -> None:
-            kind = vector_of(element, wide)
-            one = code.constant(kind, 1.0)
-            i, f, g, o = (code.load(kind, gate, j) for gate in gates)
-            bent, dh = code.load(kind, bents, j), code.load(kind, d, j)
-            cell = code.load(kind, dc, j) + dh * (o * (one - bent * bent))
-            results = (
-                cell * (g * i * (one - i)),
-                cell * (code.load(kind, c, j) * f * (one - f)),
-                cell * (i * (one - g * g)),
-                dh * (bent * o * (one - o)),
-            )
-            for value, target in zip(results, targets, strict=True):
-                code.store(value, target, j)
-            code.store(cell * f, dc, j)
 
-        row_pass(code, lanes, 0, hidden, some)
+def _gru(
+    code: Code, gates: Sequence[Value], given: Value, inner: Value, before: Value
+) -> dict[str, list[Value]]:
+    r, z = gates
+    new = code.apply(tanh, given + r * inner)
+    return {"gates": [r, z, new], "inner": [inner], "out": [(before - new) * z + new]}
 
-    code.loop(0, code["rows"], row)
-    return code.text()
+
+def _gru_back(
+    code: Code, kept: dict[str, list[Value]], before: Value, d: Value, dc: None
+) -> tuple[list[Value], Value, None]:
+    (r, z, new), (inner,) = kept["gates"], kept["inner"]
+    one = code.constant(d.kind, 1.0)
+    bend = d * ((one - z) * (one - new * new))
+    sums = [
+        bend * (inner * r * (one - r)),
+        d * ((before - new) * z * (one - z)),
+        bend,
+        bend * r,
+    ]
+    return sums, d * z, None
+
+
+def _relu(x: Scalar) -> Scalar:
+    """The larger of ``x`` and 0; nan stays nan."""
+    return select(x < 0.0, 0.0, x)
+
+
+def _tanh_back(
+    code: Code, kept: dict[str, list[Value]], before: None, d: Value, dc: None
+) -> tuple[list[Value], None, None]:
+    (out,) = kept["out"]
+    return [d * (code.constant(d.kind, 1.0) - out * out)], None, None
+
+
+def _relu_back(
+    code: Code, kept: dict[str, list[Value]], before: None, d: Value, dc: None
+) -> tuple[list[Value], None, None]:
+    (out,) = kept["out"]
+    return [d * code.select(out > 0.0, code.constant(d.kind, 1.0), 0.0)], None, None
+
+
+#: i, f, g, o are sigmoid (g: tanh); c' = f * c + i * g, h' = o * tanh(c').
+LSTM = Cell(
+    "LSTM", (gate, gate, tanh, gate), ("gates", "cells", "bent"),
+    "cells", _lstm, _lstm_back,
+)  # fmt: skip
+#: n = tanh(W_in x + b_in + r * (W_hn h + b_hn)), h' = (1 - z) * n + z * h.
+GRU = Cell(
+    "GRU", (gate, gate, None), ("gates", "inner"), "out", _gru, _gru_back,
+    keeps=True,
+)  # fmt: skip
+RNN_TANH = Cell("RNN, tanh", (tanh,), (), "", None, _tanh_back)
+RNN_RELU = Cell("RNN, relu", (_relu,), (), "", None, _relu_back)
+CELLS = {"lstm": LSTM, "gru": GRU, "rnn_tanh": RNN_TANH, "rnn_relu": RNN_RELU}

@@ -1,157 +1,192 @@
-"""LSTM layers as parts of a program: the products of all inputs, and of all weights' gradients, are
-products; all steps are one function (``recurrent_text``) that takes sequences through."""
+"""Recurrent layers as parts of a program: the products of all inputs, and of all weights'
+gradients, are products; all steps are one function (``recurrent_text``) that takes sequences
+through."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-from ..ops import recurrent
-from . import recurrent_text, scalar
-from .arrays import Read
-from .builder import FLOATS
+from ..ops.recurrent import STEPS, simple_kind
+from . import recurrent_kernels, recurrent_text, scalar
 from .graph import Call, Var
 from .layer_code import Operand, Recipe, Result, Step, filled, in_memory
-from .lowering import Lazy, Lowering, Refused, mapped, permuted, product, reduced, view
+from .lowering import Lazy, Lowering, Refused, mapped, product, reduced
 from .lowering_rules import rule, turned
-from .recurrent_text import Sizes
-from .rows_kernels import lanes_of
-
-#: Recurrent weights up to which every thread reads all of them at each step.
-MOST = 1 << 21
-WHAT = "LSTM, all steps"
+from .recurrent_text import Form
 
 
-def _sizes(
-    operands: list[Var | None], x: Var, h: Var, c: Var, w_hr: Var | None, sizes: tuple, back: bool
-) -> Sizes:
+def _form(kind: str, operands: Sequence[Var | None], hidden: int, batch: int) -> Form:
     found = {v.dtype for v in operands if v is not None}
-    if len(found) > 1 or not found <= set(FLOATS):
-        raise Refused("an LSTM in 16 bits")
-    if w_hr is not None:
-        raise Refused("an LSTM with projections")
-    if len(set(sizes)) != 1 or sizes[0] != h.shape[0]:
-        raise Refused("sequences of different lengths")
-    hidden = c.shape[1]
-    if 4 * hidden * hidden > MOST:
-        raise Refused("an LSTM so wide that its threads share out the columns")
-    element = FLOATS[x.dtype]
-    return Sizes(element, lanes_of(element), len(sizes), sizes[0], hidden, back)
+    form = recurrent_kernels.form(kind, min(found, key=lambda d: d.itemsize))
+    if len(found) > 1 or form is None:
+        raise Refused("a recurrent layer in 16 bits")
+    if recurrent_kernels.is_too_wide(form.cell, hidden, batch):
+        raise Refused("a layer so wide that its threads share out the columns")
+    return form
 
 
-def _packed(text: str, size: int, w: Lazy, count: int) -> Lazy:
-    step = Step(text, (Result(), Operand(0)), count)
+def _packed(form: Form, w: Lazy, hidden: int, back: bool) -> Lazy:
+    panels, size = form.packed(hidden, back)
+    step = Step(recurrent_text.pack(form, back), (Result(), Operand(0), hidden), panels)
     recipe = Recipe(
         "packed weights", (step,), lambda _: (), (w.shape,), nanoseconds=w.size * 0.5
     )  # fmt: skip
     return filled((size,), w.dtype, [w], recipe)[0]
 
 
+def _steps(
+    name: str,
+    text: str,
+    written: Sequence[tuple[int, ...]],
+    operands: Sequence[Lazy],
+    plain: Callable[..., Sequence[np.ndarray]],
+    steps: np.ndarray,
+    batch: int,
+    hidden: int,
+) -> list[Lazy]:
+    """What a function over all steps writes, arrays of the shapes ``written``; its last operand is
+    not for it, but for ``plain``."""
+    places = [Result(), *(Result(part=k) for k in range(len(written) - 1))]
+    reads = map(Operand, range(len(operands) - 1))
+    step = Step(text, (*places, *reads, steps, len(steps), hidden), batch)
+    operations = 2.0 * int(steps[:, 1].sum()) * operands[-1].size
+    recipe = Recipe(
+        name, (step,), plain, tuple(a.shape for a in operands),
+        nanoseconds=operations / 60, operations=operations,
+    )  # fmt: skip
+    dtype = operands[0].dtype
+    return filled(written[0], dtype, operands, recipe, [(shape, dtype) for shape in written[1:]])
+
+
+def _ahead(
+    lowering: Lowering,
+    kind: str,
+    x: Var,
+    states: Sequence[Var],
+    weights: Sequence[Var],
+    biases: Sequence[Var | None],
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> list[Lazy]:
+    """(all h, the last of each state, what is kept for the way back)."""
+    batch, hidden = states[0].shape
+    form = _form(kind, [x, *states, *weights, *biases], hidden, batch)
+    w_ih, w_hh = (lowering.of(w) for w in weights)
+    wide = w_hh.shape[0]
+    z = product(lowering.of(x), turned(w_ih))
+    zero = scalar.constant(0.0, x.dtype)
+    none = in_memory(mapped(lambda: zero, dtype=x.dtype, shape=(wide,))) if None in biases else None
+    given = [none if b is None else in_memory(lowering.of(b)) for b in biases]
+    w = in_memory(w_hh)
+    operands = [z, *given, *(in_memory(lowering.of(s)) for s in states)]
+    operands += [_packed(form, w, hidden, False), w]
+
+    def plain(
+        z: np.ndarray, b_ih: np.ndarray, b_hh: np.ndarray, *rest: np.ndarray
+    ) -> list[np.ndarray]:
+        *states, _, w = rest
+        return STEPS[kind].ahead(z.copy(), b_ih, b_hh, states, w, None, sizes, reverse)
+
+    shapes = {"gates": z.shape, **{f"{s}_last": (batch, hidden) for s in form.cell.states}}
+    names, _ = recurrent_text.forward_arrays(form.cell)
+    written = [shapes.get(name, (z.shape[0], hidden)) for name in names]
+    return _steps(
+        f"{form.cell.name}, all steps", recurrent_text.forward(form), written, operands, plain,
+        recurrent_kernels.table(sizes, reverse), batch, hidden,
+    )  # fmt: skip
+
+
+def _back(
+    lowering: Lowering,
+    kind: str,
+    grads: Sequence[Var | None],
+    out: Var,
+    kept: Sequence[Var],
+    x: Var,
+    states: Sequence[Var],
+    weights: Sequence[Var],
+    bias: Var | None,
+    sizes: tuple[int, ...],
+    reverse: bool,
+    want_x: bool,
+) -> list[Lazy]:
+    """Gradients of (x if wanted, states, weights, biases if there are)."""
+    batch, hidden = states[0].shape
+    form = _form(kind, [*grads, out, *kept, x, *states, *weights], hidden, batch)
+    cell, rows = form.cell, out.shape[0]
+    there = tuple(g is not None for g in grads)
+    w = in_memory(lowering.of(weights[1]))
+    read = [*(g for g in grads if g is not None), out, *kept, *states]
+    operands = [in_memory(lowering.of(v)) for v in read]
+    operands += [_packed(form, w, hidden, True), w]
+
+    def plain(*arrays: np.ndarray) -> list[np.ndarray]:
+        rest = iter(arrays)
+        grads = [next(rest) if is_there else None for is_there in there]
+        out, *kept = (next(rest) for _ in range(1 + len(cell.kept)))
+        *states, _, w = rest
+        found = STEPS[kind].back(grads, out, kept, states, w, None, sizes, reverse)
+        return found if cell.inner else found[1:]
+
+    wide = (rows, cell.gates * hidden)
+    shapes = {"to_gates": wide, "to_state": wide, "h_before": (rows, hidden)}
+    names, _ = recurrent_text.backward_arrays(cell, there)
+    written = [shapes.get(name, (batch, hidden)) for name in names]
+    found = _steps(
+        f"{cell.name}, all steps backward", recurrent_text.backward(form, there), written,
+        operands, plain, recurrent_kernels.table(sizes, reverse), batch, hidden,
+    )  # fmt: skip
+    to_gates, to_state, h_before, *to_states = found if cell.inner else [found[0], *found]
+    results = [product(to_gates, lowering.of(weights[0]))] if want_x else []
+    results += [*to_states, product(turned(to_gates), lowering.of(x))]
+    results.append(product(turned(to_state), h_before))
+    if bias is not None:
+        total = reduced("sum", to_gates, (0,), False)
+        results += [total, reduced("sum", to_state, (0,), False) if cell.inner else total]
+    return results
+
+
 @rule("lstm")
 def _lstm(lowering: Lowering, node: Call) -> list[Lazy]:
     x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse = node.args
-    s = _sizes([x, h, c, w_ih, w_hh, b_ih, b_hh], x, h, c, w_hr, sizes, bool(reverse))
-    rows, hidden = s.steps * s.batch, s.hidden
-    z = product(lowering.of(x), turned(lowering.of(w_ih)))
-    if b_ih is None:
-        zero = scalar.constant(0.0, x.dtype)
-        bias = mapped(lambda: zero, dtype=x.dtype, shape=(4 * hidden,))
-    else:
-        bias = in_memory(lowering.of(b_ih) + lowering.of(b_hh))
-    first = [in_memory(lowering.of(v)) for v in (h, c)]
-    w = in_memory(lowering.of(w_hh))
-    packed = _packed(recurrent_text.pack_forward(s), w.size, w, -(-hidden // s.lanes))
-    operands = [z, bias, *first, packed, w]
+    if w_hr is not None:
+        raise Refused("an LSTM with projections")
+    return _ahead(lowering, "lstm", x, (h, c), (w_ih, w_hh), (b_ih, b_hh), sizes, reverse)
 
-    def plain(
-        z: np.ndarray, bias: np.ndarray, h: np.ndarray, c: np.ndarray, _: object, w: np.ndarray
-    ) -> list[np.ndarray]:
-        same = np.eye(4 * hidden, dtype=z.dtype)
-        given = (z, h, c, same, w, bias, np.zeros_like(bias), None, sizes, reverse)
-        out, _, _, gates, cells, bent = recurrent._lstm(*given)
-        return [out, gates.transpose(1, 0, 2), cells, bent]
 
-    given = (Result(), *(Result(part=k) for k in range(3)), *map(Operand, range(5)))
-    step = Step(recurrent_text.forward(s), given, s.batch)
-    operations = 2.0 * rows * w.size
-    recipe = Recipe(
-        WHAT, (step,), plain, tuple(x.shape for x in operands),
-        nanoseconds=operations / 60, operations=operations,
-    )  # fmt: skip
-    own = (rows, hidden)
-    parts = [(shape, x.dtype) for shape in ((rows, 4 * hidden), own, own)]
-    out, gates, cells, bent = filled(own, x.dtype, operands, recipe, parts)
-    last = 0 if s.reverse else (s.steps - 1) * s.batch * hidden
-    ends = [view(a, (s.batch, hidden), (hidden, 1), last) for a in (out, cells)]
-    by_gate = view(gates, (4, rows, hidden), (hidden, 4 * hidden, 1))
-    return [out, *ends, by_gate, cells, bent]
+@rule("gru")
+def _gru(lowering: Lowering, node: Call) -> list[Lazy]:
+    x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse = node.args
+    return _ahead(lowering, "gru", x, (h,), (w_ih, w_hh), (b_ih, b_hh), sizes, reverse)
+
+
+@rule("rnn")
+def _rnn(lowering: Lowering, node: Call) -> list[Lazy]:
+    x, h, w_ih, w_hh, b_ih, b_hh, relu, sizes, reverse = node.args
+    kind = simple_kind(relu)
+    return _ahead(lowering, kind, x, (h,), (w_ih, w_hh), (b_ih, b_hh), sizes, reverse)
 
 
 @rule("lstm_backward")
 def _lstm_backward(lowering: Lowering, node: Call) -> list[Lazy]:
-    (
-        g_out, g_h, g_c, out, gates, cells, bent, x, h, c, w_ih, w_hh, b_ih, w_hr, sizes, reverse,
-        want_x,
-    ) = node.args  # fmt: skip
-    wanted = [g_out, g_h, g_c, gates, cells, bent, x, h, c, w_ih, w_hh, b_ih]
-    s = _sizes(wanted, x, h, c, w_hr, sizes, bool(reverse))
-    rows, hidden = s.steps * s.batch, s.hidden
-    there = [v for v in (g_out, g_h, g_c) if v is not None]
-    w = in_memory(lowering.of(w_hh))
-    panels = -(-hidden // s.wide)
-    packed = _packed(recurrent_text.pack_backward(s), panels * 4 * hidden * s.wide, w, panels)
-    operands = [in_memory(lowering.of(v)) for v in there]
-    operands.append(in_memory(permuted(lowering.of(gates), (1, 0, 2))))
-    operands += [in_memory(lowering.of(v)) for v in (cells, bent, c)]
-    operands += [packed, w]
-    given = (g_out is not None, g_h is not None, g_c is not None)
-
-    def plain(*arrays: np.ndarray) -> list[np.ndarray]:
-        rest = iter(arrays)
-        grads = [next(rest) if n else None for n in given]
-        gates, cells, bent, c, _, w = rest
-        same = np.eye(4 * hidden, dtype=w.dtype)
-        nothing = np.zeros((rows, 4 * hidden), w.dtype)
-        gates = np.ascontiguousarray(gates.transpose(1, 0, 2))
-        found = recurrent._lstm_gradients(
-            *grads, np.zeros_like(cells), gates, cells, bent, nothing, np.zeros_like(c), c, same, w,
-            None, None, sizes, reverse, True,
-        )  # fmt: skip
-        return found[:3]
-
-    places = (Result(), Result(part=0), Result(part=1))
-    step = Step(
-        recurrent_text.backward(s, given), (*places, *map(Operand, range(len(operands) - 1))),
-        s.batch,
-    )  # fmt: skip
-    operations = 2.0 * rows * w.size
-    recipe = Recipe(
-        f"{WHAT} backward", (step,), plain, tuple(a.shape for a in operands),
-        nanoseconds=operations / 60, operations=operations,
-    )  # fmt: skip
-    state = ((s.batch, hidden), x.dtype)
-    to_gates, to_h, to_c = filled((rows, 4 * hidden), x.dtype, operands, recipe, [state, state])
-    results = [product(to_gates, lowering.of(w_ih))] if want_x else []
-    flipped = turned(to_gates)
-    results += [to_h, to_c, product(flipped, lowering.of(x))]
-    results.append(_state_weights(s, to_gates, lowering.of(out), lowering.of(h)))
-    if b_ih is not None:
-        total = reduced("sum", to_gates, (0,), False)
-        results += [total, total]
-    return results
+    g_out, g_h, g_c, out, gates, cells, bent, x, h, c, w_ih, w_hh, b_ih, w_hr, *rest = node.args
+    if w_hr is not None:
+        raise Refused("an LSTM with projections")
+    grads, kept = (g_out, g_h, g_c), (gates, cells, bent)
+    return _back(lowering, "lstm", grads, out, kept, x, (h, c), (w_ih, w_hh), b_ih, *rest)
 
 
-def _state_weights(s: Sizes, to_gates: Lazy, out: Lazy, h: Lazy) -> Lazy:
-    """The gradient of the recurrent weights: the gates' gradients times the states before."""
+@rule("gru_backward")
+def _gru_backward(lowering: Lowering, node: Call) -> list[Lazy]:
+    g_out, g_h, out, gates, inner, x, h, w_ih, w_hh, b_ih, *rest = node.args
+    kept = (gates, inner)
+    return _back(lowering, "gru", (g_out, g_h), out, kept, x, (h,), (w_ih, w_hh), b_ih, *rest)
 
-    def rows(x: Lazy, first: int, count: int) -> Lazy:
-        start = x.read.offset + first * x.read.strides[0]
-        read = Read(x.read.array, x.read.strides, start, x.read.index, x.read.index_stride)
-        return Lazy(read, (count, x.shape[1]))
 
-    later = (s.steps - 1) * s.batch
-    # steps lie as time goes; the first one taken has h before it, the others their neighbour
-    first, after, before = (later, 0, s.batch) if s.reverse else (0, s.batch, 0)
-    total = product(turned(rows(to_gates, first, s.batch)), h)
-    if later:
-        total = product(turned(rows(to_gates, after, later)), rows(out, before, later)) + total
-    return total
+@rule("rnn_backward")
+def _rnn_backward(lowering: Lowering, node: Call) -> list[Lazy]:
+    g_out, g_h, out, x, h, w_ih, w_hh, b_ih, relu, *rest = node.args
+    kind = simple_kind(relu)
+    return _back(lowering, kind, (g_out, g_h), out, (), x, (h,), (w_ih, w_hh), b_ih, *rest)

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from .. import _config, _optional
 from . import (
     attention_kernels,
-    cell_kernels,
     conv_kernels,
     crew_products,
     machine_code,
     pool_kernels,
+    recurrent_kernels,
     rows_kernels,
 )
 
@@ -27,8 +27,8 @@ ROUTINES: dict[str, Callable] = {
     "convolve_weight_gradient": conv_kernels.convolve_weight_gradient,
     "attention": attention_kernels.attention,
     "attention_backward": attention_kernels.attention_backward,
-    "lstm_step": cell_kernels.lstm_step,
-    "lstm_step_backward": cell_kernels.lstm_step_backward,
+    "recurrent": recurrent_kernels.recurrent,
+    "recurrent_backward": recurrent_kernels.recurrent_backward,
     "max_pool": pool_kernels.max_pool,
     "pooled_scatter": pool_kernels.pooled_scatter,
     "row_sums": rows_kernels.row_sums,

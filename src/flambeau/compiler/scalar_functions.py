@@ -129,8 +129,14 @@ def _halved_exponent(x: Scalar) -> tuple[Scalar, Scalar]:
 
 
 def _expm1_reduced(r: Scalar) -> Scalar:
-    """exp(r) - 1 for |r| <= log(2) / 2."""
-    return fma(r * r, polynomial(r, _WIDTHS[r.dtype].expm1), r)
+    """exp(r) - 1 for |r| <= log(2) / 2. The polynomial by Horner's rule in r^2, with pairs of
+    coefficients: as many multiplications, half of which do not wait for each other."""
+    square = r * r
+    coefficients = _WIDTHS[r.dtype].expm1
+    *rest, result = [polynomial(r, coefficients[k : k + 2]) for k in range(0, len(coefficients), 2)]
+    for pair in reversed(rest):
+        result = fma(result, square, pair)
+    return fma(square, result, r)
 
 
 def _power_of_two(exponent: Scalar, dtype: np.dtype) -> Scalar:

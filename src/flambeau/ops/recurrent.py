@@ -9,13 +9,16 @@ all sequences, the next ``sizes[1]`` the second elements of those that are long 
 (``nn.utils.rnn.PackedSequence``); sizes never grow. With ``reverse`` the steps are taken from the
 last to the first. Weights lie as PyTorch has them: gates are blocks of rows of ``w_ih`` and
 ``w_hh``, i f g o for LSTM and r z n for GRU. 16-bit floats are computed in float32.
+
+What a kind of layer does in its steps is a pair of functions, ``Steps``, to which the compiler has
+twins (``compiler.recurrent_text``): all else, products and gradients of weights, is in one place.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +31,7 @@ from .joining import cat
 
 Array = np.ndarray
 Maybe = np.ndarray | None
-_KERNEL = 1 << 14  # gates from which a compiled kernel is asked for
+_KERNEL = 1 << 14  # gates from which compiled steps are asked for
 
 
 def _steps(sizes: Sequence[int], reverse: bool) -> list[tuple[slice, int]]:
@@ -50,28 +53,9 @@ def _before(after: Array, first: Array, steps: list[tuple[slice, int]]) -> Array
     return result
 
 
-def _widened(*arrays: Maybe) -> list[Maybe]:
-    """16-bit floats as float32."""
-    work = working_dtype(arrays[0].dtype)
-    return [None if a is None else a.astype(work, copy=False) for a in arrays]
-
-
-def _narrowed(dtype: np.dtype, *arrays: Maybe) -> tuple[Maybe, ...]:
-    return tuple(None if a is None else a.astype(dtype, copy=False) for a in arrays)
-
-
-def _products(x: Array, w: Array, bias: Maybe, gates: int) -> Array:
-    """x w^T + bias as (gates, rows, hidden): the rows of one gate lie together."""
-    blocks = w.reshape(gates, -1, w.shape[1])
-    result = np.matmul(x, blocks.transpose(0, 2, 1))
-    if bias is not None:
-        result += bias.reshape(gates, 1, -1)
-    return result
-
-
 def _sigmoid(z: Array) -> None:
     """1 / (1 + exp(-z)), in place."""
-    np.negative(z, z)
+    z *= -1  # NumPy 2.4's np.negative in place is wrong for columns of 16 bytes' distance
     np.exp(z, z)
     z += 1
     np.reciprocal(z, z)
@@ -82,51 +66,318 @@ def _moved(now: Array, new: Array) -> Array:
     return new if len(new) == len(now) else np.concatenate((new, now[len(new) :]))
 
 
-def _rows_and_gates(gates: Array) -> tuple[Array, Array]:
-    """An empty array (rows, gates * hidden), and the same as (gates, rows, hidden)."""
-    count, rows, hidden = gates.shape
-    result = np.empty((rows, count * hidden), gates.dtype)
-    return result, result.reshape(rows, count, hidden).transpose(1, 0, 2)
+def _by_gate(rows: Array, gates: int) -> Array:
+    """Rows of gates as (gates, rows, hidden), the same memory."""
+    return rows.reshape(len(rows), gates, -1).transpose(1, 0, 2)
 
 
-def _weight_gradients(
-    to_input: Array,
-    to_state: Array,
+def _plus(z: Array, *biases: Maybe) -> Array:
+    for bias in biases:
+        if bias is not None:
+            z += bias
+    return z
+
+
+# ---- the steps of each kind ------------------------------------------------------------------
+
+
+class Steps(NamedTuple):
+    """What a kind of layer does from step to step, in float32 or wider.
+
+    ``ahead(z, b_ih, b_hh, states, w_hh, w_hr, sizes, reverse)``: ``z`` are the inputs' products
+    (rows, gates * hidden), which may be written over; returns [all h, the last of each state, and
+    what is kept for the way back: the gates (rows, gates * hidden), and arrays (rows, hidden)].
+
+    ``back(grads, out, kept, states, w_hh, w_hr, sizes, reverse)``: ``grads`` are those of all h
+    and of the last of each state, each may be None; returns [the gradients of the inputs'
+    products, those of the states' products, h before each row, the gradient of each first state].
+
+    ``w_hr``, which projects h, is an LSTM's; its gradient is then the last one of ``back``'s.
+    """
+
+    ahead: Callable[..., list[Array]]
+    back: Callable[..., list[Array]]
+
+
+def _lstm_ahead(
+    z: Array,
+    b_ih: Maybe,
+    b_hh: Maybe,
+    states: Sequence[Array],
+    w_hh: Array,
+    w_hr: Maybe,
+    sizes: Sequence[int],
+    reverse: bool,
+) -> list[Array]:
+    h, c = states
+    _plus(z, b_ih, b_hh)
+    hidden = z.shape[1] // 4
+    out = np.empty((len(z), h.shape[1]), z.dtype)
+    cells = np.empty((len(z), hidden), z.dtype)
+    bent = np.empty_like(cells)
+    for rows, n in _steps(sizes, reverse):
+        gates, h_now, c_now, b_now = z[rows], out[rows], cells[rows], bent[rows]
+        gates += h[:n] @ w_hh.T
+        _sigmoid(gates[:, : 2 * hidden])
+        i, f, g, o = _by_gate(gates, 4)
+        np.tanh(g, g)
+        _sigmoid(o)
+        np.multiply(c[:n], f, c_now)
+        c_now += i * g
+        np.tanh(c_now, b_now)
+        if w_hr is None:
+            np.multiply(b_now, o, h_now)
+        else:
+            np.matmul(b_now * o, w_hr.T, h_now)
+        h, c = _moved(h, h_now), _moved(c, c_now)
+    return [out, h.copy(), c.copy(), z, cells, bent]
+
+
+def _lstm_back(
+    grads: Sequence[Maybe],
+    out: Array,
+    kept: Sequence[Array],
+    states: Sequence[Array],
+    w_hh: Array,
+    w_hr: Maybe,
+    sizes: Sequence[int],
+    reverse: bool,
+) -> list[Array]:
+    (g_out, g_h, g_c), (h, c), (gates, cells, bent) = grads, states, kept
+    i, f, g, o = _by_gate(gates, 4)
+    steps = _steps(sizes, reverse)
+    one = out.dtype.type(1)
+    before = _before(cells, c, steps)
+    to_gates = np.empty_like(gates)
+    to_i, to_f, to_g, to_o = _by_gate(to_gates, 4)
+    # what each gate's input adds: to c for i, f, g and to h for o; then times their gradient
+    to_i[...] = g * i * (one - i)
+    to_f[...] = before * f * (one - f)
+    to_g[...] = i * (one - g * g)
+    to_o[...] = bent * o * (one - o)
+    through = o * (one - bent * bent)
+    to_h = np.zeros_like(h) if g_h is None else g_h.copy()
+    to_c = np.zeros_like(c) if g_c is None else g_c.copy()
+    projected = None if w_hr is None else np.empty_like(out)
+    for rows, n in reversed(steps):
+        dh, dc = to_h[:n], to_c[:n]
+        if g_out is not None:
+            dh += g_out[rows]
+        d = dh
+        if w_hr is not None:
+            projected[rows] = dh
+            d = dh @ w_hr
+        dc += d * through[rows]
+        by_gate = _by_gate(to_gates[rows], 4)
+        by_gate[:3] *= dc
+        by_gate[3] *= d
+        dc *= f[rows]
+        np.matmul(to_gates[rows], w_hh, dh)
+    found = [to_gates, to_gates, _before(out, h, steps), to_h, to_c]
+    return found if w_hr is None else [*found, projected.T @ (o * bent)]
+
+
+def _gru_ahead(
+    z: Array,
+    b_ih: Maybe,
+    b_hh: Maybe,
+    states: Sequence[Array],
+    w_hh: Array,
+    w_hr: None,
+    sizes: Sequence[int],
+    reverse: bool,
+) -> list[Array]:
+    (h,) = states
+    _plus(z, b_ih)
+    hidden = h.shape[1]
+    out = np.empty((len(z), hidden), z.dtype)
+    inner = np.empty_like(out)
+    for rows, n in _steps(sizes, reverse):
+        gates, h_now = z[rows], out[rows]
+        product = _plus(h[:n] @ w_hh.T, b_hh)
+        gates[:, : 2 * hidden] += product[:, : 2 * hidden]
+        _sigmoid(gates[:, : 2 * hidden])
+        r, keep, new = _by_gate(gates, 3)
+        inner[rows] = product[:, 2 * hidden :]
+        new += r * inner[rows]
+        np.tanh(new, new)
+        np.subtract(h[:n], new, h_now)
+        h_now *= keep
+        h_now += new
+        h = _moved(h, h_now)
+    return [out, h.copy(), z, inner]
+
+
+def _gru_back(
+    grads: Sequence[Maybe],
+    out: Array,
+    kept: Sequence[Array],
+    states: Sequence[Array],
+    w_hh: Array,
+    w_hr: None,
+    sizes: Sequence[int],
+    reverse: bool,
+) -> list[Array]:
+    (g_out, g_h), (h,), (gates, inner) = grads, states, kept
+    r, z, new = _by_gate(gates, 3)
+    steps = _steps(sizes, reverse)
+    h_before = _before(out, h, steps)
+    one = out.dtype.type(1)
+    bend = (one - z) * (one - new * new)
+    to_state = np.empty_like(gates)
+    to_r, to_z, to_new = _by_gate(to_state, 3)
+    to_r[...] = bend * inner * r * (one - r)
+    to_z[...] = (h_before - new) * z * (one - z)
+    to_new[...] = bend * r
+    to_h = np.zeros_like(h) if g_h is None else g_h.copy()
+    for rows, n in reversed(steps):
+        dh = to_h[:n]
+        if g_out is not None:
+            dh += g_out[rows]
+        by_gate = _by_gate(to_state[rows], 3)
+        by_gate *= dh
+        bend[rows] *= dh
+        dh *= z[rows]
+        dh += to_state[rows] @ w_hh
+    to_input = to_state.copy()
+    to_input[:, -h.shape[1] :] = bend
+    return [to_input, to_state, h_before, to_h]
+
+
+def _simple_ahead(
+    relu: bool,
+    z: Array,
+    b_ih: Maybe,
+    b_hh: Maybe,
+    states: Sequence[Array],
+    w_hh: Array,
+    w_hr: None,
+    sizes: Sequence[int],
+    reverse: bool,
+) -> list[Array]:
+    (h,) = states
+    out = _plus(z, b_ih, b_hh)
+    for rows, n in _steps(sizes, reverse):
+        now = out[rows]
+        now += h[:n] @ w_hh.T
+        if relu:
+            np.maximum(now, 0, out=now)
+        else:
+            np.tanh(now, now)
+        h = _moved(h, now)
+    return [out, h.copy()]
+
+
+def _simple_back(
+    relu: bool,
+    grads: Sequence[Maybe],
+    out: Array,
+    kept: Sequence[Array],
+    states: Sequence[Array],
+    w_hh: Array,
+    w_hr: None,
+    sizes: Sequence[int],
+    reverse: bool,
+) -> list[Array]:
+    (g_out, g_h), (h,) = grads, states
+    steps = _steps(sizes, reverse)
+    slopes = (out > 0).astype(out.dtype) if relu else 1 - out * out
+    to_h = np.zeros_like(h) if g_h is None else g_h.copy()
+    for rows, n in reversed(steps):
+        dh = to_h[:n]
+        if g_out is not None:
+            dh += g_out[rows]
+        slopes[rows] *= dh
+        np.matmul(slopes[rows], w_hh, dh)
+    return [slopes, slopes, _before(out, h, steps), to_h]
+
+
+STEPS = {
+    "lstm": Steps(_lstm_ahead, _lstm_back),
+    "gru": Steps(_gru_ahead, _gru_back),
+    "rnn_tanh": Steps(*(functools.partial(f, False) for f in (_simple_ahead, _simple_back))),
+    "rnn_relu": Steps(*(functools.partial(f, True) for f in (_simple_ahead, _simple_back))),
+}
+
+
+# ---- layers ----------------------------------------------------------------------------------
+
+
+def _compiled(name: str, kind: str, w_hr: Maybe, z: Array, *rest: Any) -> list[Array] | None:
+    """The compiler's twin of the steps, where there is enough to do."""
+    if w_hr is not None or z.size < _KERNEL:
+        return None
+    routine = threads.routine(name)
+    return None if routine is None else routine(kind, z, *rest)
+
+
+def _layer(
+    kind: str,
     x: Array,
-    h_before: Array,
+    states: Sequence[Array],
     w_ih: Array,
+    w_hh: Array,
+    b_ih: Maybe,
+    b_hh: Maybe,
+    w_hr: Maybe,
+    sizes: tuple[int, ...],
+    reverse: bool,
+) -> tuple[Array, ...]:
+    """(all h, the last of each state, what is kept for the way back)."""
+    dtype, count = x.dtype, len(states)
+    work = working_dtype(dtype)
+    wide = [
+        None if a is None else a.astype(work, copy=False)
+        for a in (x, w_ih, w_hh, b_ih, b_hh, w_hr, *states)
+    ]
+    x, w_ih, w_hh, b_ih, b_hh, w_hr, *states = wide
+    z = threads.dot(x, w_ih.T)
+    found = _compiled("recurrent", kind, w_hr, z, b_ih, b_hh, states, w_hh, sizes, reverse)
+    if found is None:
+        found = STEPS[kind].ahead(z, b_ih, b_hh, states, w_hh, w_hr, sizes, reverse)
+    results = [a.astype(dtype, copy=False) for a in found[: 1 + count]]
+    return (*results, *found[1 + count :])
+
+
+def _layer_gradients(
+    kind: str,
+    grads: Sequence[Maybe],
+    out: Array,
+    kept: Sequence[Array],
+    x: Array,
+    states: Sequence[Array],
+    w_ih: Array,
+    w_hh: Array,
+    w_hr: Maybe,
     biased: bool,
+    sizes: tuple[int, ...],
+    reverse: bool,
     want_x: bool,
-) -> list[Maybe]:
-    """Gradients of (x, w_ih, w_hh, b_ih, b_hh) from those of the products with x and the state."""
-    to_x = to_input @ w_ih if want_x else None
-    result = [to_x, to_input.T @ x, to_state.T @ h_before, None, None]
+) -> tuple[Array, ...]:
+    """Gradients of (x if wanted, states, w_ih, w_hh, biases if there are, w_hr if it is there)."""
+    dtype = x.dtype
+    work = working_dtype(dtype)
+
+    def wide(arrays: Sequence[Maybe]) -> list[Maybe]:
+        return [None if a is None else a.astype(work, copy=False) for a in arrays]
+
+    grads, kept, states = wide(grads), wide(kept), wide(states)
+    out, x, w_ih, w_hh, w_hr = wide((out, x, w_ih, w_hh, w_hr))
+    found = _compiled(
+        "recurrent_backward", kind, w_hr, kept[0] if kept else out, grads, out, kept, states, w_hh,
+        sizes, reverse,
+    )  # fmt: skip
+    if found is None:
+        found = STEPS[kind].back(grads, out, kept, states, w_hh, w_hr, sizes, reverse)
+    to_input, to_state, h_before, *rest = found
+    results = [threads.dot(to_input, w_ih)] if want_x else []
+    results += rest[: len(states)]
+    results += [threads.dot(to_input.T, x), threads.dot(to_state.T, h_before)]
     if biased:
-        result[3] = to_input.sum(0)
-        result[4] = result[3] if to_state is to_input else to_state.sum(0)
-    return result
-
-
-def _compiled_step(name: str, gates: Array, *arrays: Array) -> Callable | None:
-    """The compiler's kernel for the steps of an LSTM, where there is enough to do."""
-    routine = threads.routine(name) if gates.size >= _KERNEL else None
-    return None if routine is None else routine(gates, *arrays)
-
-
-def _gradients_record(name: str, gradients: Callable[..., list[Maybe]]) -> Callable[..., Any]:
-    """The record of ``gradients``, which works in float32 or wider: its results that are there, in
-    the dtype of the operand ``x``."""
-    place = gradients.__code__.co_varnames.index("x")
-
-    @functools.wraps(gradients)
-    def forward(*args: Any) -> tuple[Array, ...]:
-        kind = args[place].dtype
-        work = working_dtype(kind)
-        wide = [a.astype(work, copy=False) if isinstance(a, np.ndarray) else a for a in args]
-        found = gradients(*wide)
-        return tuple([r.astype(kind, copy=False) for r in found if r is not None])
-
-    return define(name, forward)
+        results.append(to_input.sum(0))
+        results.append(results[-1] if to_state is to_input else to_state.sum(0))
+    results += rest[len(states) :]
+    return tuple([r.astype(dtype, copy=False) for r in results])
 
 
 def _placed(
@@ -157,41 +408,7 @@ def _lstm(
     reverse: bool,
 ) -> tuple[Array, ...]:
     """(all h, last h, last c, gates, all c, all tanh(c))."""
-    dtype = x.dtype
-    x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr = _widened(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr)
-    gates = _products(x, w_ih, None if b_ih is None else b_ih + b_hh, 4)
-    hidden = gates.shape[2]
-    recurrent = w_hh.reshape(4, hidden, -1).transpose(0, 2, 1)
-    out = np.empty((len(x), h.shape[1]), x.dtype)
-    cells = np.empty((len(x), hidden), x.dtype)
-    bent = np.empty_like(cells)
-    product, scratch = np.empty((4, len(h), hidden), x.dtype), np.empty_like(c)
-    product_rows = product.reshape(len(h), 4 * hidden)
-    step = _compiled_step("lstm_step", gates, product_rows, cells, bent)
-    for rows, n in _steps(sizes, reverse):
-        z, t = gates[:, rows], scratch[:n]
-        h_now, c_now, b_now = out[rows], cells[rows], bent[rows]
-        if step is not None:
-            np.matmul(h[:n], w_hh.T, product_rows[:n])
-            c = np.ascontiguousarray(c)
-            step(c, h_now if w_hr is None else t, rows)
-            if w_hr is not None:
-                np.matmul(t, w_hr.T, h_now)
-            h, c = _moved(h, h_now), _moved(c, c_now)
-            continue
-        z += np.matmul(h[:n], recurrent, product[:, :n])
-        _sigmoid(z[:2])
-        np.tanh(z[2], z[2])
-        _sigmoid(z[3])
-        np.multiply(c[:n], z[1], c_now)
-        c_now += np.multiply(z[0], z[2], t)
-        np.tanh(c_now, b_now)
-        if w_hr is None:
-            np.multiply(b_now, z[3], h_now)
-        else:
-            np.matmul(np.multiply(b_now, z[3], t), w_hr.T, h_now)
-        h, c = _moved(h, h_now), _moved(c, c_now)
-    return (*_narrowed(dtype, out, h.copy(), c.copy()), gates, cells, bent)
+    return _layer("lstm", x, (h, c), w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse)
 
 
 def _lstm_gradients(
@@ -212,45 +429,11 @@ def _lstm_gradients(
     sizes: tuple[int, ...],
     reverse: bool,
     want_x: bool,
-) -> list[Maybe]:
-    i, f, g, o = gates
-    steps = _steps(sizes, reverse)
-    one = x.dtype.type(1)
-    before = _before(cells, c, steps)
-    to_gates, by_gate = _rows_and_gates(gates)
-    step = _compiled_step("lstm_step_backward", gates, before, bent, to_gates)
-    if step is None:
-        # what each gate's input adds: to c for i, f, g and to h for o, so this times their gradient
-        slopes = np.empty_like(gates)
-        slopes[0] = g * i * (one - i)
-        slopes[1] = before * f * (one - f)
-        slopes[2] = i * (one - g * g)
-        slopes[3] = bent * o * (one - o)
-        through = o * (one - bent * bent)
-    to_h = np.zeros_like(h) if g_h is None else g_h.copy()
-    to_c = np.zeros_like(c) if g_c is None else g_c.copy()
-    scratch = np.empty_like(c)
-    projected = None if w_hr is None else np.empty_like(out)
-    for rows, n in reversed(steps):
-        dh, dc = to_h[:n], to_c[:n]
-        if g_out is not None:
-            dh += g_out[rows]
-        d = dh
-        if w_hr is not None:
-            projected[rows] = dh
-            d = dh @ w_hr
-        if step is not None:
-            step(d, dc, rows)
-        else:
-            dc += np.multiply(d, through[rows], scratch[:n])
-            np.multiply(slopes[:3, rows], dc, by_gate[:3, rows])
-            np.multiply(slopes[3, rows], d, by_gate[3, rows])
-            dc *= f[rows]
-        np.matmul(to_gates[rows], w_hh, dh)
-    h_before = _before(out, h, steps)
-    result = _weight_gradients(to_gates, to_gates, x, h_before, w_ih, b_ih is not None, want_x)
-    to_hr = None if w_hr is None else projected.T @ (o * bent)
-    return [result[0], to_h, to_c, *result[1:], to_hr]
+) -> tuple[Array, ...]:
+    return _layer_gradients(
+        "lstm", (g_out, g_h, g_c), out, (gates, cells, bent), x, (h, c), w_ih, w_hh, w_hr,
+        b_ih is not None, sizes, reverse, want_x,
+    )  # fmt: skip
 
 
 def _lstm_cell(z: Value, h: Value, c: Value, w_hh: Value, w_hr: Value | None) -> tuple[Value, ...]:
@@ -299,7 +482,7 @@ def _lstm_vjp(
     return _placed(operands, found, needs[0])
 
 
-lstm_backward = _gradients_record("lstm_backward", _lstm_gradients)
+lstm_backward = define("lstm_backward", _lstm_gradients)
 lstm_op = define("lstm", _lstm, _lstm_vjp, differentiable=(0, 1, 2))
 
 
@@ -317,31 +500,7 @@ def _gru(
     reverse: bool,
 ) -> tuple[Array, ...]:
     """(all h, last h, gates, the state's part in n)."""
-    dtype = x.dtype
-    x, h, w_ih, w_hh, b_ih, b_hh = _widened(x, h, w_ih, w_hh, b_ih, b_hh)
-    gates = _products(x, w_ih, b_ih, 3)
-    hidden = h.shape[1]
-    bias = None if b_hh is None else b_hh.reshape(3, 1, hidden)
-    recurrent = w_hh.reshape(3, hidden, hidden).transpose(0, 2, 1)
-    out = np.empty((len(x), hidden), x.dtype)
-    inner = np.empty_like(out)
-    product, scratch = np.empty((3, len(h), hidden), x.dtype), np.empty_like(h)
-    for rows, n in _steps(sizes, reverse):
-        z, t, h_now = gates[:, rows], scratch[:n], out[rows]
-        p = np.matmul(h[:n], recurrent, product[:, :n])
-        if bias is not None:
-            p += bias
-        both, new = z[:2], z[2]
-        both += p[:2]
-        _sigmoid(both)
-        inner[rows] = p[2]
-        new += np.multiply(z[0], p[2], t)
-        np.tanh(new, new)
-        np.subtract(h[:n], new, h_now)
-        h_now *= z[1]
-        h_now += new
-        h = _moved(h, h_now)
-    return (*_narrowed(dtype, out, h.copy()), gates, inner)
+    return _layer("gru", x, (h,), w_ih, w_hh, b_ih, b_hh, None, sizes, reverse)
 
 
 def _gru_gradients(
@@ -358,32 +517,11 @@ def _gru_gradients(
     sizes: tuple[int, ...],
     reverse: bool,
     want_x: bool,
-) -> list[Maybe]:
-    r, z, new = gates
-    steps = _steps(sizes, reverse)
-    h_before = _before(out, h, steps)
-    one = x.dtype.type(1)
-    bend = (one - z) * (one - new * new)
-    slopes = np.empty_like(gates)
-    slopes[0] = bend * inner * r * (one - r)
-    slopes[1] = (h_before - new) * z * (one - z)
-    slopes[2] = bend * r
-    to_state, by_gate = _rows_and_gates(gates)
-    to_h = np.zeros_like(h) if g_h is None else g_h.copy()
-    product = np.empty_like(to_h)
-    for rows, n in reversed(steps):
-        dh = to_h[:n]
-        if g_out is not None:
-            dh += g_out[rows]
-        np.multiply(slopes[:, rows], dh, by_gate[:, rows])
-        bend[rows] *= dh
-        dh *= z[rows]
-        dh += np.matmul(to_state[rows], w_hh, product[:n])
-    to_input = to_state.copy()
-    to_input[:, -h.shape[1] :] = bend
-    biased = b_ih is not None
-    result = _weight_gradients(to_input, to_state, x, h_before, w_ih, biased, want_x)
-    return [result[0], to_h, *result[1:]]
+) -> tuple[Array, ...]:
+    return _layer_gradients(
+        "gru", (g_out, g_h), out, (gates, inner), x, (h,), w_ih, w_hh, None, b_ih is not None,
+        sizes, reverse, want_x,
+    )  # fmt: skip
 
 
 def _gru_cell(z: Value, h: Value, w_hh: Value, b_hh: Value | None) -> tuple[Value]:
@@ -424,11 +562,16 @@ def _gru_vjp(
     return _placed(operands, found, needs[0])
 
 
-gru_backward = _gradients_record("gru_backward", _gru_gradients)
+gru_backward = define("gru_backward", _gru_gradients)
 gru_op = define("gru", _gru, _gru_vjp, differentiable=(0, 1))
 
 
 # ---- the simple RNN ------------------------------------------------------------------------
+
+
+def simple_kind(relu: bool) -> str:
+    """Its name in ``STEPS``."""
+    return "rnn_relu" if relu else "rnn_tanh"
 
 
 def _rnn(
@@ -443,22 +586,7 @@ def _rnn(
     reverse: bool,
 ) -> tuple[Array, ...]:
     """(all h, last h)."""
-    dtype = x.dtype
-    x, h, w_ih, w_hh, b_ih, b_hh = _widened(x, h, w_ih, w_hh, b_ih, b_hh)
-    out = x @ w_ih.T
-    if b_ih is not None:
-        out += b_ih + b_hh
-    recurrent = w_hh.T
-    product = np.empty_like(h)
-    for rows, n in _steps(sizes, reverse):
-        z = out[rows]
-        z += np.matmul(h[:n], recurrent, product[:n])
-        if relu:
-            np.maximum(z, 0, out=z)
-        else:
-            np.tanh(z, z)
-        h = _moved(h, z)
-    return _narrowed(dtype, out, h.copy())
+    return _layer(simple_kind(relu), x, (h,), w_ih, w_hh, b_ih, b_hh, None, sizes, reverse)
 
 
 def _rnn_gradients(
@@ -474,19 +602,11 @@ def _rnn_gradients(
     sizes: tuple[int, ...],
     reverse: bool,
     want_x: bool,
-) -> list[Maybe]:
-    steps = _steps(sizes, reverse)
-    slopes = (out > 0).astype(out.dtype) if relu else 1 - out * out
-    to_h = np.zeros_like(h) if g_h is None else g_h.copy()
-    for rows, n in reversed(steps):
-        dh = to_h[:n]
-        if g_out is not None:
-            dh += g_out[rows]
-        slopes[rows] *= dh
-        np.matmul(slopes[rows], w_hh, dh)
-    h_before = _before(out, h, steps)
-    result = _weight_gradients(slopes, slopes, x, h_before, w_ih, b_ih is not None, want_x)
-    return [result[0], to_h, *result[1:]]
+) -> tuple[Array, ...]:
+    return _layer_gradients(
+        simple_kind(relu), (g_out, g_h), out, (), x, (h,), w_ih, w_hh, None, b_ih is not None,
+        sizes, reverse, want_x,
+    )  # fmt: skip
 
 
 def _rnn_tanh_cell(z: Value, h: Value, w_hh: Value) -> tuple[Value]:
@@ -527,7 +647,7 @@ def _rnn_vjp(
     return _placed(operands, found, needs[0])
 
 
-rnn_backward = _gradients_record("rnn_backward", _rnn_gradients)
+rnn_backward = define("rnn_backward", _rnn_gradients)
 rnn_op = define("rnn", _rnn, _rnn_vjp)
 
 

@@ -37,7 +37,8 @@ class ElementwiseMethods:
     fmod = arithmetic.fmod
     fmod_ = inplace_binary(arithmetic.fmod, np.fmod)
     neg = negative = arithmetic.neg
-    neg_ = negative_ = inplace_unary(arithmetic.neg, np.negative)
+    # not in one call: NumPy 2.4's np.negative, in place on every fourth element, is wrong
+    neg_ = negative_ = inplace(arithmetic.neg)
     positive = arithmetic.positive
     pow = arithmetic.pow
     square = arithmetic.square
