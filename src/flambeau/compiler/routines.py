@@ -14,6 +14,7 @@ from . import (
     attention_kernels,
     conv_kernels,
     crew_products,
+    eager_updates,
     machine_code,
     pool_kernels,
     recurrent_kernels,
@@ -22,6 +23,7 @@ from . import (
 
 ROUTINES: dict[str, Callable] = {
     "dot": crew_products.dot,
+    "compiled_change": eager_updates.compiled_change,
     "convolve": conv_kernels.convolve,
     "convolve_input_gradient": conv_kernels.convolve_input_gradient,
     "convolve_weight_gradient": conv_kernels.convolve_weight_gradient,
