@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import fnmatch
+import gc
 import json
 import os
 import signal
@@ -238,6 +239,7 @@ def in_child(op: Any, options: argparse.Namespace, kit: Any) -> dict:
     if child == 0:
         os.close(read)
         os.dup2(log, 2)
+        gc.freeze()  # each capture looks for tensors among all objects: not among PyTorch's
         faulthandler.enable()
         faulthandler.dump_traceback_later(options.seconds - 1)
         signal.alarm(options.seconds)

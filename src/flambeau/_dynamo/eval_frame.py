@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ..nn.modules.module import Module
+from ..nn.modules._optimized import OptimizedModule
 
-
-class OptimizedModule(Module):
-    """What PyTorch wraps a compiled module in; flambeau makes none."""
+__all__ = ["OptimizedModule"]

@@ -14,6 +14,7 @@ from .answers import (
     is_compiling,
     is_dynamo_compiling,
     is_exporting,
+    list_backends,
     nested_compile_region,
     reset,
     set_stance,
@@ -23,8 +24,8 @@ from .compiled import compile
 
 __all__ = [
     "allow_in_graph", "assume_constant_result", "compile", "cudagraph_mark_step_begin",
-    "disable", "is_compiling", "is_dynamo_compiling", "is_exporting", "nested_compile_region",
-    "reset", "set_stance", "substitute_in_graph",
+    "disable", "is_compiling", "is_dynamo_compiling", "is_exporting", "list_backends",
+    "nested_compile_region", "reset", "set_stance", "substitute_in_graph",
 ]  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from .compiled import COMPILED
+
 F = TypeVar("F", bound=Callable)
 
 
@@ -59,7 +61,14 @@ def substitute_in_graph(original_fn: Callable, **kwargs: Any) -> Callable[[F], F
 
 
 def reset() -> None:
-    """Forget compiled code of PyTorch's tracer: there is none."""
+    """Forget all compiled programs: every compiled function is captured anew."""
+    for compiled in list(COMPILED):
+        compiled.forget()
+
+
+def list_backends(exclude_tags: tuple = ("debug", "experimental")) -> list[str]:
+    """The names of back ends that make machine code."""
+    return ["inductor"]
 
 
 def cudagraph_mark_step_begin() -> None:
@@ -88,6 +97,6 @@ class set_stance:
 
 __all__ = [
     "allow_in_graph", "assume_constant_result", "cudagraph_mark_step_begin", "disable",
-    "is_compiling", "is_dynamo_compiling", "is_exporting", "nested_compile_region", "reset",
-    "set_stance", "substitute_in_graph",
+    "is_compiling", "is_dynamo_compiling", "is_exporting", "list_backends",
+    "nested_compile_region", "reset", "set_stance", "substitute_in_graph",
 ]  # fmt: skip

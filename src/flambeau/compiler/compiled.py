@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -29,6 +30,13 @@ from .replay import Variant, nodes_of, replayed
 from .returned import is_record, with_numbers
 from .symbols import Book, Changing, Symbol, is_plain_number, key_of, numbers_in, within_math
 
+#: Every compiled function that is there, for ``torch.compiler.reset()``.
+COMPILED: weakref.WeakSet[Compiled] = weakref.WeakSet()
+#: PyTorch's names of back ends and modes: all of them mean the fastest there is here.
+BACKENDS = ("inductor", "eager", "aot_eager", "python", "cudagraphs", "onnxrt", "openxla", "tvm",
+            "aot_ts", "aot_eager_decomp_partition", "eager_noexcept", "ts")  # fmt: skip
+MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs",
+         "lite")  # fmt: skip
 MOST_VARIANTS = 8
 MOST_ATTEMPTS = 5
 
@@ -63,6 +71,7 @@ class Compiled:
         self.variants: list[Variant] = []
         self.eager: list[Eager] = []
         self.reasons: list[str] = []
+        COMPILED.add(self)
         self.changing = Changing()
         self.attempts = 0
         self.given_up: str | None = None
@@ -114,6 +123,16 @@ class Compiled:
         if where is not None and getattr(where, name, None) is self:
             return name
         return Compiled, (self.function, self.executor, self.context)
+
+    def forget(self) -> None:
+        """Let go of what was captured."""
+        with self.lock:
+            self.under.clear()
+            self.variants.clear()
+            self.eager.clear()
+            self.reasons.clear()
+            self.changing = Changing()
+            self.attempts, self.given_up = 0, None
 
     def __get__(self, obj: object, cls: type | None = None) -> Any:
         return self if obj is None else functools.partial(self, obj)
@@ -395,8 +414,10 @@ def compile(
     """``model`` (a function or a Module), captured at its first calls and run as a program after.
 
     Also a decorator, with or without arguments. ``backend``: "eager" or "python" run the program
-    by NumPy, operation by operation; every other name means the fastest there is. ``disable``:
-    ``model`` as it is. The other options are PyTorch's, and change nothing.
+    by NumPy, operation by operation; every other name of PyTorch's means the fastest there is, and
+    so does a function (of FX graphs, which are not there), with a warning. ``disable``: ``model``
+    as it is. The other options are PyTorch's, and change nothing: with ``fullgraph``, too, what
+    cannot be captured runs eagerly. RuntimeError for names that are none.
     Source: https://docs.pytorch.org/docs/stable/generated/torch.compile.html
     """
     if model is None:
@@ -404,8 +425,32 @@ def compile(
             compile, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
             options=options, disable=disable,
         )  # fmt: skip
+    if mode is not None and options is not None:
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
+    if mode is not None and mode not in MODES:
+        raise RuntimeError(
+            f"Unrecognized mode={mode}, should be one of: {', '.join(MODES)}\n"
+            "  torch.compile: under flambeau all of them mean the same; leave mode out"
+        )
+    if isinstance(backend, str) and backend not in BACKENDS:
+        raise RuntimeError(
+            f"Invalid backend: {backend!r}, see `torch._dynamo.list_backends()` for available "
+            'backends.\n  torch.compile: leave backend out, or give "python" for NumPy'
+        )
     if disable:
         return model
+    if not callable(model):
+        raise RuntimeError(
+            f"torch.compile() expects a function or a Module, got {type(model).__name__}"
+        )
+    if callable(backend):
+        warnings.warn(
+            f"torch.compile: the backend {getattr(backend, '__name__', backend)!r} is a function "
+            "of FX graphs, which flambeau has not; its own is used",
+            stacklevel=2,
+        )
     executor = execute.DullExecutor() if backend in ("eager", "python") else None
     compiled = Compiled(model, executor)
     if "_parameters" in getattr(model, "__dict__", ()):
