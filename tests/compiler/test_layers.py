@@ -193,6 +193,36 @@ def test_positions_from_outside_are_looked_at():
     compare(function, grad, where, called=["max_unpool2d"])
 
 
+# ---- means over windows ----------------------------------------------------------------------
+
+MEANS = {
+    "halves": ((2, 3, 6, 8), lambda x: F.avg_pool2d(x, 2)),
+    "overlapping": ((2, 3, 7, 9), lambda x: F.avg_pool2d(x, 3, 2, padding=1)),
+    "inside": ((1, 2, 7, 6), lambda x: F.avg_pool2d(x, (3, 2), 1, (1, 0), False, False)),
+    "cut off": ((2, 2, 8, 7), lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True)),
+    "divisor": ((2, 2, 6, 6), lambda x: F.avg_pool2d(x, 3, divisor_override=5)),
+    "line": ((2, 3, 11), lambda x: F.avg_pool1d(x, 4, 3)),
+    "volume": ((2, 5, 4, 6), lambda x: F.avg_pool3d(x, 2, 1)),
+    "all": ((3, 5, 7, 6), lambda x: F.adaptive_avg_pool2d(x, 1).relu()),
+    "parts": ((2, 3, 7, 5), lambda x: F.adaptive_avg_pool2d(x, (3, 4))),
+    "more than there are": ((2, 3, 3, 2), lambda x: F.adaptive_avg_pool2d(x, (5, 2))),
+    "parts of a line": ((2, 3, 11), lambda x: F.adaptive_avg_pool1d(x, 4)),
+    "parts of a volume": ((2, 4, 5, 6), lambda x: F.adaptive_avg_pool3d(x, (2, 1, 3))),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("case", MEANS)
+def test_means_over_windows(case, dtype):
+    shape, pool = MEANS[case]
+
+    def function(x):
+        y = pool(x)
+        return y, *torch.autograd.grad((y * y).sum(), [x])
+
+    compare(function, drawn(*shape, dtype=dtype))
+
+
 # ---- recurrent layers ------------------------------------------------------------------------
 
 

@@ -1,5 +1,5 @@
-"""Convolution, its gradients and pooling of maxima as parts of a program: the functions of
-``conv_text``, ``winograd_text`` and ``pool_text``, which eager's routines call, too.
+"""Convolution and its gradients as parts of a program: the functions of ``conv_text`` and
+``winograd_text``, which eager's routines call, too.
 
 Weights are packed by a unit of their own, so that they are there when the threads begin.
 """
@@ -12,27 +12,25 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core import threads
-from ..ops import _conv_arrays, _pool_arrays
-from . import conv_kernels, conv_text, pool_kernels, pool_text, winograd_text
-from .arrays import Part
+from ..ops import _conv_arrays
+from . import conv_kernels, conv_text, winograd_text
 from .builder import BYTES, FLOATS, I64, PTR, Code, Value
 from .conv_plan import Geometry, Plan, plan
 from .graph import Call, Var
 from .layer_code import Given, Operand, Recipe, Result, Scratch, Step, filled, in_memory
 from .lowering import Lazy, Lowering, Refused
 from .lowering_rules import reshaped, rule
-from .rows_kernels import lanes_of
 from .tiles import Tile
 
 PER_OPERATION = 1 / 60  # nanoseconds, for the guess of what is worth threads
 Taps = tuple[int, ...] | None
 
 
-def _element(*operands: Var | None) -> str:
+def element_of(*operands: Var | None) -> str:
     """The one type of the operands' elements, "float" or "double"."""
     found = {v.dtype for v in operands if v is not None}
     if len(found) > 1 or not found <= set(FLOATS):
-        raise Refused("a convolution in 16 bits")
+        raise Refused("a layer in 16 bits")
     return FLOATS[found.pop()]
 
 
@@ -221,7 +219,7 @@ def _is_quick(weight: Var, settings: tuple) -> bool:
 @rule("convolution")
 def _convolution(lowering: Lowering, node: Call) -> Lazy:
     x, weight, bias, stride, padding, dilation, groups = node.args
-    element = _element(x, weight, bias)
+    element = element_of(x, weight, bias)
     settings = tuple(stride), tuple(map(tuple, padding)), tuple(dilation), groups
     g, shape = conv_kernels.geometry(x.shape, weight.shape, *settings)
     operations = 2.0 * math.prod(shape) * math.prod(weight.shape[1:])
@@ -232,7 +230,7 @@ def _convolution(lowering: Lowering, node: Call) -> Lazy:
     given = [in_memory(lowering.of(v)) for v in (x, weight)]
     offset = None if bias is None else in_memory(lowering.of(bias))
     shapes = (weight.shape,) if bias is None else (weight.shape, bias.shape)
-    name = f"convolution {_sizes(x.shape)} by {_sizes(weight.shape)}"
+    name = f"convolution {sizes_text(x.shape)} by {sizes_text(weight.shape)}"
     recipe = Recipe(
         name, (), plain, shapes, nanoseconds=operations * PER_OPERATION, operations=operations
     )
@@ -245,14 +243,14 @@ def _convolution(lowering: Lowering, node: Call) -> Lazy:
     return _convolved(*given, offset, element, shape, True, [(g, 0, None)], recipe)
 
 
-def _sizes(shape: Sequence[int]) -> str:
+def sizes_text(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
 @rule("convolution_transposed")
 def _transposed(lowering: Lowering, node: Call) -> Lazy:
     grad, weight, bias, sizes, stride, padding, dilation, groups = node.args
-    element = _element(grad, weight, bias)
+    element = element_of(grad, weight, bias)
     settings = tuple(stride), tuple(map(tuple, padding)), tuple(dilation), groups
     sizes = tuple(sizes)
     parts = conv_kernels.gradient_geometries(grad.shape, weight.shape, sizes, *settings)
@@ -263,7 +261,7 @@ def _transposed(lowering: Lowering, node: Call) -> Lazy:
         return [_conv_arrays.convolve_input_gradient(grad, weight, sizes, *settings)]
 
     given = [in_memory(lowering.of(v)) for v in (grad, weight)]
-    name = f"transposed convolution {_sizes(grad.shape)} by {_sizes(weight.shape)}"
+    name = f"transposed convolution {sizes_text(grad.shape)} by {sizes_text(weight.shape)}"
     recipe = Recipe(
         name, (), plain, (weight.shape,), nanoseconds=operations * PER_OPERATION,
         operations=operations,
@@ -331,7 +329,7 @@ def _joined_text(element: str, parts: int, size: int, tile: Tile, few: bool) -> 
 @rule("convolution_weight_gradient")
 def _weight_gradient(lowering: Lowering, node: Call) -> Lazy:
     grad, x, kernel, stride, padding, dilation, groups = node.args
-    element = _element(grad, x)
+    element = element_of(grad, x)
     settings = tuple(stride), tuple(map(tuple, padding)), tuple(dilation), groups
     kernel = tuple(kernel)
     o, c = grad.shape[1], x.shape[1] // groups
@@ -352,7 +350,7 @@ def _weight_gradient(lowering: Lowering, node: Call) -> Lazy:
         sums[0, : found.size] = found.reshape(-1)
         return [sums]
 
-    name = f"weight gradient of {_sizes(grad.shape)} by {_sizes(x.shape)}"
+    name = f"weight gradient of {sizes_text(grad.shape)} by {sizes_text(x.shape)}"
     inner = conv_text.weight_gradient_of_few if few else conv_text.weight_gradient
     given = (Result(), Operand(0), Operand(1), p.table, p.offsets, p.taps, Scratch())
     text = _weight_text(parts, size, p.blocks, element)
@@ -374,64 +372,3 @@ def _weight_gradient(lowering: Lowering, node: Call) -> Lazy:
     )  # fmt: skip
     (out,) = filled(shape, grad.dtype, [sums], recipe)
     return out
-
-
-# ---- pooling of maxima ---------------------------------------------------------------------
-
-
-@rule("max_pool2d_with_indices", "max_pool3d_with_indices")
-def _max_pool(lowering: Lowering, node: Call) -> list[Lazy]:
-    x, kernel, stride, padding, dilation, ceil_mode = node.args
-    element = _element(x)
-    dims, outs = len(kernel), node.outs[0].shape[len(x.shape) - len(kernel) :]
-    sizes = x.shape[len(x.shape) - dims :]
-    settings = tuple(kernel), tuple(stride), tuple(padding), tuple(dilation)
-    if not pool_kernels.covers(sizes, outs, *settings):
-        raise Refused("windows that the kernel does not know")
-
-    def plain(x: np.ndarray) -> Sequence[np.ndarray]:
-        return _pool_arrays.max_pool(x, *settings, ceil_mode)
-
-    quick = stride[-1] if stride[-1] in (1, 2) and dilation[-1] == 1 else 0
-    text = pool_text.maximum(element, lanes_of(element), pool_kernels.three(kernel, 1), quick)
-    table = pool_kernels.table(sizes, outs, *settings)
-    given = (Result(), Result(part=0), Operand(0), table)
-    planes = math.prod(x.shape[: len(x.shape) - dims])
-    size = math.prod(node.outs[0].shape)
-    recipe = Recipe(
-        f"maxima over {_sizes(kernel)} of {_sizes(x.shape)}",
-        (Step(text, given, planes),), plain, (x.shape,), nanoseconds=size * math.prod(kernel) * 0.4,
-    )  # fmt: skip
-    shape = node.outs[0].shape
-    return filled(
-        shape, x.dtype, [in_memory(lowering.of(x))], recipe, [(shape, node.outs[1].dtype)]
-    )
-
-
-@rule("max_pool_backward")
-def _max_pool_backward(lowering: Lowering, node: Call) -> Lazy:
-    grad, indices, sizes = node.args
-    element = _element(grad)
-    where = in_memory(lowering.of(indices))
-    made = where.read.array
-    if not (isinstance(made, Part) and made.note.startswith("maxima")):
-        raise Refused("positions that may be outside")
-    sizes = tuple(sizes)
-    dims = len(sizes)
-    lead = grad.shape[: len(grad.shape) - dims]
-    planes, size, count = (
-        math.prod(n) for n in (lead, sizes, grad.shape[len(grad.shape) - dims :])
-    )
-
-    def plain(grad: np.ndarray, where: np.ndarray) -> list[np.ndarray]:
-        return [_pool_arrays.pooled_scatter(grad, where, sizes), np.zeros(1, np.int64)]
-
-    given = (Result(), Result(part=0), Operand(0), Operand(1), size, count)
-    recipe = Recipe(
-        f"gradient of maxima to {_sizes((*lead, *sizes))}",
-        (Step(pool_text.scatter(element), given, planes),), plain, (grad.shape, indices.shape),
-        nanoseconds=planes * (size * 0.2 + count * 1.5),
-    )  # fmt: skip
-    operands = [in_memory(lowering.of(grad)), where]
-    shape = (*lead, *sizes)
-    return filled(shape, grad.dtype, operands, recipe, [((1,), np.dtype(np.int64))])[0]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..ops._axis_maps import window_map
+from ..ops._axis_maps import AxisMap, window_map
 from . import machine_code, pool_text
 from .builder import FLOATS
 from .machine_code import Task
@@ -113,3 +113,25 @@ def pooled_scatter(grad: ndarray, indices: ndarray, sizes: tuple[int, ...]) -> n
     count = grad.size // planes
     spread(run, (*pointers, size, count), planes, out.size)
     return None if bad[0] else out
+
+
+def sums_table(maps: Sequence[AxisMap], counts: Sequence[ndarray], turned: bool) -> ndarray:
+    """The table of ``pool_text.sums`` for at most three maps, divided by ``counts`` of their rows;
+    ``turned``: from their rows to their columns."""
+    heads, data = [], []
+    place = 15
+    one = AxisMap(1, 1, [(np.zeros(1, np.int64), np.zeros(1, np.int64), None)])
+    missing = 3 - len(maps)
+    for m, count in zip((*[one] * missing, *maps), (*[np.ones(1)] * missing, *counts)):
+        rows, columns = (np.concatenate([r[k] for r in m.rounds]).astype(np.int64) for k in (0, 1))
+        weights = np.concatenate([np.ones(len(r[0])) if r[2] is None else r[2] for r in m.rounds])
+        weights = weights / np.asarray(count, np.float64)[rows]
+        out, size = m.out, m.size
+        if turned:
+            rows, columns, out, size = columns, rows, size, out
+        order = np.lexsort((columns, rows))
+        ranges = np.searchsorted(rows[order], np.arange(out + 1))
+        heads += [size, out, place, place + out + 1, place + out + 1 + len(rows)]
+        data += [ranges, columns[order], weights[order].view(np.int64)]
+        place += out + 1 + 2 * len(rows)
+    return np.concatenate((heads, *data)).astype(np.int64)

@@ -1,9 +1,11 @@
-"""Maxima over sliding windows in LLVM's language, and the way of gradients back to them."""
+"""Maxima over sliding windows in LLVM's language, the way of gradients back to them, and weighted
+sums over windows."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 from .builder import I64, PTR, Code, Value, literal, vector_of
 
@@ -180,6 +182,52 @@ def scatter(element: str) -> str:
             )
 
         code.loop(0, count, one)
+
+    code.loop(code["start"], code["stop"], plane)
+    return code.text()
+
+
+def sums(element: str) -> str:
+    """``kernel(out, x, table, start, stop)`` over planes of three axes, from each of which a sparse
+    matrix leads to the result's::
+
+        out[a, b, c] = sum of A[a, i] B[b, j] C[c, k] x[i, j, k]
+
+    The table has, for each axis: length of x, length of the result, and where in the table begin
+    the ranges of entries of each row (one number more than rows), their columns, and their
+    weights (the bits of doubles).
+    """
+    code = Code("kernel", {**dict.fromkeys(("out", "x", "table"), PTR), "start": I64, "stop": I64})
+    table = code["table"]
+    axes = [[code.load(I64, table, 5 * axis + n) for n in range(5)] for axis in range(3)]
+    sizes, outs = ([axis[n] for axis in axes] for n in (0, 1))
+    size, out_size = (n[0] * n[1] * n[2] for n in (sizes, outs))
+    zero = code.constant(element, 0.0)
+
+    def entries(axis: int, row: Value, body: Callable[[Value], Value]) -> Value:
+        """The sum over the entries of a row of weight times ``body(column)``."""
+        _, _, ranges, columns, weights = axes[axis]
+        first, last = (code.load(I64, table, ranges + row + n) for n in (0, 1))
+
+        def entry(n: Value, total: Value) -> list[Value]:
+            weight = code.load("double", code.at(table, I64, weights + n))
+            term = body(code.load(I64, table, columns + n))
+            return [code.fma(code.narrow(weight, element), term, total)]
+
+        return code.loop(first, last, entry, [zero])[0]
+
+    def plane(p: Value) -> None:
+        x, out = (code.at(code[n], element, p * m) for n, m in (("x", size), ("out", out_size)))
+
+        def one(a: Value, b: Value, c: Value) -> None:
+            total = entries(0, a, lambda i: entries(1, b, lambda j: entries(
+                2, c, lambda k: code.load(element, x, (i * sizes[1] + j) * sizes[2] + k)
+            )))  # fmt: skip
+            code.store(total, out, (a * outs[1] + b) * outs[2] + c)
+
+        code.loop(0, outs[0], lambda a: code.loop(
+            0, outs[1], lambda b: code.loop(0, outs[2], lambda c: one(a, b, c))
+        ))  # fmt: skip
 
     code.loop(code["start"], code["stop"], plane)
     return code.text()

@@ -68,7 +68,9 @@ def avg_pool(
     Divided by `divisor`, or by the window's size: all of it within the padded array
     (count_include_pad) or what is inside x. Whole numbers are divided towards zero.
     """
-    maps, count = _averages(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor)
+    sizes = x.shape[x.ndim - len(kernel) :]
+    maps, counts = averages(sizes, kernel, stride, padding, ceil_mode, count_include_pad, divisor)
+    count = _product(counts, x.dtype)
     if x.dtype.kind in "iu":
         total, count = apply_maps(x, maps), np.asarray(count, x.dtype)
         return np.sign(total) * np.sign(count) * (np.abs(total) // np.abs(count))
@@ -86,26 +88,24 @@ def avg_pool_gradient(
     divisor: int | None = None,
 ) -> np.ndarray:
     """Gradient of `avg_pool` to its input of `sizes` (its last axes)."""
-    lead = grad.shape[: grad.ndim - len(kernel)]
-    x = np.broadcast_to(np.zeros((), grad.dtype), (*lead, *sizes))
-    maps, count = _averages(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor)
+    maps, counts = averages(sizes, kernel, stride, padding, ceil_mode, count_include_pad, divisor)
+    count = _product(counts, grad.dtype)
     return apply_maps(grad, [m.transposed for m in maps], before=count)
 
 
-def _averages(
-    x: np.ndarray,
+def averages(
+    sizes: Sequence[int],
     kernel: Sequence[int],
     stride: Sequence[int],
     padding: Sequence[int],
     ceil_mode: bool,
     count_include_pad: bool,
     divisor: int | None,
-) -> tuple[list[WindowMap], np.ndarray | float]:
-    """(window sums along each axis, what to divide them by)."""
-    sizes = x.shape[x.ndim - len(kernel) :]
+) -> tuple[list[WindowMap], list[np.ndarray]]:
+    """(window sums along each axis, what to divide them by: along each axis for each window)."""
     maps = _window_maps(sizes, kernel, stride, padding, (1,) * len(kernel), ceil_mode)
     if divisor is not None:
-        return maps, float(divisor)
+        return maps, [np.full(m.out, 1 if k else divisor) for k, m in enumerate(maps)]
     counts = []
     for n, k, s, p, m in zip(sizes, kernel, stride, padding, maps):
         starts = np.arange(m.out) * s - p
@@ -113,7 +113,7 @@ def _averages(
         if not count_include_pad:
             starts, stops = np.maximum(starts, 0), np.minimum(stops, n)
         counts.append(stops - starts)
-    return maps, _product(counts, x.dtype)
+    return maps, counts
 
 
 def _product(counts: Sequence[np.ndarray], dtype: np.dtype) -> np.ndarray | float:
@@ -128,7 +128,8 @@ def _product(counts: Sequence[np.ndarray], dtype: np.dtype) -> np.ndarray | floa
 
 def adaptive_avg_pool(x: np.ndarray, outs: Sequence[int]) -> np.ndarray:
     """Means over `outs` parts of each of the last axes of x, as equal in length as can be."""
-    maps, count = _parts(x.shape[x.ndim - len(outs) :], outs, x.dtype)
+    maps, counts = parts(x.shape[x.ndim - len(outs) :], outs)
+    count = _product(counts, x.dtype)
     if max(outs, default=0) == 1:
         work = working_dtype(x.dtype)
         lead = x.shape[: x.ndim - len(outs)]
@@ -139,15 +140,15 @@ def adaptive_avg_pool(x: np.ndarray, outs: Sequence[int]) -> np.ndarray:
 
 def adaptive_avg_pool_gradient(grad: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     """Gradient of `adaptive_avg_pool` to its input, whose last axes are `sizes`."""
-    maps, count = _parts(sizes, grad.shape[grad.ndim - len(sizes) :], grad.dtype)
+    maps, counts = parts(sizes, grad.shape[grad.ndim - len(sizes) :])
+    count = _product(counts, grad.dtype)
     return apply_maps(grad, [m.transposed for m in maps], before=count)
 
 
-def _parts(
-    sizes: Sequence[int], outs: Sequence[int], dtype: np.dtype
-) -> tuple[list[WindowMap], np.ndarray | float]:
+def parts(sizes: Sequence[int], outs: Sequence[int]) -> tuple[list[WindowMap], list[np.ndarray]]:
+    """``averages`` over parts of each axis, as equal in length as can be."""
     maps = [part_map(n, m) for n, m in zip(sizes, outs)]
-    return maps, _product([m.counts for m in maps], dtype)
+    return maps, [m.counts for m in maps]
 
 
 # Maxima
