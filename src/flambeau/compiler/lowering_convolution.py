@@ -244,6 +244,7 @@ def _convolution(lowering: Lowering, node: Call) -> Lazy:
 
 
 def sizes_text(shape: Sequence[int]) -> str:
+    """Sizes as "2x3x4"."""
     return "x".join(map(str, shape))
 
 
