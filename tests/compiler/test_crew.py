@@ -171,3 +171,19 @@ def test_a_large_product_keeps_blas_threads_as_they_were(two_threads) -> None:
     a = flambeau.randn(300, 300)
     np.testing.assert_allclose((a @ a).numpy(), a.numpy() @ a.numpy(), rtol=1e-3, atol=1e-3)
     assert before == (blas.get_num_threads() if blas else 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("m", "n"), [(67, 33), (33, 67), (5, 1000), (1000, 5)])
+def test_products_with_a_bias_are_numpys(m, n, dtype):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((m, 41)).astype(dtype), rng.standard_normal((n, 41)).astype(dtype)
+    bias = rng.standard_normal(n).astype(dtype)
+    close = {"rtol": 1e-4, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
+    got = crew_products.dot(a, b.T, bias)
+    if got is not None:  # there are threads, and a BLAS
+        np.testing.assert_allclose(got, a @ b.T + bias, **close)
+        np.testing.assert_allclose(crew_products.dot(a, b.T), a @ b.T, **close)
+    for odd in (bias[:1], np.repeat(bias, 2)[::2], bias.astype(np.float16), bias[None]):
+        assert crew_products.dot(a, b.T, odd) is None
+        np.testing.assert_allclose(threads.dot(a, b.T, odd), a @ b.T + odd, **close)

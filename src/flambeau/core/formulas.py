@@ -79,7 +79,7 @@ def apply_elementwise(change: Callable[..., None], arrays: list[np.ndarray]) -> 
     else:
         change(*arrays)
         return
-    if first.size > _SMALL and all(a.dtype == first.dtype for a in arrays):
+    if all(a.dtype == first.dtype for a in arrays):
         compiled = threads.routine("compiled_change")
         change = (compiled and compiled(change, first.dtype, len(arrays))) or change
     count = -(-first.size // _PIECE)

@@ -196,15 +196,16 @@ def blas_on_one_thread() -> Iterator[None]:
                 blas.set_num_threads(_blas_alone[1])
 
 
-def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """``np.dot``; a large product of two matrices on the threads that other work is spread over,
-    once there are some that wait for it."""
+def dot(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """``np.dot``, plus ``bias`` in each row; a large product of two matrices on the threads that
+    other work is spread over, once there are some that wait for it."""
     if crew is not None and a.ndim == b.ndim == 2 and a.size * b.shape[1] > LARGE_PRODUCT:
         compiled = routine("dot")
-        r = compiled and compiled(a, b)
+        r = compiled and compiled(a, b, bias)
         if r is not None:
             return r
-    return np.dot(a, b)
+    r = np.dot(a, b)
+    return r if bias is None else np.add(r, bias, r)
 
 
 def spread(

@@ -530,9 +530,7 @@ def _linear_forward(input: ndarray, weight: ndarray, bias: ndarray | None) -> nd
     many = input.ndim != 2
     flat = input.reshape(numel(input.shape[:-1]), input.shape[-1]) if many else input
     if dt is F32 or dt is F64:
-        r = dot_arrays(flat, weight.T)
-        if bias is not None:
-            np.add(r, bias, r)
+        r = dot_arrays(flat, weight.T, bias)
     else:
         r = dot_arrays(wide(flat), wide(weight).T)
         if bias is not None:
