@@ -277,7 +277,7 @@ def run(make: Callable[[], Made], backend: str | None) -> tuple[list[np.ndarray]
     return [*left, *leaves(torch.rand(3))], f
 
 
-@pytest.fixture(params=["python", "machine code"])
+@pytest.fixture(params=["python", "inductor"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Node by node in NumPy, and as machine code whose mistakes are errors."""
     if request.param != "python":
