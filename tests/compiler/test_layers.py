@@ -266,6 +266,25 @@ def test_recurrent(steps, batch, inputs, hidden, layers, bias, both, state, kind
     compare(function, x, *first)
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["forward", "both"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_packed_sequences(kind, both):
+    torch.manual_seed(3)
+    model = KINDS[kind](5, 9, bidirectional=both)
+    parameters = list(model.parameters())
+    rnn = torch.nn.utils.rnn
+
+    def function(x):
+        packed = rnn.pack_padded_sequence(x, [6, 4, 4, 1])
+        y, last = model(packed)
+        padded, _ = rnn.pad_packed_sequence(y)
+        last = last if kind == "LSTM" else (last,)
+        loss = (padded * padded).sum() + sum((s * s).sum() for s in last)
+        return padded, *last, *torch.autograd.grad(loss, [x, *parameters])
+
+    compare(function, drawn(6, 4, 5))
+
+
 def test_lstm_that_is_not_covered_is_called():
     x = drawn(4, 3, 5, grad=False)
     projected = torch.nn.LSTM(5, 6, proj_size=4)

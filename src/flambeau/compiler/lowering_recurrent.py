@@ -4,17 +4,20 @@ through."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..ops.recurrent import STEPS, simple_kind
 from . import recurrent_kernels, recurrent_text, scalar
+from .builder import FLOATS
 from .graph import Call, Var
 from .layer_code import Operand, Recipe, Result, Step, filled, in_memory
 from .lowering import Lazy, Lowering, Refused, mapped, product, reduced
 from .lowering_rules import rule, turned
 from .recurrent_text import Form
+from .rows_kernels import lanes_of
 
 
 def _form(kind: str, operands: Sequence[Var | None], hidden: int, batch: int) -> Form:
@@ -190,3 +193,46 @@ def _rnn_backward(lowering: Lowering, node: Call) -> list[Lazy]:
     g_out, g_h, out, x, h, w_ih, w_hh, b_ih, relu, *rest = node.args
     kind = simple_kind(relu)
     return _back(lowering, kind, (g_out, g_h), out, (), x, (h,), (w_ih, w_hh), b_ih, *rest)
+
+
+# ---- packed sequences ------------------------------------------------------------------------
+
+
+def _moved(lowering: Lowering, node: Call, rows: np.ndarray, value: float) -> Lazy:
+    """``rows`` of the first operand, counted through its leading dimensions, ``value`` where -1."""
+    x, shape = lowering.of(node.args[0]), node.outs[0].shape
+    element = FLOATS.get(x.dtype)
+    if element is None:
+        raise Refused("sequences of other than 32 and 64-bit floats")
+    width = math.prod(shape) // rows.size
+
+    def plain(x: np.ndarray) -> list[np.ndarray]:
+        found = x.reshape(-1, width)[rows]
+        found[rows < 0] = value
+        return [found.reshape(shape)]
+
+    text = recurrent_text.moved(element, lanes_of(element))
+    given = (Result(), Operand(0), rows, width, x.dtype.type(value))
+    recipe = Recipe(
+        node.op.name, (Step(text, given, rows.size),), plain, (x.shape,),
+        nanoseconds=rows.size * (width * 0.1 + 5),
+    )  # fmt: skip
+    return filled(shape, x.dtype, [in_memory(x)], recipe)[0]
+
+
+@rule("_pack_padded_sequence")
+def _pack(lowering: Lowering, node: Call) -> Lazy:
+    x, sizes = node.args
+    batch = x.shape[1]
+    rows = np.concatenate([t * batch + np.arange(n) for t, n in enumerate(sizes)])
+    return _moved(lowering, node, rows, 0.0)
+
+
+@rule("_pad_packed_sequence")
+def _pad(lowering: Lowering, node: Call) -> Lazy:
+    _, sizes, steps, batch, value = node.args
+    rows = np.full((steps, batch), -1)
+    counts = np.zeros(steps, np.int64)
+    counts[: len(sizes)] = sizes
+    rows[np.arange(batch) < counts[:, None]] = np.arange(sum(sizes))
+    return _moved(lowering, node, rows.reshape(-1), value)

@@ -108,6 +108,31 @@ def _in_blocks(
     code.when(whole < total, rest)
 
 
+# ---- rows ------------------------------------------------------------------------------------
+
+
+def moved(element: str, lanes: int) -> str:
+    """``kernel(out, x, rows, width, value, start, stop)``: row i of out is row ``rows[i]`` of x, or
+    ``value`` where that is negative."""
+    parameters = {"out": PTR, "x": PTR, "rows": PTR, "width": I64, "value": element}
+    code = Code("kernel", {**parameters, "start": I64, "stop": I64})
+    width = code["width"]
+
+    def row(i: Value) -> None:
+        target = code.at(code["out"], element, i * width)
+        source = code.load(I64, code["rows"], i)
+        code.either(
+            source < 0,
+            lambda: code.loop(0, width, lambda j: code.store(code["value"], target, j)),
+            lambda: copy(
+                code, element, lanes, target, code.at(code["x"], element, source * width), width
+            ),
+        )
+
+    code.loop(code["start"], code["stop"], row)
+    return code.text()
+
+
 # ---- weights ---------------------------------------------------------------------------------
 
 
