@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .builder import I64, PTR, Code, Value
+from .builder import BYTES, I64, PTR, Code, Value, split_type
 from .tiles import Tile, copy, zero_fill
 
 #: The table, in order: sizes of the problem, of a block, and steps in memory, all in elements.
@@ -445,20 +445,33 @@ def _transposed(kernel: BlockKernel, line: Value, to: Value, held: Value) -> Non
 
 
 def transpose(code: Code, rows: list[Value]) -> list[Value]:
-    """As many vectors as each has lanes, a power of two, turned: by interleaving halves."""
-    count = len(rows)
-    if count == 1:
-        return rows
+    """As many vectors as each has lanes, a power of two, turned: first squares of 16 bytes, within
+    which an instruction moves elements at no extra cost, then these squares among each other."""
+    element, count = split_type(rows[0].kind)
+    inner = min(count, 16 // BYTES[element])
+    groups = [_interleaved(code, rows[g : g + inner], inner, 1) for g in range(0, count, inner)]
+    columns = [_interleaved(code, list(c), count // inner, inner) for c in zip(*groups)]
+    return [columns[t][b] for b in range(count // inner) for t in range(inner)]
+
+
+def _interleaved(code: Code, rows: list[Value], count: int, size: int) -> list[Value]:
+    """``count`` vectors of which every part of ``count`` pieces of ``size`` lanes is turned."""
+    lanes = split_type(rows[0].kind)[1]
+    half = count // 2
+
+    def mixed(begin: int) -> list[int]:
+        return [
+            x * lanes + (part * count + piece) * size + lane
+            for part in range(lanes // (count * size))
+            for piece in range(begin, begin + half)
+            for x in (0, 1)
+            for lane in range(size)
+        ]
+
     # One perfect shuffle of rows k and k + n/2, repeated log2(n) times, transposes.
-    low = [x for i in range(count // 2) for x in (i, count + i)]
-    high = [x for i in range(count // 2, count) for x in (i, count + i)]
     for _ in range(count.bit_length() - 1):
-        half = count // 2
-        mixed = []
-        for i in range(half):
-            mixed.append(code.shuffle(rows[i], rows[i + half], low))
-            mixed.append(code.shuffle(rows[i], rows[i + half], high))
-        rows = mixed
+        pairs = list(zip(rows[:half], rows[half:], strict=True))
+        rows = [code.shuffle(a, b, mixed(begin)) for a, b in pairs for begin in (0, half)]
     return rows
 
 
