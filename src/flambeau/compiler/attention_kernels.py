@@ -11,7 +11,7 @@ import numpy as np
 from ..core import threads
 from . import attention_text, machine_code
 from .attention_text import ARRAYS
-from .builder import FLOATS
+from .builder import BYTES, FLOATS
 from .crew import crew
 from .machine_code import Task
 from .rows_kernels import SHARED, address
@@ -21,6 +21,7 @@ from .tiles import Tile, tile
 ndarray = np.ndarray
 SCORES = 1 << 15  # of a block of rows, at most
 ROWS = 132  # of a block, at most
+AHEAD = 1 << 17  # bytes of a head's arrays that are brought closer before it is its turn, at most
 _POINTER, _INDEX = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -76,9 +77,10 @@ def table_of(
     ):  # fmt: skip
         places.append(begin)
         begin += _up(size, 16)
+    brings = (rows + columns) * (width + value_width) * BYTES[shape.element] <= AHEAD
     steps = [s for three in strides for s in three]
     paddings = (score_step, turned, padded_width, padded_value_width)
-    table = np.array([*sizes, each, begin, *steps, *paddings, *places], np.int64)
+    table = np.array([*sizes, each, begin, brings, *steps, *paddings, *places], np.int64)
     return table, begin
 
 

@@ -21,12 +21,12 @@ from .product_text import ALL
 from .scalar_functions import exp_below
 from .tiles import Tile
 
-#: The table: sizes of a head; rows at once; elements of scratch for a thread; steps between
-#: batches, heads and rows of every array; then, of the scratch, the step of the scores, the padded
-#: widths, and where its matrices begin.
+#: The table: sizes of a head; rows at once; elements of scratch for a thread; whether products
+#: bring the arrays of the next head closer; steps between batches, heads and rows of every array;
+#: then, of the scratch, the step of the scores, the padded widths, and where its matrices begin.
 ARRAYS = ("q", "k", "v", "y", "g", "dq", "dk", "dv")
 FIELDS = (
-    "heads", "rows", "columns", "width", "value_width", "rows_each", "scratch",
+    "heads", "rows", "columns", "width", "value_width", "rows_each", "scratch", "brings",
     *(f"{name}_{step}" for name in ARRAYS for step in ("batch", "head", "row")),
     "score_step", "padded_columns", "padded_width", "padded_value_width",
     "zeros_at", "one_at", "scale_at", "factors_at", "queries_at", "keys_at", "turned_keys_at",
@@ -64,7 +64,6 @@ class _Tile:
         """``body(n, j, seen)`` for each row and the vector at ``j``; ``seen``: the lanes that the
         row sees, or None for all. What it gives is joined to ``start``, first by blocks."""
         code, lanes = self.head.code, self.head.tile.lanes
-        lane = code.counting(lanes)
         none = [] if join is None else [start] * len(self.rows)
 
         def each(j: Value, values: Sequence[Value], masked: bool) -> list[Value]:
@@ -72,7 +71,7 @@ class _Tile:
             for n in range(len(self.rows)):
                 seen = None
                 if masked:
-                    seen = lane < code.splat(code.narrowed(self.seen[n] - j), lanes)
+                    seen = code.first_lanes(lanes, self.seen[n] - j)
                 given = body(n, j, seen)
                 if join is not None:
                     found.append(join(given, values[n]))
@@ -116,19 +115,32 @@ class _Head:
     def up(self, n: Value, step: int) -> Value:
         return (n + (step - 1)) // step * step
 
+    def places(self, i: Value) -> dict[str, Value]:
+        """Where head ``i`` begins in every array."""
+        f = self.f
+        batch, head = i // f["heads"], i % f["heads"]
+        return {
+            name: self.at(self.code[name], batch * f[f"{name}_batch"] + head * f[f"{name}_head"])
+            for name in self.arrays
+        }
+
+    def near(self, *names: str) -> tuple[list[Value], list[Value]]:
+        """Arrays for a product to bring closer: places and steps of those that the next head
+        reads, and of those that this one writes."""
+        f = self.f
+        places = [
+            self.place[n] if n in ("y", "dq", "dk", "dv") else self.following[n] for n in names
+        ]
+        return places, [f[f"{n}_row"] for n in names]
+
     def each(self, before: Callable[[], None], rows: Callable[[], None], after: Callable) -> str:
         """The text: ``before``, ``rows`` for every block of rows, ``after``, for every head."""
         code, f = self.code, self.f
 
         def head(i: Value) -> None:
             self.number = i
-            self.place = {
-                name: self.at(
-                    code[name],
-                    i // f["heads"] * f[f"{name}_batch"] + i % f["heads"] * f[f"{name}_head"],
-                )
-                for name in self.arrays
-            }
+            self.place = self.places(i)
+            self.following = self.places(code.smaller(i + 1, code["stop"] - 1))
             before()
 
             def block(r0: Value) -> None:
@@ -234,29 +246,31 @@ class _Head:
         """``to`` = a b for the block's rows, where ``to`` has the shape of the scores."""
         f, s = self.f, self.scratch
         self.code.run(
-            "dot", s[to], s[a], s[b], f["score_step"], f[f"padded_{width}"], f["padded_columns"],
-            self.padded_rows, self.columns, f[width], self.sees, ALL,
+            "score", s[to], s[a], s[b], f["score_step"], f[f"padded_{width}"],
+            f["padded_columns"], self.padded_rows, self.columns, f[width], self.sees,
         )  # fmt: skip
 
-    def apply(self, a: str, b: str, width: str) -> None:
+    def apply(self, a: str, b: str, width: str, near: tuple[str, str, str]) -> None:
         """``result`` = a b for the block's rows, where a has the shape of the scores."""
         f, s = self.f, self.scratch
         padded = f[f"padded_{width}"]
+        places, steps = self.near(*near)
         self.code.run(
-            "dot", s["result"], s[a], s[b], padded, f["score_step"], padded, self.padded_rows,
-            padded, self.columns, ALL, self.sees,
+            "apply", s["result"], s[a], s[b], *places, padded, f["score_step"], padded,
+            self.padded_rows, padded, self.columns, self.sees, *steps, f["brings"],
         )  # fmt: skip
 
-    def gather(self, to: str, a: str, b: str, width: str) -> None:
+    def gather(self, to: str, a: str, b: str, width: str, near: tuple[str, str, str]) -> None:
         """``to`` += a^T b over the block's rows, where a has the shape of the scores."""
         f, s = self.f, self.scratch
         padded = f[f"padded_{width}"]
+        places, steps = self.near(*near)
         seen_from, new_from = self.r0, self.r0
         if not self.causal:
             seen_from, new_from = ALL, self.code.select(self.r0.equals(0), self.r0, ALL)
         self.code.run(
-            "gather", s[to], s[a], s[b], padded, f["score_step"], padded, self.columns, padded,
-            self.rows, seen_from, new_from,
+            "gather", s[to], s[a], s[b], *places, padded, f["score_step"], padded, self.columns,
+            padded, self.rows, seen_from, new_from, *steps, f["brings"],
         )  # fmt: skip
 
     # ---- passes over the scores
@@ -358,7 +372,7 @@ def forward(tile: Tile, causal: bool, keeps: bool) -> str:
         head.exponentials()
         if keeps:
             head.kept(into=True)
-        head.apply("scores", "values", "value_width")
+        head.apply("scores", "values", "value_width", ("q", "k", "v"))
         head.copy_out("y", "result", "value_width", head.r0, head.rows, ("factors", 1))
 
     return head.each(before, rows, lambda: None)
@@ -394,10 +408,10 @@ def backward(tile: Tile, causal: bool, keeps: bool) -> str:
         head.copy_in("g", "grads", "value_width", head.rows, head.padded_rows)
         head.score("slopes", "grads", "turned_values", "value_width")
         head.slopes(scaled=not keeps)
-        head.gather("value_slopes", "scores", "grads", "value_width")
-        head.apply("slopes", "keys", "width")
+        head.gather("value_slopes", "scores", "grads", "value_width", ("v", "g", "dv"))
+        head.apply("slopes", "keys", "width", ("q", "dq", "dk"))
         head.copy_out("dq", "result", "width", head.r0, head.rows, ("scale", 0))
-        head.gather("key_slopes", "slopes", "queries", "width")
+        head.gather("key_slopes", "slopes", "queries", "width", ("k", "dk", "dv"))
 
     def after() -> None:
         head.copy_out("dk", "key_slopes", "width", 0, f["columns"])

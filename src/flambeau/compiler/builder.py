@@ -336,6 +336,10 @@ class Code:
         place, size = self.at(pointer, element, index), self.constant("i32", BYTES[element])
         self.run(f"llvm.masked.store.{suffix(value.kind)}.p0", value, place, size, mask)
 
+    def prefetch(self, pointer: Value) -> None:
+        """Bring the line of memory at ``pointer``, which need not exist, into the caches."""
+        self._lines.append(f"  call void @llvm.prefetch.p0({pointer}, i32 0, i32 2, i32 1)")
+
     # ---- control
 
     def _open(self, label: str) -> None:

@@ -11,69 +11,107 @@ from .conv_text import transpose
 from .tiles import Tile
 
 #: The functions of this module, by the names that their texts give them.
-NAMES = ("dot", "gather", "pack", "turn")
+NAMES = ("score", "apply", "gather", "pack", "turn")
 #: More rows, columns or terms than there are, where nothing is left out.
 ALL = 1 << 40
+#: So many other matrices, of the shape of the result, a product brings into the caches on its way,
+#: tile by tile: what is read or written next. Else the next copies would wait for memory.
+NEAR = 3
+_NEAR = " ".join(f"near{k}" for k in range(NEAR))
+_NEAR_STEPS = " ".join(f"near{k}_step" for k in range(NEAR))
 
 
 def texts(tile: Tile) -> str:
     """All functions of this module, to precede the text that calls them."""
-    return "\n".join((dot(tile), gather(tile), pack(tile), turn(tile)))
+    return "\n".join((score(tile), apply(tile), gather(tile), pack(tile), turn(tile)))
 
 
 def _code(name: str, pointers: str, numbers: str) -> Code:
     return Code(name, dict.fromkeys(pointers.split(), PTR) | dict.fromkeys(numbers.split(), I64))
 
 
-def _larger_multiple(code: Code, n: Value, step: int) -> Value:
-    """The largest multiple of ``step`` up to ``n``, or 0 for negative ``n``."""
-    return code.larger(n, code.constant(I64, 0)) // step * step
+def _near(code: Code, tile: Tile, m: Value, n: Value) -> None:
+    """Bring the tile from (m, n) on of other matrices closer, if ``brings`` is not 0."""
+
+    def all_of_them() -> None:
+        for k in range(NEAR):
+            step = code[f"near{k}_step"]
+            place = code.at(code[f"near{k}"], tile.element, m * step + n)
+            for _ in range(tile.rows):
+                code.prefetch(place)
+                place = code.at(place, tile.element, step)
+
+    code.when(code["brings"] > 0, all_of_them)
 
 
-def dot(tile: Tile) -> str:
-    """``dot(c, a, b, c_step, a_step, b_step, rows, columns, terms, sees_columns, sees_terms)``.
-
-    c[m, n] = sum over k of a[m, k] * b[k, n]. Rows and columns are computed in whole tiles; of the
-    tile from row m on, those columns are left out that come from ``m + sees_columns`` on, and the
-    terms from ``m + sees_terms`` on.
-    """
-    numbers = "c_step a_step b_step rows columns terms sees_columns sees_terms"
-    code = _code("dot", "c a b", numbers)
+def _tile(code: Code, tile: Tile, m: Value, n: Value, terms: Value) -> None:
+    """c[m, n] = sum over k of a[m, k] * b[k, n] for the tile from (m, n) on."""
 
     def at(pointer: Value, index: Value) -> Value:
         return code.at(pointer, tile.element, index)
 
+    source = at(code["b"], n)
+    numbers = [at(code["a"], m * code["a_step"])]
+    for _ in range(tile.rows - 1):
+        numbers.append(at(numbers[-1], code["a_step"]))
+
+    def term(k: Value, *sums: Value) -> list[Value]:
+        return tile.turn(code, sums, at(source, k * code["b_step"]), [at(a, k) for a in numbers])
+
+    sums = code.repeat(0, terms, term, tile.zeros(code))
+    tile.stored(code, sums, at(at(code["c"], m * code["c_step"]), n), code["c_step"])
+
+
+def score(tile: Tile) -> str:
+    """``score(c, a, b, c_step, a_step, b_step, rows, columns, terms, sees)``.
+
+    c[m, n] = sum over k of a[m, k] * b[k, n]. Rows and columns are computed in whole tiles; of the
+    tile from row m on, those columns are left out that come from ``m + sees`` on.
+    """
+    code = _code("score", "c a b", "c_step a_step b_step rows columns terms sees")
+
     def panel(n: Value) -> None:
-        source = at(code["b"], n)
+        unseen = n - code["sees"] + tile.rows  # rows before the first that sees column n
+        start = code.larger(unseen, code.constant(I64, 0)) // tile.rows * tile.rows
+        code.loop(
+            start, code["rows"], lambda m: _tile(code, tile, m, n, code["terms"]), step=tile.rows
+        )
 
+    code.loop(0, code["columns"], panel, step=tile.columns)
+    return code.text()
+
+
+def apply(tile: Tile) -> str:
+    """``apply(c, a, b, near ..., c_step, a_step, b_step, rows, columns, terms, sees, near_step
+    ..., brings)``.
+
+    c[m, n] = sum over k of a[m, k] * b[k, n]. Of the tile from row m on, those terms are left out
+    that come from ``m + sees`` on. ``near``: other matrices, see ``NEAR``.
+    """
+    numbers = f"c_step a_step b_step rows columns terms sees {_NEAR_STEPS} brings"
+    code = _code("apply", f"c a b {_NEAR}", numbers)
+
+    def panel(n: Value) -> None:
         def one(m: Value) -> None:
-            numbers = [at(code["a"], m * code["a_step"])]
-            for _ in range(tile.rows - 1):
-                numbers.append(at(numbers[-1], code["a_step"]))
+            _near(code, tile, m, n)
+            _tile(code, tile, m, n, code.smaller(code["terms"], m + code["sees"]))
 
-            def term(k: Value, *sums: Value) -> list[Value]:
-                rows = [at(a, k) for a in numbers]
-                return tile.turn(code, sums, at(source, k * code["b_step"]), rows)
-
-            stop = code.smaller(code["terms"], m + code["sees_terms"])
-            sums = code.repeat(0, stop, term, tile.zeros(code))
-            tile.stored(code, sums, at(at(code["c"], m * code["c_step"]), n), code["c_step"])
-
-        unseen = n - code["sees_columns"] + tile.rows  # rows before the first that sees column n
-        code.loop(_larger_multiple(code, unseen, tile.rows), code["rows"], one, step=tile.rows)
+        code.loop(0, code["rows"], one, step=tile.rows)
 
     code.loop(0, code["columns"], panel, step=tile.columns)
     return code.text()
 
 
 def gather(tile: Tile) -> str:
-    """``gather(c, a, b, c_step, a_step, b_step, rows, columns, terms, seen_from, new_from)``.
+    """``gather(c, a, b, near ..., c_step, a_step, b_step, rows, columns, terms, seen_from,
+    new_from, near_step ..., brings)``.
 
     c[m, n] += sum over k of a[k, m] * b[k, n]. Of the tile from row m on, terms are left out that
     come before ``m - seen_from``; the rows of c from ``new_from`` on are written, not added to.
+    ``near``: other matrices, see ``NEAR``.
     """
-    numbers = "c_step a_step b_step rows columns terms seen_from new_from"
-    code = _code("gather", "c a b", numbers)
+    numbers = f"c_step a_step b_step rows columns terms seen_from new_from {_NEAR_STEPS} brings"
+    code = _code("gather", f"c a b {_NEAR}", numbers)
 
     def at(pointer: Value, index: Value) -> Value:
         return code.at(pointer, tile.element, index)
@@ -82,6 +120,7 @@ def gather(tile: Tile) -> str:
         source = at(code["b"], n)
 
         def one(m: Value) -> None:
+            _near(code, tile, m, n)
             place, column = at(at(code["c"], m * code["c_step"]), n), at(code["a"], m)
             start = code.larger(m - code["seen_from"], code.constant(I64, 0))
 
@@ -111,7 +150,8 @@ def pack(tile: Tile) -> str:
     """``pack(to, source, factors, to_step, source_step, factor_step, rows, columns, all_rows)``:
     the rows of a matrix, each times its factor, then rows of zeros up to ``all_rows``.
 
-    Stripes of four vectors, then of one, then of single elements.
+    Stripes of four vectors, then of one, then of single elements: some processors take long to
+    store a part of a vector.
     """
     numbers = "to_step source_step factor_step rows columns all_rows"
     code = _code("pack", "to source factors", numbers)
