@@ -211,11 +211,17 @@ def test_devices_answer_that_there_are_none() -> None:
     assert not isinstance(torch.ones(1), torch.cuda.FloatTensor)
     with torch.cuda.stream(None):
         pass
-    for call in (torch.cuda.Stream, torch.cuda.FloatTensor, torch.cuda.current_stream):
-        with pytest.raises(RuntimeError, match="flambeau has no cuda device"):
+    for call, error in (
+        (torch.cuda.Stream, RuntimeError),
+        (torch.cuda.CUDAGraph, RuntimeError),
+        (torch.cuda.FloatTensor, TypeError),
+        (torch.cuda.current_stream, AssertionError),
+        (torch.nn.Linear(1, 1).cuda, AssertionError),
+    ):
+        with pytest.raises(error, match="flambeau has no cuda device"):
             call()
-    for name in ("xpu", "mps"):
-        with pytest.raises(RuntimeError, match=f"flambeau has no {name} device"):
+    for name, error in (("xpu", AssertionError), ("mps", RuntimeError)):
+        with pytest.raises(error, match=f"flambeau has no {name} device"):
             getattr(torch, name).synchronize()
     with torch.cpu.amp.autocast():
         assert (torch.ones(1, 1) @ torch.ones(1, 1)).dtype is torch.bfloat16

@@ -32,17 +32,17 @@ def manual_seed_all(seed: int) -> None:
 
 
 def synchronize(device: object = None) -> None:
-    """Refused: there is no such device. RuntimeError."""
+    """Refused: there is no such device. AssertionError."""
     _here("xpu")
 
 
 def get_rng_state(device: object = "xpu") -> object:
-    """Refused: there is no such device. RuntimeError."""
+    """Refused: there is no such device. AssertionError."""
     return _here("xpu")
 
 
 def set_rng_state(new_state: object, device: object = "xpu") -> None:
-    """Refused: there is no such device. RuntimeError."""
+    """Refused: there is no such device. AssertionError."""
     _here("xpu")
 
 
@@ -61,34 +61,34 @@ def set_rng_state_all(new_states: object) -> None:
 
 
 def init() -> None:
-    """Refused: there is no such device. RuntimeError."""
+    """Refused: there is no such device. AssertionError."""
     _here("xpu")
 
 
 def current_device() -> int:
-    """Refused: there is no such device. RuntimeError."""
+    """Refused: there is no such device. AssertionError."""
     _here("xpu")
     return -1
 
 
 def set_device(device: object) -> None:
-    """Refused: there is no such device. RuntimeError."""
+    """Refused: there is no such device. AssertionError."""
     _here("xpu")
 
 
 def get_device_name(device: object = None) -> str:
-    """Refused: there is no such device. RuntimeError."""
+    """Refused: there is no such device. AssertionError."""
     _here("xpu")
     return ""
 
 
 def get_device_properties(device: object = None) -> object:
-    """Refused: there is no such device. RuntimeError."""
+    """Refused: there is no such device. AssertionError."""
     return _here("xpu")
 
 
 def mem_get_info(device: object = None) -> tuple[int, int]:
-    """Refused: there is no such device. RuntimeError."""
+    """Refused: there is no such device. AssertionError."""
     _here("xpu")
     return 0, 0
 

@@ -229,7 +229,7 @@ class Counting(IterableDataset):
         {"dataset": Counting(), "num_workers": 1, "multiprocessing_context": "thread"},
         {"shuffle": True, "batch_size": None},
     ],
-    ids=str,
+    ids=lambda given: "-".join(map(str, given)),
 )
 @pytest.mark.parametrize(("stop", "early"), [(0, True), (1, False), (3, True)])
 def test_every_sampler_resumes(options: dict, stop: int, early: bool) -> None:

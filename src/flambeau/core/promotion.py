@@ -50,15 +50,25 @@ def compute_type(d: dtype) -> np.dtype:
     return np.dtype(np.float32) if d in _dtypes.REDUCED else d.numpy
 
 
+def is_narrow(d: np.dtype) -> bool:
+    """Whether ``d`` is a 16-bit float."""
+    return d.itemsize == 2 and d.kind in "fV"
+
+
+def wide(a: np.ndarray) -> np.ndarray:
+    """``a``, 16-bit floats as float32, in which they are computed."""
+    return a.astype(np.float32) if is_narrow(a.dtype) else a
+
+
 def widened(forward: Callable) -> Callable:
     """``forward`` on arrays, where 16-bit floats are computed in float32 and rounded once.
 
     The dtype of the first operand decides; results of other dtypes than float32 stay as they are.
     """
 
-    def wide(x: np.ndarray, *rest: object) -> np.ndarray | tuple[np.ndarray, ...]:
+    def in_float32(x: np.ndarray, *rest: object) -> np.ndarray | tuple[np.ndarray, ...]:
         narrow = x.dtype
-        if narrow.itemsize != 2 or narrow.kind not in "fV":
+        if not is_narrow(narrow):
             return forward(x, *rest)
         arrays = [
             a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype == narrow else a
@@ -69,8 +79,8 @@ def widened(forward: Callable) -> Callable:
             return tuple(o.astype(narrow) if o.dtype == np.float32 else o for o in r)
         return r.astype(narrow) if r.dtype == np.float32 else r
 
-    wide.__wrapped__ = forward
-    return wide
+    in_float32.__wrapped__ = forward
+    return in_float32
 
 
 def by_pieces(forward: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
@@ -78,11 +88,11 @@ def by_pieces(forward: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 
     The result must have the dtype of the first operand.
     """
-    wide = widened(forward)
+    in_float32 = widened(forward)
 
     def spread_out(x: np.ndarray, *rest: object) -> np.ndarray:
         dt = x.dtype
-        f = wide if dt.itemsize == 2 and dt.kind in "fV" else forward
+        f = in_float32 if is_narrow(dt) else forward
         if x.size < threads.LARGE or dt.kind == "c":
             return f(x, *rest)
         return threads.spread(f, dt, x, *rest)

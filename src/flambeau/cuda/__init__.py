@@ -1,7 +1,7 @@
 """What ``torch.cuda`` answers on a machine without a GPU: there is none.
 
 Questions are answered, settings that would do nothing without a GPU do nothing, and what needs a
-GPU raises RuntimeError.
+GPU raises what PyTorch built without CUDA raises: mostly AssertionError.
 Source: https://docs.pytorch.org/docs/stable/cuda.html
 """
 
@@ -12,6 +12,8 @@ from .._missing import missing as _missing
 from ..tensor._device import device as _device
 from ..tensor._device import here as _here
 from . import amp, nvtx
+
+_NONE = "flambeau has no cuda device: tensors live on the CPU"
 
 
 def is_available() -> bool:
@@ -35,40 +37,40 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 
 
 def init() -> None:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
 
 
 def current_device() -> int:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
     return -1
 
 
 def set_device(device: object) -> None:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
 
 
 def get_device_name(device: object = None) -> str:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
     return ""
 
 
 def get_device_properties(device: object = None) -> object:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     return _here("cuda")
 
 
 def get_device_capability(device: object = None) -> tuple[int, int]:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
     return 0, 0
 
 
 def synchronize(device: object = None) -> None:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
 
 
@@ -97,7 +99,7 @@ def reset_peak_memory_stats(device: object = None) -> None:
 
 
 class device:
-    """Context manager that selects a GPU: with None or -1 it does nothing, else RuntimeError."""
+    """Context manager that selects a GPU: with None or -1 it does nothing, else AssertionError."""
 
     def __init__(self, device: object) -> None:
         if device is not None and device != -1:
@@ -138,24 +140,24 @@ def memory_stats(device: object = None) -> dict:
 
 
 def memory_summary(device: object = None, abbreviated: bool = False) -> str:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
     return ""
 
 
 def mem_get_info(device: object = None) -> tuple[int, int]:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
     return 0, 0
 
 
 def get_rng_state(device: object = "cuda") -> object:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     return _here("cuda")
 
 
 def set_rng_state(new_state: object, device: object = "cuda") -> None:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
 
 
@@ -169,7 +171,7 @@ def set_rng_state_all(new_states: object) -> None:
 
 
 def initial_seed() -> int:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
     return 0
 
@@ -182,17 +184,17 @@ seed = seed_all
 
 
 def current_stream(device: object = None) -> object:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     return _here("cuda")
 
 
 def default_stream(device: object = None) -> object:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     return _here("cuda")
 
 
 def set_stream(stream: object) -> None:
-    """Nothing for None; otherwise refused: RuntimeError."""
+    """Nothing for None; otherwise refused: AssertionError."""
     if stream is not None:
         _here("cuda")
 
@@ -202,7 +204,7 @@ def ipc_collect() -> None:
 
 
 def set_per_process_memory_fraction(fraction: float, device: object = None) -> None:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     _here("cuda")
 
 
@@ -216,7 +218,7 @@ def get_sync_debug_mode() -> int:
 
 
 def cudart() -> object:
-    """Refused: there is no CUDA device. RuntimeError."""
+    """Refused: there is no CUDA device. AssertionError."""
     return _here("cuda")
 
 
@@ -224,11 +226,11 @@ class Stream:
     """A queue of work on a GPU: cannot be made. RuntimeError."""
 
     def __init__(self, device: object = None, priority: int = 0, **kwargs: object) -> None:
-        _here("cuda")
+        raise RuntimeError(f"torch.cuda.Stream requires CUDA support\n  {_NONE}")
 
 
 class Event:
-    """A mark in a queue of work on a GPU: can be made, and used not. RuntimeError."""
+    """A mark in a queue of work on a GPU: can be made, and used not. AssertionError."""
 
     def __init__(
         self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
@@ -236,7 +238,7 @@ class Event:
         self.enable_timing = enable_timing
 
     def record(self, stream: object = None) -> None:
-        """Refused: there is no CUDA device. RuntimeError."""
+        """Refused: there is no CUDA device. AssertionError."""
         _here("cuda")
 
     wait = record
@@ -249,7 +251,7 @@ class Event:
         return True
 
     def elapsed_time(self, end_event: Event) -> float:
-        """Refused: there is no CUDA device. RuntimeError."""
+        """Refused: there is no CUDA device. AssertionError."""
         _here("cuda")
         return 0.0
 
@@ -258,11 +260,11 @@ class CUDAGraph:
     """Recorded work for a GPU: cannot be made. RuntimeError."""
 
     def __init__(self, keep_graph: bool = False) -> None:
-        _here("cuda")
+        raise RuntimeError(f"torch.cuda.CUDAGraph requires CUDA support\n  {_NONE}")
 
 
 class StreamContext:
-    """Scope of a queue of work on a GPU: for None it does nothing; otherwise RuntimeError."""
+    """Scope of a queue of work on a GPU: for None it does nothing; otherwise AssertionError."""
 
     def __init__(self, stream: object) -> None:
         if stream is not None:
@@ -294,7 +296,10 @@ class _LegacyType(type):
         return False
 
     def __call__(cls, *args: object, **kwargs: object) -> object:
-        return _here("cuda")
+        raise TypeError(
+            f"type torch.cuda.{cls.__name__} not available. Torch not compiled with CUDA enabled."
+            f"\n  {_NONE}"
+        )
 
 
 def _legacy_type(name: str) -> type:

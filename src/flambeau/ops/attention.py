@@ -25,6 +25,7 @@ from ..core import threads
 from ..core.generator import current
 from ..core.modes import hook, state
 from ..core.op import define, unsupported
+from ..core.promotion import wide
 from ..core.value import Value, constant, drawn, wrap
 
 ndarray = np.ndarray
@@ -83,10 +84,6 @@ def _additive(mask: ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> 
     return np.broadcast_to(mask, shape)
 
 
-def _wide(a: ndarray) -> ndarray:
-    return a.astype(np.float32) if a.dtype.itemsize == 2 else a
-
-
 def _compiled(name: str, q: ndarray, k: ndarray, *args: object) -> tuple | None:
     """What the compiler's routine ``name`` makes of ``args``; None where NumPy does the work."""
     if math.prod(q.shape[:3]) * k.shape[2] < _KERNEL:
@@ -107,7 +104,7 @@ def _attention_forward(
 ) -> tuple[ndarray, ndarray]:
     """(result, probabilities or nothing); operands (batch, heads, rows, width)."""
     dt = q.dtype
-    q, k, v = _wide(q), _wide(k), _wide(v)
+    q, k, v = wide(q), wide(k), wide(v)
     if mask is None and noise is None:
         compiled = _compiled("attention", q, k, q, k, v, causal, scale, keep)
         if compiled is not None:
@@ -116,7 +113,7 @@ def _attention_forward(
     columns, width = k.shape[2], v.shape[3]
     shape = (batch, heads, rows, columns)
     mask = _additive(mask, shape, q.dtype)
-    noise = None if noise is None else _wide(noise)
+    noise = None if noise is None else wide(noise)
     hidden = _causal_mask(rows, columns, q.dtype) if causal else None
     # Heads lie inside of rows, as they do where the heads are put together again.
     y = np.empty((batch, rows, heads, width), q.dtype).swapaxes(1, 2)
@@ -161,7 +158,7 @@ def _attention_backward(
     needs_mask: bool,
 ) -> tuple[ndarray, ndarray, ndarray, ndarray]:
     dt = q.dtype
-    grad, q, k, v = _wide(grad), _wide(q), _wide(k), _wide(v)
+    grad, q, k, v = wide(grad), wide(q), wide(k), wide(v)
     if mask is None and noise is None:
         compiled = _compiled("attention_backward", q, k, grad, q, k, v, kept, causal, scale)
         if compiled is not None:
@@ -170,7 +167,7 @@ def _attention_backward(
     columns = k.shape[2]
     shape = (batch, heads, rows, columns)
     mask = _additive(mask, shape, q.dtype)
-    noise = None if noise is None else _wide(noise)
+    noise = None if noise is None else wide(noise)
     hidden = _causal_mask(rows, columns, q.dtype) if causal else None
     dq, dk, dv = (
         np.zeros((batch, a.shape[2], heads, a.shape[3]), q.dtype).swapaxes(1, 2) for a in (q, k, v)

@@ -11,6 +11,7 @@ from .._dtypes import FLOATING, float64, from_numpy, int64
 from .._errors import type_name
 from ..core.modes import hook, state
 from ..core.op import define, intact
+from ..core.promotion import wide
 from ..core.tape import Anomaly, Node, note_line
 from ..core.value import Value, new, ticks, wrap
 
@@ -83,7 +84,7 @@ def _nll_forward(
     logp: ndarray, target: ndarray, weight: ndarray | None, ignore_index: int, reduction: str
 ) -> ndarray:
     dt = logp.dtype
-    logp = _wide(logp)
+    logp = wide(logp)
     check_targets(target, logp.shape[1 if logp.ndim > 1 else 0], ignore_index)
     _, w, values = _picked(logp, target, weight, ignore_index)
     losses = -w * values
@@ -93,10 +94,6 @@ def _nll_forward(
         else losses
     )
     return _reduced(losses, w, reduction).astype(dt, copy=False)
-
-
-def _wide(a: ndarray) -> ndarray:
-    return a.astype(np.float32) if a.dtype.kind != "f" or a.dtype.itemsize < 4 else a
 
 
 def _reduced(losses: ndarray, w: ndarray, reduction: str) -> ndarray:
@@ -114,13 +111,13 @@ def _nll_grad_forward(
     ignore_index: int,
     reduction: str,
 ) -> ndarray:
-    wide = _wide(logp)
-    index, w, _ = _picked(wide, target, weight, ignore_index)
+    x = wide(logp)
+    index, w, _ = _picked(x, target, weight, ignore_index)
     if reduction == "mean":
         w = _shares(w)
-    out = np.zeros(wide.shape, wide.dtype)
-    value = -_wide(grad) * w
-    if wide.ndim == 1:
+    out = np.zeros(x.shape, x.dtype)
+    value = -wide(grad) * w
+    if x.ndim == 1:
         out[index] = value
     else:
         np.put_along_axis(out, np.expand_dims(index, 1), np.expand_dims(value, 1), 1)
@@ -155,7 +152,7 @@ def _entropy_forward(
     input: ndarray, target: ndarray, weight: ndarray | None, ignore_index: int, reduction: str
 ) -> tuple[ndarray, ndarray]:
     axis = 1 if input.ndim > 1 else 0
-    logp = log_softmax_rows(_wide(input), axis)
+    logp = log_softmax_rows(wide(input), axis)
     losses = _nll_forward(logp, target, weight, ignore_index, reduction)
     return losses.astype(input.dtype, copy=False), logp
 
@@ -173,7 +170,7 @@ def _entropy_grad_forward(
     index, w, _ = _picked(logp, target, weight, ignore_index)
     if reduction == "mean":
         w = _shares(w)
-    scale = np.expand_dims(_wide(grad) * w, axis)
+    scale = np.expand_dims(wide(grad) * w, axis)
     out = np.exp(logp)
     if out.ndim == 1:
         out[index] -= 1

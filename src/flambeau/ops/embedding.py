@@ -13,6 +13,7 @@ from .._errors import type_name
 from ..core.modes import hook
 from ..core.mutation import written
 from ..core.op import define
+from ..core.promotion import wide
 from ..core.value import Value, constant, reading, wrap
 from ._accumulate import add_rows
 
@@ -179,10 +180,6 @@ def _bag_reduce(values: ndarray, starts: ndarray, sizes: ndarray, mode: str) -> 
     return out
 
 
-def _wide(a: ndarray) -> ndarray:
-    return a.astype(np.float32) if a.dtype.itemsize == 2 else a
-
-
 def _bag_forward(
     weight: ndarray,
     scales: ndarray | None,
@@ -192,9 +189,9 @@ def _bag_forward(
     mode: str,
     scale_grad_by_freq: bool,
 ) -> ndarray:
-    values = _wide(weight.take(index, 0))
+    values = wide(weight.take(index, 0))
     if scales is not None:
-        values = values * _wide(scales)[:, None]
+        values = values * wide(scales)[:, None]
     return _bag_reduce(values, starts, sizes, mode).astype(weight.dtype, copy=False)
 
 

@@ -9,7 +9,7 @@ class device:
     """``device("cpu")``, ``device("cuda", 0)``, ``device("cuda:0")``: a name and perhaps a number.
 
     Any of PyTorch's device names makes a device, so that programs can compare and print them;
-    putting a tensor on one that is not there raises RuntimeError.
+    putting a tensor on one that is not there raises what ``no_device`` makes.
     """
 
     __slots__ = ("index", "type")
@@ -64,17 +64,30 @@ CPU = device("cpu")
 
 
 def here(value: object) -> device:
-    """The device that ``device=value`` asks for. RuntimeError unless it is the CPU."""
+    """The CPU, if that is what ``device=value`` asks for; otherwise the error of ``no_device``."""
     if value is None or value is CPU:
         return CPU
     wanted = value if isinstance(value, device) else device(value)
     if wanted.type != "cpu":
-        raise RuntimeError(
-            f"flambeau has no {wanted.type} device: tensors live on the CPU\n"
-            f"  device={str(wanted)!r} was asked for; use device='cpu', or choose by "
-            "torch.cuda.is_available(), which answers False"
-        )
+        raise no_device(wanted)
     return CPU
+
+
+def no_device(wanted: device) -> Exception:
+    """What to raise where ``wanted`` would have to be there: of the type, and with the first line,
+    that PyTorch has for it where it was built without."""
+    name = wanted.type
+    if name in ("cuda", "xpu", "mtia"):
+        error, first = AssertionError, f"Torch not compiled with {name.upper()} enabled"
+    elif name == "mps":
+        error, first = RuntimeError, "PyTorch is not linked with support for mps devices"
+    else:
+        error, first = RuntimeError, f"tensors cannot be on {name}"
+    return error(
+        f"{first}\n  flambeau has no {name} device: tensors live on the CPU\n"
+        f"  device={str(wanted)!r} was asked for; use device='cpu', or choose by "
+        "torch.cuda.is_available(), which answers False"
+    )
 
 
 class layout:
