@@ -356,3 +356,83 @@ def test_names_of_older_programs() -> None:
         torch.range(0, 1, 0)
     with pytest.warns(UserWarning):
         assert torch.range(0, 1, 0.5, dtype=torch.float64).dtype == torch.float64
+
+
+# ---- functions that are also methods, settings, paths -----------------------------------------
+
+
+def test_functions_that_tell_what_methods_tell() -> None:
+    x = torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+    assert torch.get_device(x) == -1 and torch.is_signed(x) and not torch.is_signed(x.byte())
+    assert not (torch.is_inference(x) or torch.is_neg(x) or torch.is_distributed(x))
+    with torch.inference_mode():
+        assert torch.is_inference(torch.ones(1))
+    assert torch.resolve_conj(x) is x and torch.resolve_neg(x) is x
+    assert torch.resize_as_(torch.ones(4), x).shape == (2, 2)
+    assert torch.addmv_(torch.ones(2), x, x[0], beta=2).tolist() == [3.0, 2.0]
+    y = x.clone().requires_grad_() * 2
+    assert not torch.detach_(y).requires_grad
+    assert torch.nonzero_static(x, size=3).tolist() == [[0, 1], [1, 0], [-1, -1]]
+    assert torch.nonzero_static(x, size=1, fill_value=7).tolist() == [[0, 1]]
+    assert torch.nonzero_static(torch.zeros(0), size=0).shape == (0, 1)
+    with pytest.raises(RuntimeError, match="non-negative"):
+        torch.nonzero_static(x, size=-1)
+    assert torch.equal(reversed(x), x.flip(0)) and reversed(torch.tensor(3)).item() == 3
+
+
+def test_sizes_and_conditions() -> None:
+    assert (torch.sym_int(-3.7), torch.sym_float(2), torch.sym_not(True)) == (-3, 2.0, False)
+    assert type(torch.sym_max(3, 2.0)) is float and torch.sym_min(3, 2) == 2
+    assert torch.sym_sum([1, 2]) == torch.sym_sum(1, 2) == 3 and torch.sym_sqrt(9) == 3.0
+    assert torch.sym_ite(False, 1, 2) == 2
+    x = torch.tensor([1.0], requires_grad=True)
+    torch.cond(x.sum() > 0, lambda a: a * 3, lambda a: -a, (x,)).backward()
+    assert x.grad.item() == 3
+    assert torch.cond(False, lambda: 1, lambda: 2) == 2
+    with pytest.raises(RuntimeError, match="single-element"):
+        torch.cond(torch.ones(2) > 0, lambda: 1, lambda: 2)
+    with pytest.raises(RuntimeError, match="Expected pred to be bool"):
+        torch.cond("yes", lambda: 1, lambda: 2)
+
+
+def test_settings_of_files(tmp_path: Path) -> None:
+    from flambeau.utils.serialization import config
+
+    torch.save(torch.ones(3), tmp_path / "x.pt")
+    assert config.load.mmap is False and config.save.compute_crc32 is True
+    with (tmp_path / "x.pt").open("rb") as file:
+        config.load.mmap = True
+        try:
+            with pytest.raises(ValueError, match="must be a file path"):
+                torch.load(file)
+            assert torch.load(file, mmap=False).sum() == 3
+            assert torch.load(tmp_path / "x.pt").sum() == 3
+        finally:
+            config.load.mmap = False
+    torch.serialization.set_crc32_options(False)
+    assert config.save.compute_crc32 is False
+    config.save.compute_crc32 = True
+    assert torch.serialization.get_crc32_options()
+    with pytest.raises(AttributeError, match="no setting 'speed'"):
+        config.load.speed = 3
+
+
+def test_leaves_behind_their_paths() -> None:
+    pair = namedtuple("pair", "x y")
+    tree = {"a": [1, {"b": 2}], "c": pair(3, (4,)), "d": deque([5]), "e": []}
+    found, spec = pytree.tree_flatten_with_path(tree)
+    assert [(pytree.keystr(way), leaf) for way, leaf in found] == [
+        ("['a'][0]", 1), ("['a'][1]['b']", 2), ("['c'].x", 3), ("['c'].y[0]", 4), ("['d'][0]", 5),
+    ]  # fmt: skip
+    assert spec == pytree.tree_structure(tree) and found == pytree.tree_leaves_with_path(tree)
+    doubled = pytree.tree_map_with_path(lambda way, x, y: x + y, tree, tree)
+    assert doubled == pytree.tree_map(lambda x: 2 * x, tree)
+    assert pytree.tree_leaves_with_path(3) == [((), 3)]
+    whole = pytree.tree_flatten_with_path([[1], 2], is_leaf=lambda v: v == [1])[0]
+    assert [leaf for _, leaf in whole] == [[1], 2]
+
+
+def test_gradcheck_is_a_function_in_a_module() -> None:
+    from flambeau.autograd.gradcheck import GradcheckError, gradcheck
+
+    assert torch.autograd.gradcheck is gradcheck and issubclass(GradcheckError, RuntimeError)

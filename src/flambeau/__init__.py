@@ -235,6 +235,11 @@ _FUNCTIONS_ON_DEMAND = {
             set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype
         """,
         "func._vmap": "vmap",
+        "functions.asking": """
+            addmv_ cond detach_ get_device is_distributed is_inference is_neg is_signed
+            nonzero_static resize_as_ resolve_conj resolve_neg sym_float sym_int sym_ite sym_max
+            sym_min sym_not sym_sqrt sym_sum
+        """,
         "functions.checks": """
             _assert _check _check_index _check_is_size _check_not_implemented _check_type
             _check_value typename

@@ -25,8 +25,8 @@ from ._anomaly import (
     set_detect_anomaly,
 )
 from ._grad import backward, grad
-from ._gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .function import Function
+from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 
 
 class _VariableType(type):

@@ -39,12 +39,14 @@ def load(
         ``add_safe_globals`` allows; with False the file may run any code: only for files you trust
     ``map_location``  a device, its name, a dictionary of names, or a function
         ``(storage, location) -> storage``: where storages go
-    ``mmap``          True maps the file into memory, so that elements are read when they are used
+    ``mmap``          True maps the file into memory, so that elements are read when they are used;
+        None does what ``torch.utils.serialization.config.load.mmap`` says
     A file that is cut, damaged or made to do harm raises pickle.UnpicklingError (a RuntimeError
     too, as PyTorch's), which says what is wrong; no more memory is taken than the file could fill.
     Source: https://docs.pytorch.org/docs/stable/generated/torch.load.html
     """
     weights_only = _decide(weights_only, pickle_module)
+    mmap = _locations.options.mmap if mmap is None else mmap
     if mmap and not isinstance(f, str | os.PathLike):
         raise ValueError("f must be a file path in order to use the mmap argument")
     reader = _Reading(weights_only, pickle_module, map_location, pickle_load_args)

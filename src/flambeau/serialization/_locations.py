@@ -27,46 +27,47 @@ class LoadEndianness(Enum):
     BIG = 3
 
 
-class _Options:
+class options:
     """What the ``set_...`` functions set."""
 
     endianness: LoadEndianness | None = None
     crc32 = True
+    mmap = False
     mmap_flags = MAP_PRIVATE
     skip = False
 
 
 def get_default_load_endianness() -> LoadEndianness | None:
     """The byte order of files that do not say theirs; None means this machine's."""
-    return _Options.endianness
+    return options.endianness
 
 
 def set_default_load_endianness(endianness: LoadEndianness | None) -> None:
     """Set the byte order of files that do not say theirs."""
     if endianness is not None and not isinstance(endianness, LoadEndianness):
         raise TypeError("Invalid argument type in function set_default_load_endianness")
-    _Options.endianness = endianness
+    options.endianness = endianness
 
 
 def default_order() -> str:
     """``"little"`` or ``"big"``: the order that ``set_default_load_endianness`` chose."""
     chosen = {LoadEndianness.LITTLE: "little", LoadEndianness.BIG: "big"}
-    return chosen.get(_Options.endianness, sys.byteorder)
+    return chosen.get(options.endianness, sys.byteorder)
 
 
 def get_crc32_options() -> bool:
     """Whether ``save`` computes the checksum of each record."""
-    return _Options.crc32
+    return options.crc32
 
 
 def set_crc32_options(compute_crc32: bool) -> None:
     """Whether ``save`` computes the checksum of each record, by which ``load`` sees damage."""
-    _Options.crc32 = bool(compute_crc32)
+    options.crc32 = bool(compute_crc32)
 
 
 def get_default_mmap_options() -> int | None:
     """MAP_PRIVATE or MAP_SHARED: whether writes into a mapped tensor reach the file."""
-    return _Options.mmap_flags
+    return options.mmap_flags
 
 
 class set_default_mmap_options:
@@ -78,13 +79,13 @@ class set_default_mmap_options:
                 "Invalid argument in function set_default_mmap_options, expected mmap.MAP_PRIVATE "
                 f"or mmap.MAP_SHARED, but got {flags}"
             )
-        self.before, _Options.mmap_flags = _Options.mmap_flags, flags
+        self.before, options.mmap_flags = options.mmap_flags, flags
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *error: object) -> None:
-        _Options.mmap_flags = self.before
+        options.mmap_flags = self.before
 
 
 class skip_data:
@@ -97,15 +98,15 @@ class skip_data:
         self.materialize_fake_tensors = materialize_fake_tensors
 
     def __enter__(self) -> None:
-        self.before, _Options.skip = _Options.skip, True
+        self.before, options.skip = options.skip, True
 
     def __exit__(self, *error: object) -> None:
-        _Options.skip = self.before
+        options.skip = self.before
 
 
 def skipping() -> bool:
     """Whether a ``skip_data`` block is open."""
-    return _Options.skip
+    return options.skip
 
 
 def mapping_access() -> int:
@@ -115,7 +116,7 @@ def mapping_access() -> int:
 
 def shared_mapping() -> bool:
     """Whether writes into a mapped tensor are to reach the file."""
-    return MAP_SHARED is not None and _Options.mmap_flags == MAP_SHARED
+    return MAP_SHARED is not None and options.mmap_flags == MAP_SHARED
 
 
 # ---- devices ---------------------------------------------------------------------------------

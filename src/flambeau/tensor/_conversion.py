@@ -218,6 +218,9 @@ class ConversionMethods:
             raise TypeError("len() of a 0-d tensor")
         return self._array.shape[0]
 
+    def __reversed__(self) -> Value:
+        return self.flip(0) if self._array.ndim else self
+
     def __hash__(self) -> int:
         return id(self)
 

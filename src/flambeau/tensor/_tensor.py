@@ -149,7 +149,7 @@ class Tensor(
 
     is_cpu = True
     is_cuda = is_mps = is_xpu = is_meta = is_sparse = is_quantized = is_nested = False
-    is_sparse_csr = is_mkldnn = is_vulkan = False
+    is_sparse_csr = is_mkldnn = is_vulkan = is_xla = is_ipu = is_maia = is_mtia = False
     names = None
     name = None
 

@@ -12,7 +12,7 @@ from .._missing import missing as _missing
 
 _ON_DEMAND = (
     "_pytree", "benchmark", "checkpoint", "cpp_extension", "data", "dlpack", "hooks",
-    "model_zoo", "tensorboard",
+    "model_zoo", "serialization", "tensorboard",
 )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ whatever else ``register_pytree_node`` says; everything else is a leaf.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 PyTree = Any
@@ -192,6 +193,87 @@ def tree_map_(
     """``func`` called for every leaf; returns ``tree``."""
     tree_map(func, tree, *rests, is_leaf=is_leaf)
     return tree
+
+
+@dataclass(frozen=True)
+class MappingKey:
+    """A step into a dict."""
+
+    key: Any
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+
+@dataclass(frozen=True)
+class SequenceKey:
+    """A step into a list, a tuple or another container."""
+
+    idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx!r}]"
+
+
+@dataclass(frozen=True)
+class GetAttrKey:
+    """A step into a named tuple."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f".{self.name}"
+
+
+KeyPath = tuple[MappingKey | SequenceKey | GetAttrKey, ...]
+
+
+def keystr(kp: KeyPath) -> str:
+    """The steps as Python writes them: ``['a'][0].x``."""
+    return "".join(map(str, kp))
+
+
+def _keys(value: Any) -> list:
+    if isinstance(value, dict):
+        return [MappingKey(key) for key in value]
+    if is_namedtuple(value):
+        return [GetAttrKey(name) for name in value._fields]
+    return [SequenceKey(i) for i in range(len(_node(value)[0](value)[0]))]
+
+
+def _paths(tree: PyTree, spec: TreeSpec, way: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    if spec.type is None:
+        yield way, tree
+        return
+    children, _ = _node(tree)[0](tree)
+    for key, child, below in zip(_keys(tree), children, spec._children):
+        yield from _paths(child, below, (*way, key))
+
+
+def tree_flatten_with_path(
+    tree: PyTree, is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[tuple[KeyPath, Any]], TreeSpec]:
+    """The leaves of ``tree`` in order, each behind the steps that lead to it, and the spec."""
+    spec = tree_structure(tree, is_leaf)
+    return list(_paths(tree, spec, ())), spec
+
+
+def tree_leaves_with_path(
+    tree: PyTree, is_leaf: Callable[[Any], bool] | None = None
+) -> list[tuple[KeyPath, Any]]:
+    """The leaves of ``tree`` in order, each behind the steps that lead to it."""
+    return tree_flatten_with_path(tree, is_leaf)[0]
+
+
+def tree_map_with_path(
+    func: Callable, tree: PyTree, *rests: PyTree, is_leaf: Callable[[Any], bool] | None = None
+) -> PyTree:
+    """``tree`` with ``func(steps, leaf, ...)`` for every leaf, and for the parts of ``rests``
+    there."""
+    leaves, spec = tree_flatten_with_path(tree, is_leaf)
+    others = [spec.flatten_up_to(r) for r in rests]
+    results = [func(*leaf, *parts) for leaf, *parts in zip(leaves, *others, strict=True)]
+    return tree_unflatten(results, spec)
 
 
 def _of(kind: Any) -> Callable[[Any], bool]:
