@@ -11,6 +11,7 @@ import pytest
 
 import flambeau as torch
 from flambeau import nn
+from flambeau.nn import functional as F
 from flambeau.optim import lr_scheduler as schedulers
 
 CALLS = 12
@@ -84,13 +85,12 @@ def attribute(wrap: Callable) -> Callable:
 
 def closure(wrap: Callable) -> Callable:
     k, x = 0.5, torch.arange(5, dtype=torch.int64)
-    f = wrap(lambda: (x * k, (x + 1.5) < k, torch.ones(2, dtype=torch.bfloat16) * k))
+    f = wrap(lambda: (x * k, (x + 1.5) < k, torch.tensor(k) + x, torch.ones(2).double() * k))
 
     def call(i: int) -> tuple:
         nonlocal k
         k = 0.3 * i
-        a, b, c = f()
-        return a, b, c.float()
+        return f()
 
     return call
 
@@ -132,8 +132,40 @@ def decided(wrap: Callable) -> Callable:
     return lambda i: f(torch.arange(3.0), float(i % 4))
 
 
+def halves(wrap: Callable) -> Callable:
+    f = wrap(lambda x, k: ((x.bfloat16() * k).float(), x.half() - k, F.dropout(x, k / 20)))
+
+    def call(i: int) -> tuple:
+        torch.manual_seed(i)
+        return f(torch.randn(5), 0.1 + i)
+
+    return call
+
+
+def options(wrap: Callable) -> Callable:
+    p = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.Adam([p], 0.1)
+
+    def step(x: torch.Tensor, beta: float) -> torch.Tensor:
+        optimizer.param_groups[0]["betas"] = (beta, 0.99)
+        optimizer.zero_grad()
+        loss = (p * x).square().sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    f = wrap(step)
+
+    def call(i: int) -> tuple:
+        out = f(torch.ones(3), 0.5 + i / 40)
+        assert all(type(b) is float for b in optimizer.param_groups[0]["betas"])
+        return out, p
+
+    return call
+
+
 @pytest.mark.filterwarnings("ignore:flambeau.compile")
-@pytest.mark.parametrize("make", [steered, decided])
+@pytest.mark.parametrize("make", [steered, decided, halves, options])
 def test_what_python_decides_by_a_number_is_guarded(make: Callable) -> None:
     same(make)
 

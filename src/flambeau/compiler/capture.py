@@ -34,7 +34,7 @@ from ..core.value import Value, address, owner_of, ticks, wrap
 from .graph import Call, Copy, Draw, Graph, Put, Update, Var, View
 from .memory_of import Place, extent, overlap, same_place, within
 from .reach import STDLIB
-from .returned import Stand, number_of, only_returned
+from .returned import Stand, number_of, only_returned, with_numbers
 from .symbols import Book, Symbol, plain
 
 ndarray = np.ndarray
@@ -200,7 +200,7 @@ class Recorder(Interpreter):
         self.entered: dict[int, tuple[Value, Node]] = {}  # tensors that came with an edge
         self.related: list[tuple[ndarray, Value]] = []  # read as pieces of inputs written before
         self.updates: list[tuple] = []  # (node, optimizer, group, state), in the order of places
-        self.options: list[tuple[dict, dict]] = []  # groups that step, and their options then
+        self.groups: list[tuple[dict, dict]] = []  # groups that step, and their options then
         self.bumps: dict[int, list] = {}  # id(tensor) -> [tensor, writes]
         self.owned: list[ndarray] = []  # memory that was there before
         self.alive: dict[int, weakref.ref] = {}  # arrays and owners that were made in the run
@@ -394,9 +394,8 @@ class Recorder(Interpreter):
         """The dtype of a 0-d tensor that does in ``op`` what ``number`` does; None if none does."""
         own = x._array.dtype
         kind = compute_type(x.dtype)
-        if kind.kind == "f":  # of a 0-d tensor of 16 bits, the result would be wide
-            same = own == kind or (x._array.ndim and op.result != "bool")
-            return _dtypes.from_numpy(kind) if same else None
+        if kind.kind == "f":  # with 16 bits, a tensor would be rounded first
+            return x.dtype if own == kind else None
         if isinstance(number, float):
             plain_kind = kind.kind in "biu" and op.result != "bool"
             return _dtypes.get_default_dtype() if plain_kind else None
@@ -420,9 +419,9 @@ class Recorder(Interpreter):
             self._join(array, self._input(array, [source], storage, m), storage)
         return found
 
-    def concrete(self, value: Any) -> Any:
+    def options(self, group: dict) -> dict:
         """See Interpreter: every run asks the formula anew, so that this is no use of a symbol."""
-        return value.value if type(value) is Symbol else value
+        return {key: with_numbers(value) for key, value in group.items()} if self.book else group
 
     def _operand(self, a: Any) -> Any:
         if isinstance(a, Value):
@@ -624,8 +623,8 @@ class Recorder(Interpreter):
             node = Update(change, ins, outs, names, first, 0, optimizer._whole)
             self.graph.nodes.append(node)
             self.updates.append((node, optimizer, p, group, state))
-            if not self.options or self.options[-1][0] is not group:
-                self.options.append((group, dict(group)))
+            if not self.groups or self.groups[-1][0] is not group:
+                self.groups.append((group, dict(group)))
             for i, m in enumerate(members):
                 if i != 1:
                     self.assign(m, outs[i])

@@ -291,6 +291,10 @@ class Run:
             elif type(now) is Symbol:
                 self.changes.append((p, now))
                 p.put(now.value)
+            elif type(now) is tuple:
+                number = with_numbers(now)
+                if number is not now:
+                    p.put(number)
 
     def variant(self, result: Any) -> Variant:
         """What was captured. Beyond, if it cannot be done again."""

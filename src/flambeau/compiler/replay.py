@@ -364,7 +364,7 @@ def _changes(
     counted = False
     for (p, value), text in zip(changes, texts, strict=True):
         place = guards.now(p)
-        seen = [options[p.key] for group, options in rec.options if group is p.holder]
+        seen = [options[p.key] for group, options in rec.groups if group is p.holder]
         if seen and all(v is value for v in seen):
             holder, key = guards.source.bind(p.holder, "h"), repr(p.key)
             early.append(f"undo.append(({holder}, {key}, {place}))")

@@ -287,9 +287,9 @@ class Interpreter:
         """A 0-d tensor that stands for the Python number ``value``, if it needs one."""
         return None if self.below is None else self.below.number(value, dtype)
 
-    def concrete(self, value: Any) -> Any:
-        """A number that an optimizer's formula takes, as Python's own."""
-        return value if self.below is None else self.below.concrete(value)
+    def options(self, group: dict) -> dict:
+        """The options that an optimizer's formula takes, with numbers of Python's own."""
+        return group if self.below is None else self.below.options(group)
 
     def stepped(self, call: Callable, args: tuple) -> Any:
         """Carry out ``call(*args)``, a step of a schedule: it changes options of an optimizer."""

@@ -40,7 +40,8 @@ def solve_triangular(a: ndarray, b: ndarray, upper: bool, unit: bool) -> ndarray
     inf and nan, as division does. By blocks: half of the rows, then what they leave of the rest.
     """
     if not upper:  # upside down it is an upper triangular system
-        return solve_triangular(a[..., ::-1, ::-1], b[..., ::-1, :], True, unit)[..., ::-1, :]
+        turned = solve_triangular(a[..., ::-1, ::-1], b[..., ::-1, :], True, unit)
+        return np.ascontiguousarray(turned[..., ::-1, :])  # tensors have no negative strides
     n = a.shape[-1]
     if n > _BLOCK:
         h = n // 2

@@ -221,7 +221,8 @@ class Optimizer:
                 self.state[p] = state
                 if _hook.active is not None:
                     _hook.active.opaque("the optimizer makes its state in its first step", True)
-        change, names = self._formula(p._array, group, state)
+        options = group if _hook.active is None else _hook.active.options(group)
+        change, names = self._formula(p._array, options, state)
         if group.get("differentiable"):
             _record(change, p, grad, state, names)
             return
@@ -385,9 +386,7 @@ def _record(
 
 def number(value: float | Value) -> float:
     """An option that may be given as a tensor, as a number."""
-    if isinstance(value, Value):
-        return float(value._array.item())
-    return value if _hook.active is None else _hook.active.concrete(value)
+    return float(value._array.item()) if isinstance(value, Value) else value
 
 
 def option(value: float | Value) -> Any:

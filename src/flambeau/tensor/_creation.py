@@ -190,6 +190,13 @@ def tensor(
             copy = convert(data.detach(), dtype or data.dtype, copy=True)
             return copy.requires_grad_(requires_grad)
         hook.active.opaque("torch.tensor() of arrays or tensors inside other data")
+    elif hook.active is not None and is_number(data):
+        kind = _dtypes.of_number(data) if dtype is None else _dtypes.as_dtype(dtype)
+        made = None
+        if kind.is_floating_point or (kind is _dtypes.int64 and isinstance(data, int)):
+            made = hook.active.number(data, kind)  # a number that is another one at each call
+        if made is not None:
+            return made.clone().requires_grad_(requires_grad)
     array = array_of(data, None if dtype is None else _dtypes.as_dtype(dtype))
     return finished(array, requires_grad, device)
 
@@ -197,7 +204,7 @@ def tensor(
 def _only_numbers(data: object) -> bool:
     if type(data) in (list, tuple):
         return all(_only_numbers(d) for d in data)
-    return type(data) in (bool, int, float, _COMPLEX, range)
+    return data.__class__ in (bool, int, float, _COMPLEX, range)
 
 
 def as_tensor(data: object, dtype: dtype | None = None, device: DeviceLike = None) -> Value:
