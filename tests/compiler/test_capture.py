@@ -621,3 +621,40 @@ def test_autocast_around_the_call_is_in_the_program() -> None:
         assert torch.allclose(c(x), net(x))
     under = c._compiled.under if hasattr(c, "_compiled") else c.under
     assert sorted(len(inner.variants) for inner in under.values()) == [1, 1]
+
+
+slope = 2.0
+
+
+@torch.no_grad()
+def sloped(x: torch.Tensor) -> torch.Tensor:
+    return x * slope
+
+
+def test_what_a_wrapped_function_reads_is_guarded() -> None:
+    global slope
+    steep = 1.0
+    c, g = compiled(sloped), compiled(torch.func.grad(lambda x: (x * steep * slope).sum()))
+    for k in range(1, 6):
+        slope, steep = float(k), k / 2
+        for _ in range(2):
+            assert c(torch.ones(1)).item() == k
+            assert g(torch.ones(1)).item() == k * k / 2
+    slope = 2.0
+
+
+def test_detached_results_bring_no_graph() -> None:
+    w = torch.arange(3.0, requires_grad=True)
+
+    def attack(x: torch.Tensor, eps: float) -> tuple:
+        x = x.clone().requires_grad_()
+        (g,) = torch.autograd.grad((x * w).exp().sum(), x)
+        moved = (x * g).exp()
+        return moved.detach(), moved.detach().exp().detach(), (x * w).detach() + eps
+
+    c = compiled(attack)
+    for k in range(4):
+        x = torch.randn(3)
+        for a, b in zip(attack(x, k / 10), c(x, k / 10), strict=True):
+            assert torch.allclose(a, b) and not b.requires_grad
+    assert len(c.variants) == 2 and not c.eager, c.explain()

@@ -190,7 +190,7 @@ class Recorder(Interpreter):
         self.book = book  # of the numbers that come with each run
         self.numbers: dict[tuple[str, np.dtype], Value] = {}  # what of them are inputs
         self.checks: list[Value] = []  # results of ``all_true``, which are to be computed
-        self.hosts: list[tuple[Callable, tuple, int]] = []  # calls, after so many updates
+        self.hosts: list[tuple[Any, Callable, tuple, int]] = []  # calls, after so many updates
         self.outermost = outermost  # the code that calls the function
         self.members: dict[int, Member] = {}
         self.storages: dict[int, list[Storage]] = {}  # id(owner) -> memory that does not overlap
@@ -639,14 +639,14 @@ class Recorder(Interpreter):
         self.checks.append(self.run(all_true.op, all_true.plain, (valid,)))
         return True
 
-    def stepped(self, call: Callable, args: tuple) -> Any:
+    def stepped(self, optimizer: Any, call: Callable, args: tuple) -> Any:
         """See Interpreter: every run makes the call again, when the program is done."""
         if not self.mine():
-            return super().stepped(call, args)
+            return super().stepped(optimizer, call, args)
         try:
             self.settled()
             given = [Stand(self.var(a._array), None) if isinstance(a, Value) else a for a in args]
-            self.hosts.append((call, tuple(given), len(self.updates)))
+            self.hosts.append((optimizer, call, tuple(given), len(self.updates)))
         except Beyond as error:
             self.stop(error)
         hook.active = self.below

@@ -352,6 +352,7 @@ class Run:
         """Beyond if a tensor made in the run lives on elsewhere than in its result."""
         rec = self.recorder
         kept = variant.kept | _on_the_tape(result)
+        kept |= _on_the_tape([value for _, value in self.changes])
 
         def strays() -> list[Value]:
             return [
@@ -392,8 +393,11 @@ def _on_the_tape(result: Any) -> set[int]:
     kept: set[int] = set()
     leaves: list[tuple[str, Any]] = []
     flatten("", vars(result) if is_record(result) else result, leaves)
-    stack = [n for _, t in leaves if isinstance(t, Value) and t._edge for n in nodes_of(t._edge)]
-    saved: list[Any] = [n.saved for n in stack]
+    tensors = [t for _, t in leaves if isinstance(t, Value)]
+    for t in tensors:  # and those that they were detached from
+        if t._shares is not None:
+            tensors.append(t._shares)
+    saved: list[Any] = [n.saved for t in tensors if t._edge for n in nodes_of(t._edge)]
     while saved:
         s = saved.pop()
         if isinstance(s, (tuple, list)):

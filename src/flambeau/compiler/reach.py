@@ -6,6 +6,7 @@ whether the Places still hold what they held; the capture asks whether the run i
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import sys
@@ -183,7 +184,7 @@ class Reach:
             self.held.append(obj)
             return []
         if isinstance(obj, types.FunctionType):
-            return [] if is_ours(obj) else self._function(name, obj)
+            return self._wrapper(name, obj) if is_ours(obj) else self._function(name, obj)
         if isinstance(obj, types.MethodType):
             return [(name, obj.__func__, False), (name, obj.__self__, False)]
         if isinstance(obj, functools.partial):
@@ -230,6 +231,19 @@ class Reach:
             else:
                 further.append(self._note(obj, "item", key, value, path, module))
         return further
+
+    @staticmethod
+    def _wrapper(name: str, function: types.FunctionType) -> list:
+        """What a function of the library's wraps: that of ``@no_grad()``, of ``func.grad(f)``."""
+        inner = [function.__wrapped__] if hasattr(function, "__wrapped__") else []
+        for cell in function.__closure__ or ():
+            with contextlib.suppress(ValueError):  # it may be empty
+                value = cell.cell_contents
+                users = isinstance(value, types.FunctionType) and not is_ours(value)
+                bound = isinstance(value, (types.MethodType, functools.partial))
+                if users or bound or "_parameters" in getattr(value, "__dict__", ()):
+                    inner.append(value)
+        return [(name, value, False) for value in inner]
 
     def _function(self, name: str, function: types.FunctionType) -> list:
         further = []

@@ -19,7 +19,7 @@ from .capture import Beyond, Member, Number, Recorder, hooks_on, strided_view
 from .execute import Program, Undone, _piece
 from .gradients import CompiledFunctionBackward, Plan, kept_from_writes, recorded, stages
 from .graph import Graph, Var
-from .guards import EAGER, Guards
+from .guards import EAGER, Guards, flatten
 from .memory_of import same_place
 from .numbers import Unit, units_of
 from .reach import PLAIN, Place, Reach
@@ -69,6 +69,8 @@ class Result:
         self.live: list[tuple[str, Value]] = []  # results that require grad
         self.made: dict[int, str] = {}  # id(tensor) -> its name
         self.kept: set[int] = set()  # ids of the tensors that the caller gets
+        self.returned: set[int] = set()  # of those that the function returns, or leaves somewhere
+        self.shadows: dict[int, str] = {}  # id(tensor) -> the name of what stands behind others
         self.gradients: dict[int, str] = {}  # id of a .grad that was there -> its name
         self.gradient_of: dict[str, str] = {}  # that name -> the name of its owner
         self.source = guards.source
@@ -128,7 +130,7 @@ class Result:
                 self.lines.append(f"{name}._view_kind = {t._view_kind!r}")
         elif t._shares is not None:
             self.kept.add(id(t._shares))
-            self.lines.append(f"{name} = detached({array}, {self.tensor(t._shares)})")
+            self.lines.append(f"{name} = detached({array}, {self._behind(t._shares)})")
         else:
             kind = "Tensor"
             if type(t) is not _Class.tensor:
@@ -140,6 +142,23 @@ class Result:
         if t._grad is not None:
             self.lines.append(f"{name}._grad = {self.tensor(t._grad)}")
         return name
+
+    def _behind(self, t: Value) -> str:
+        """The expression for the tensor that a detached one was taken from: where the caller does
+        not get it, it is there for its version counter, and needs no graph."""
+        if id(t) in self.rec.before.known or id(t) in self.returned or id(t) in self.made:
+            return self.tensor(t)
+        if id(t) not in self.shadows:
+            name = self.shadows[id(t)] = f"s{len(self.shadows)}"
+            self.kept.add(id(t))
+            behind = None if t._shares is None else self._behind(t._shares)
+            array = self.array(t._array)
+            if behind is None:
+                self.lines.append(f"{name} = new(Tensor); {name}._array = {array}")
+                self.lines.append(f"{name}._edge = None")
+            else:
+                self.lines.append(f"{name} = detached({array}, {behind})")
+        return self.shadows[id(t)]
 
     def _edge(self, t: Value, name: str) -> str:
         edge = t._edge
@@ -265,6 +284,11 @@ def replayed(
     graph = rec.graph
     source = guards.source
     out = Result(rec, guards, reach)
+    leaves: list[tuple[str, Any]] = []
+    flatten("", [result, *[v for _, v in changes]], leaves)
+    flatten("", vars(result) if is_record(result) else None, leaves)
+    out.returned.update(id(v) for _, v in leaves)
+    out.returned.update(id(t._grad) for t, _ in rec.before.grads)
     returned = out.value(result)
     out.arrays += [rec.var(check._array) for check in rec.checks]
     rec.checks.clear()
@@ -347,9 +371,9 @@ def replayed(
 def _hosts(rec: Recorder, out: Result) -> list[str]:
     """Lines that make the calls of schedules."""
     lines = []
-    for call, args, updates in rec.hosts:
-        if updates < len(rec.updates):
-            raise Beyond("a scheduler is stepped before an optimizer")
+    for optimizer, call, args, updates in rec.hosts:
+        if any(other is optimizer for _, other, *_ in rec.updates[updates:]):
+            raise Beyond("a scheduler is stepped before its optimizer")
         values = [out.value(a) for a in args]
         lines.append(f"{out.source.bind(call, 'host')}({', '.join(values)})")
     return lines

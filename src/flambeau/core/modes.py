@@ -291,9 +291,9 @@ class Interpreter:
         """The options that an optimizer's formula takes, with numbers of Python's own."""
         return group if self.below is None else self.below.options(group)
 
-    def stepped(self, call: Callable, args: tuple) -> Any:
-        """Carry out ``call(*args)``, a step of a schedule: it changes options of an optimizer."""
-        return call(*args) if self.below is None else self.below.stepped(call, args)
+    def stepped(self, optimizer: Any, call: Callable, args: tuple) -> Any:
+        """Carry out ``call(*args)``, a step of a schedule: it changes options of ``optimizer``."""
+        return call(*args) if self.below is None else self.below.stepped(optimizer, call, args)
 
     def compilable(self) -> tuple[Hashable, Callable[[], Any]] | None:
         """What stands for this interpreter in compiled programs: they are kept by a key, and

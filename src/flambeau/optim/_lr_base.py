@@ -89,7 +89,7 @@ def _seen(step: Any) -> Any:
         def again(*given: Any) -> None:
             step(self, *given[:count], **dict(zip(kwargs, given[count:], strict=True)))
 
-        return hook.active.stepped(again, (*args, *kwargs.values()))
+        return hook.active.stepped(self.optimizer, again, (*args, *kwargs.values()))
 
     return stepped
 
