@@ -41,7 +41,7 @@ class _Tile:
 
     def __init__(self, head: _Head, first: Value) -> None:
         code, lanes = head.code, head.tile.lanes
-        self.head, self.first = head, first
+        self.head = head
         rows = range(head.tile.rows)
         self.rows = [first + n for n in rows]
         self.seen = [head.f["columns"]] * len(rows)  # columns that each of them sees
