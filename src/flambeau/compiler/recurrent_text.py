@@ -2,8 +2,8 @@
 
 Sequences of a batch do not touch each other, so a thread takes some of them through all steps and
 waits for nobody. The recurrent weights come packed into panels, so that a product of a few rows
-reads them once from the first element to the last; what follows a product is done while its
-sums are in registers. What that is, a ``cell_text.Cell`` says.
+reads them once from the first element to the last; what follows it is done row by row, while
+its sums are in the nearest caches. What that is, a ``cell_text.Cell`` says.
 
 Steps come in a table of int64, one row for each in the order in which they are taken (``FIELDS``):
 batches of which some sequences are shorter have fewer rows in some steps.

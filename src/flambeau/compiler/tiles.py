@@ -65,26 +65,12 @@ class Tile:
     ) -> list[Value]:
         """The sums after one more term: what lies at ``vectors``, times each of the numbers at
         the addresses ``numbers``."""
-
-        def vector(v: int) -> Value:
-            return code.load(self.vector, vectors, v * self.lanes)
-
-        def factor(m: int) -> Value:
-            return code.splat(code.load(self.element, numbers[m]), self.lanes)
-
-        following = list(sums)
-        by_rows = self.rows >= self.vectors  # what there are fewer of stays in registers
-        held = (
-            [vector(v) for v in range(self.vectors)]
-            if by_rows
-            else list(map(factor, range(self.rows)))
-        )
-        for n in range(self.rows if by_rows else self.vectors):
-            given = factor(n) if by_rows else vector(n)
-            for k, other in enumerate(held):
-                place = n * self.vectors + k if by_rows else k * self.vectors + n
-                pair = (other, given) if by_rows else (given, other)
-                following[place] = code.fma(*pair, sums[place])
+        loaded = [code.load(self.vector, vectors, v * self.lanes) for v in range(self.vectors)]
+        following = []
+        for m in range(self.rows):
+            factor = code.splat(code.load(self.element, numbers[m]), self.lanes)
+            for v in range(self.vectors):
+                following.append(code.fma(loaded[v], factor, sums[m * self.vectors + v]))
         return following
 
 
