@@ -157,7 +157,7 @@ def apart(kernel: Kernel) -> list[tuple[int, int]]:
 def kept_in_results(kernel: Kernel, is_alone: Callable[[int], bool]) -> Kernel:
     """``kernel`` with each row of scratch memory where a later pass stores a result over it, if
     there is one: to write to memory that is in no cache takes as long as to compute, and so is
-    begun while there is something to compute (softmax: a fifth of the time).
+    begun while there is something to compute (softmax: 8 % of the time).
 
     ``is_alone(buffer)``: whether no other buffer shares its memory.
     """
