@@ -273,12 +273,13 @@ def main() -> int:
     kit = Kit(options.parity)
     from torch.testing._internal.common_methods_invocations import op_db
 
-    from flambeau.compiler import native
+    from flambeau.compiler import chains, native, segment_text
 
     native.strict = True
     kit.fl.set_num_threads(2 if options.spread else 1)
     if options.spread:
-        native.SPREAD = native.SPREAD_UNIT = 0.0
+        native.SPREAD = segment_text.SPREAD_UNIT = 0.0
+        chains.ROWS = 4
     patterns = options.ops.split(",")
     if patterns[0].startswith("@"):
         with open(os.path.join(options.parity, patterns[0][1:])) as f:

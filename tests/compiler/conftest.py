@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import flambeau as torch
-from flambeau.compiler import native
+from flambeau.compiler import chains, native, segment_text
 from flambeau.core import threads
 
 
@@ -16,7 +16,8 @@ def strict(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     """Mistakes of the compiler are errors; every unit is shared out among the threads."""
     monkeypatch.setattr(native, "strict", True)
     monkeypatch.setattr(native, "SPREAD", 0.0)
-    monkeypatch.setattr(native, "SPREAD_UNIT", 0.0)
+    monkeypatch.setattr(segment_text, "SPREAD_UNIT", 0.0)
+    monkeypatch.setattr(chains, "ROWS", 4)
     before = threads.get_num_threads()
     torch.set_num_threads(request.param)
     yield

@@ -16,7 +16,7 @@ from program_runs import FOOT, found_in, shrunk
 from random_programs import Program, written
 
 import flambeau as torch
-from flambeau.compiler import native
+from flambeau.compiler import chains, native, segment_text
 from flambeau.core import threads
 
 COUNT = int(os.environ.get("FLAMBEAU_PROGRAMS", "150"))
@@ -42,7 +42,8 @@ def strict(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     torch.set_num_threads(2 if way == "two threads" else 1)
     if way == "two threads":
         monkeypatch.setattr(native, "SPREAD", 0.0)
-        monkeypatch.setattr(native, "SPREAD_UNIT", 0.0)
+        monkeypatch.setattr(segment_text, "SPREAD_UNIT", 0.0)
+        monkeypatch.setattr(chains, "ROWS", 4)
     yield way
     torch.set_num_threads(before)
 

@@ -12,7 +12,6 @@ holds the addresses of all memory: inputs, outputs, constants, the arena.
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
 import threading
 import time
@@ -28,24 +27,20 @@ from ..core import threads
 from ..core.generator import default_generator
 from ..core.modes import no_grad
 from . import machine_code, report, vector_code
-from .arrays import Added, Array, Leaf, Native, Product
+from .arrays import Array, Leaf, Native, Product
 from .builder import PTR, Code, Value
 from .crew import crew
 from .execute import DullExecutor, Undone, run_node
-from .fusion import Cluster, memory_dtype
 from .graph import Draw, Graph, Node, Var, draws
-from .kernel import Kernel, apart, kept_in_results, placed_at_zero, verify
-from .layer_code import recipe_text
+from .kernel import Kernel, verify
 from .lowering import Lowered, Lowering, located_elements
-from .products_code import added_text, panel_bytes, product_text
+from .products_code import panel_bytes, shares_terms
 from .rules import MAY_BE_EMPTY, RULES
 from .scalar import BITS
 from .schedule import ALIGNMENT, Plan, Unit, may_raise, new_array, np_view, scheduled
+from .segment_text import DECLARATIONS, SEGMENT, SegmentWriter, cost
 
-#: Nanoseconds of work from which a program is spread over threads, and a unit of it.
-SPREAD, SPREAD_UNIT = 150_000.0, 8_000.0
-#: The arguments of a segment.
-_KINDS = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 3
+SPREAD = 150_000.0  # nanoseconds of work from which a program is spread over threads
 strict = False  # in tests: verify every kernel, and let mistakes of the compiler be seen
 
 
@@ -59,23 +54,6 @@ class Segment:
     direct: Callable[[], None] | None = None  # the function, where one thread does all of it
 
 
-def cost(unit: Unit) -> float:
-    """A rough guess of the nanoseconds that one thread needs."""
-    work = unit.work
-    if isinstance(work, Product):
-        return 2 * math.prod(work.batch) * work.m * work.n * work.k / 60 + 300
-    if isinstance(work, Added):
-        return work.read.array.size * 0.5
-    if isinstance(work, Native):
-        return work.recipe.nanoseconds
-    if unit.kernel is None:
-        return 0.0
-    kernel = unit.kernel
-    size = kernel.row_count * kernel.col_count
-    operations = sum(1 for t in kernel.terms() for _ in t.operands)
-    return size * (0.15 + 0.05 * operations) * max(1, len(kernel.passes)) + kernel.row_count * 3
-
-
 class Program:
     """One graph, compiled. Call it with the arrays of the inputs and the numbers of this run."""
 
@@ -83,7 +61,7 @@ class Program:
         self.graph = graph
         self.apart = apart  # every unit is a segment, so that it can be timed
         self.lowered: Lowered = Lowering(graph, RULES, MAY_BE_EMPTY).run()
-        self.plan: Plan = scheduled(self.lowered)
+        self.plan: Plan = scheduled(self.lowered, in_chains=True)
         self.segments: list[Segment] = []
         self.place_of_input = {v: k for k, v in enumerate(graph.inputs)}
         self.lock = threading.Lock()
@@ -131,12 +109,18 @@ class Program:
         """Room for what each thread adds up for itself: {(unit, buffer): offset}."""
         self.partial: dict[tuple[int, int], tuple[int, int]] = {}
         top = self.plan.arena
-        products = [u.work for u in self.plan.units if isinstance(u.work, Product)]
+        alone = [u for u in self.plan.units if u.chain is None]
+        products = [u.work for u in alone if isinstance(u.work, Product)]
+        chained = [u.chain.memory for u in self.plan.units if u.chain is not None]
         scratch = [u.work.recipe.scratch for u in self.plan.units if isinstance(u.work, Native)]
-        most = max((*(panel_bytes(work) for work in products), *scratch), default=0)
+        most = max((*map(panel_bytes, products), *chained, *scratch), default=0)
         self.thread_memory = top, -(-most // ALIGNMENT) * ALIGNMENT  # offset, bytes of a thread
         top += self.thread_memory[1] * self.threads
         for unit in self.plan.units:
+            if isinstance(unit.work, Product) and shares_terms(unit.work, self.threads):
+                step = -(-unit.work.size * unit.work.dtype.itemsize // ALIGNMENT) * ALIGNMENT
+                self.partial[unit.number, 0] = top, step
+                top += step * self.threads
             if unit.kernel is None:
                 continue
             for p in unit.kernel.passes:
@@ -165,7 +149,7 @@ class Program:
         for unit in self.plan.units:
             if isinstance(unit.work, Node):
                 groups += [[unit], []]
-            elif self.apart:
+            elif self.apart and (unit.chain is None or unit is unit.chain.units[0]):
                 groups.append([unit])
             else:
                 groups[-1].append(unit)
@@ -179,7 +163,7 @@ class Program:
         self.checked = self.lowered.checks
         if self.checked:
             parts.append(self._check_text())
-        return "\n".join([_DECLARATIONS, *self.functions, *parts])
+        return "\n".join([DECLARATIONS, *self.functions, *parts])
 
     def _looked_at(
         self,
@@ -229,9 +213,12 @@ class Program:
         return code.text(bad)
 
     def _segment_text(self, name: str, units: list[Unit]) -> str:
-        writer = _SegmentWriter(self)
+        writer = SegmentWriter(self)
         for unit in units:
-            writer.unit(unit)
+            if unit.chain is None:
+                writer.unit(unit)
+            elif unit is unit.chain.units[0]:
+                writer.chain(unit.chain)
         return writer.finished(name)
 
     def kernel_name(self, kernel: Kernel) -> str:
@@ -254,7 +241,7 @@ class Program:
         number = 0
         for segment in self.segments:
             if segment.call is None:
-                task = segment.function = machine_code.Task(code, f"segment{number}", _KINDS)
+                task = segment.function = machine_code.Task(code, f"segment{number}", SEGMENT)
                 if self.threads == 1 and not self.apart:
                     segment.direct = partial(task.function, *self.addresses, 1, 0, 1)
                 number += 1
@@ -389,9 +376,10 @@ class Program:
         else:
             self._run(segment.function)
         seconds = time.perf_counter() - start
-        unit = segment.call or segment.units[0]
-        how = report.speed(unit, seconds)
-        print(f"{1e6 * seconds:9.1f} us  {how:16} {report.named(unit)}", file=sys.stderr)
+        units = [segment.call] if segment.call else segment.units
+        how = report.speed(units, seconds)
+        what = "; ".join(map(report.named, units))
+        print(f"{1e6 * seconds:9.1f} us  {how:16} {what}", file=sys.stderr)
 
     def _call(self, unit: Unit, filled: dict[int, np.ndarray]) -> None:
         """Run a node by its NumPy meaning."""
@@ -440,278 +428,6 @@ class Program:
             return self.last_inputs[self.place_of_input[v]]
         offset = self.plan.places[id(leaf)]
         return np_view(self.arena[offset:], leaf)
-
-
-_DECLARATIONS = """
-declare void @flambeau_sgemm(i32, i32, i32, INT, INT, INT,
-    float, ptr, INT, ptr, INT, float, ptr, INT)
-declare void @flambeau_dgemm(i32, i32, i32, INT, INT, INT,
-    double, ptr, INT, ptr, INT, double, ptr, INT)
-declare i32 @flambeau_nap(i32)
-declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
-
-define void @wait(ptr %barrier, i64 %threads) {
-entry:
-  %generation = getelementptr i64, ptr %barrier, i64 16
-  %mine = load atomic i64, ptr %generation acquire, align 8
-  %before = atomicrmw add ptr %barrier, i64 1 acq_rel
-  %arrived = add i64 %before, 1
-  %last = icmp eq i64 %arrived, %threads
-  br i1 %last, label %release, label %spin
-release:
-  store atomic i64 0, ptr %barrier release, align 8
-  %next = add i64 %mine, 1
-  store atomic i64 %next, ptr %generation release, align 8
-  ret void
-spin:
-  %turns = phi i64 [ 0, %entry ], [ %turn, %relax ], [ 0, %nap ]
-  %now = load atomic i64, ptr %generation acquire, align 8
-  %same = icmp eq i64 %now, %mine
-  br i1 %same, label %again, label %done
-again:
-  %turn = add i64 %turns, 1
-  %patient = icmp slt i64 %turn, TURNS
-  br i1 %patient, label %relax, label %nap
-relax:
-  PAUSE
-  br label %spin
-nap:
-  call i32 @flambeau_nap(i32 1)
-  br label %spin
-done:
-  ret void
-}
-"""
-
-
-class _SegmentWriter:
-    """Writes the function of one segment."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.lines: list[str] = []
-        self.count = 0
-        self.pending: list[tuple[int, int, int, bool]] = []  # slot, start, stop, whether written
-        self.pointers: dict[tuple[int, int], str] = {}
-        self.head: list[str] = []
-
-    def name(self) -> str:
-        self.count += 1
-        return f"%v{self.count}"
-
-    def pointer(self, array: Array, extra: int = 0) -> str:
-        slot, offset = self.program.address(array)
-        return self.pointer_to(slot, offset + extra)
-
-    def pointer_to(self, slot: int, offset: int) -> str:
-        key = slot, offset
-        if key not in self.pointers:
-            at, base = self.name(), self.name()
-            self.head.append(f"{at} = getelementptr ptr, ptr %table, i64 {slot}")
-            self.head.append(f"{base} = load ptr, ptr {at}")
-            if offset:
-                moved = self.name()
-                self.head.append(f"{moved} = getelementptr i8, ptr {base}, i64 {offset}")
-                base = moved
-            self.pointers[key] = base
-        return self.pointers[key]
-
-    def thread_memory(self) -> str:
-        """The memory that this thread has for itself while a unit runs."""
-        offset, step = self.program.thread_memory
-        return self.own_part(self.pointer_to(self.program.arena_slot, offset), step)
-
-    def own_part(self, base: str, step: int) -> str:
-        """Of memory for all threads, ``step`` bytes each, that of this one."""
-        if self.program.threads == 1:
-            return base
-        moved, by = self.name(), self.name()
-        self.lines.append(f"{by} = mul i64 %thread, {step}")
-        self.lines.append(f"{moved} = getelementptr i8, ptr {base}, i64 {by}")
-        return moved
-
-    # ---- waiting -----------------------------------------------------------------------------
-
-    def _extent(self, array: Array) -> tuple[int, int, int]:
-        slot, offset = self.program.address(array)
-        if slot != self.program.arena_slot:
-            return slot, 0, 1 << 62
-        return slot, offset, offset + max(array.size * array.dtype.itemsize, 1)
-
-    def ready(self, reads: Sequence[Array], writes: Sequence[Array]) -> None:
-        """Wait where what comes now touches what threads may still be busy with."""
-        if self.program.threads == 1:
-            return
-        mine = [(*self._extent(a), False) for a in reads]
-        mine += [(*self._extent(a), True) for a in writes]
-        for slot, start, stop, written in mine:
-            if any(
-                s == slot and a < stop and start < b and (written or w)
-                for s, a, b, w in self.pending
-            ):
-                self.wait()
-                break
-        self.pending += mine
-
-    def wait(self) -> None:
-        self.lines.append("call void @wait(ptr %barrier, i64 %threads)")
-        self.pending = []
-
-    # ---- units -------------------------------------------------------------------------------
-
-    def share(self, total: int, step: int, small: bool) -> tuple[str, str]:
-        """This thread's part of range(total), cut at multiples of ``step``."""
-        if self.program.threads == 1:
-            return "0", str(total)
-        if small or total < 2 * step:
-            zero = self.name()
-            stop = self.name()
-            self.lines.append(f"{zero} = icmp eq i64 %thread, 0")
-            self.lines.append(f"{stop} = select i1 {zero}, i64 {total}, i64 0")
-            return "0", stop
-        blocks = -(-total // step)
-        ends = []
-        for who in ("%thread", "%following"):
-            part, cut, place, over, end = (self.name() for _ in range(5))
-            self.lines.append(f"{part} = mul i64 {blocks}, {who}")
-            self.lines.append(f"{cut} = udiv i64 {part}, %threads")
-            self.lines.append(f"{place} = mul i64 {cut}, {step}")
-            self.lines.append(f"{over} = icmp ult i64 {place}, {total}")
-            self.lines.append(f"{end} = select i1 {over}, i64 {place}, i64 {total}")
-            ends.append(end)
-        return ends[0], ends[1]
-
-    def unit(self, unit: Unit) -> None:
-        """The calls that do one unit."""
-        work = unit.work
-        if isinstance(work, Cluster):
-            self.kernel(unit)
-        elif isinstance(work, Product):
-            self.ready([work.a.array, work.b.array], [work])
-            product_text(self, work, cost(unit) < SPREAD_UNIT)
-        elif isinstance(work, Native):
-            self.ready(work.sources(), [work, *work.parts])
-            recipe_text(self, work, cost(unit) < SPREAD_UNIT)
-        else:
-            self.ready([work.index.array, work.read.array], [work])
-            added_text(self, work)
-
-    def kernel(self, unit: Unit) -> None:
-        """The call of a kernel, and the sum of what the threads have added up."""
-        kernel, program = unit.kernel, self.program
-        stores = [s for p in kernel.passes for s in p.stores]
-        written = {s.buffer for s in stores}
-        added = {s.buffer: s for s in stores if s.add}
-        loaded = {load.buffer for load in kernel.loads}
-        own = set(kernel.scratch)
-        self.ready(
-            [unit.buffers[b] for b in sorted(loaded - own)],
-            [unit.buffers[b] for b in sorted(written - own)],
-        )
-        kernel = kept_in_results(kernel, lambda k: self._is_alone(unit, k))
-        flat = vector_code.is_flat(kernel)
-        total = kernel.col_count if flat else kernel.row_count
-        small = cost(unit) < SPREAD_UNIT
-        start, stop = self.share(total, 64 if flat else 1, small)
-        pointers = []
-        for k, start_of in apart(kernel):
-            skip = start_of * kernel.buffers[k].itemsize
-            if k not in added and k not in own:
-                pointers.append(self.pointer(unit.buffers[k], skip))
-                continue
-            offset, step = program.partial[unit.number, k]
-            base = self.own_part(self.pointer_to(program.arena_slot, offset), step)
-            if k in added:
-                self.lines.append(
-                    f"call void @llvm.memset.p0.i64(ptr {base}, i8 0, i64 {step}, i1 false)"
-                )
-            pointers.append(base)
-        name = program.kernel_name(placed_at_zero(kernel))
-        given = ", ".join(f"ptr {p}" for p in pointers)
-        self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
-        if added:
-            if program.threads > 1:
-                self.wait()
-            for k, s in added.items():
-                array = unit.buffers[k]
-                offset, step = program.partial[unit.number, k]
-                target = self.pointer(array)
-                source = self.pointer_to(program.arena_slot, offset)
-                joiner = self._joiner(array.size, step, s.term.dtype, array.dtype)
-                first, last = self.share(array.size, 64, array.size < 4096)
-                self.lines.append(
-                    f"call void @{joiner}(ptr {target}, ptr {source}, i64 {first}, i64 {last}, "
-                    "i64 %threads)"
-                )
-            self.pending += [(*self._extent(unit.buffers[k]), True) for k in added]
-
-    def _is_alone(self, unit: Unit, buffer: int) -> bool:
-        """Whether the memory of ``buffer`` is that of no other buffer of the unit."""
-        slot, start, stop = self._extent(unit.buffers[buffer])
-        others = [self._extent(a) for k, a in enumerate(unit.buffers) if k != buffer]
-        return not any(s == slot and a < stop and start < b for s, a, b in others)
-
-    def _joiner(self, size: int, step: int, own: np.dtype, dtype: np.dtype) -> str:
-        """The function that adds up what the threads have added up, and stores it."""
-        from_type = {"f": {4: "float", 8: "double"}}.get(own.kind, {8: "i64"})[own.itemsize]
-        memory = memory_dtype(dtype)
-        to_type = {
-            np.dtype(np.float32): "float",
-            np.dtype(np.float64): "double",
-            np.dtype(np.int64): "i64",
-        }[memory]
-        add = "fadd" if own.kind == "f" else "add"
-        zero = "-0.0" if own.kind == "f" else "0"
-        cast = f"%total_{to_type}"
-        convert = ""
-        result = "%total"
-        if from_type != to_type:
-            result = cast
-            verb = "fptrunc" if own.itemsize > memory.itemsize else "fpext"
-            convert = f"{cast} = {verb} {from_type} %total to {to_type}"
-        return self.program.shared(f"""
-define void @$self(ptr %out, ptr %parts, i64 %start, i64 %stop,
-    i64 %threads) {{
-entry:
-  br label %test
-test:
-  %i = phi i64 [ %start, %entry ], [ %next, %store ]
-  %more = icmp slt i64 %i, %stop
-  br i1 %more, label %sum, label %done
-sum:
-  br label %body
-body:
-  %t = phi i64 [ 0, %sum ], [ %t_next, %body ]
-  %total_before = phi {from_type} [ {zero}, %sum ], [ %total, %body ]
-  %skip = mul i64 %t, {step}
-  %part = getelementptr i8, ptr %parts, i64 %skip
-  %at = getelementptr {from_type}, ptr %part, i64 %i
-  %value = load {from_type}, ptr %at
-  %total = {add} {from_type} %total_before, %value
-  %t_next = add i64 %t, 1
-  %again = icmp slt i64 %t_next, %threads
-  br i1 %again, label %body, label %store
-store:
-  {convert}
-  %to = getelementptr {to_type}, ptr %out, i64 %i
-  store {to_type} {result}, ptr %to
-  %next = add i64 %i, 1
-  br label %test
-done:
-  ret void
-}}
-""")
-
-    def finished(self, name: str) -> str:
-        """The whole function."""
-        if self.program.threads > 1:
-            self.lines.append("call void @wait(ptr %barrier, i64 %threads)")
-        body = "\n  ".join([*self.head, *self.lines])
-        parameters = (
-            "ptr %table, ptr %numbers, ptr %barrier, i64 %threads, i64 %thread, i64 %following"
-        )
-        text = f"define void @{name}({parameters}) {{\nentry:\n  {body}\n  ret void\n}}\n"
-        return text + machine_code.Task.text(name, _KINDS)
 
 
 def build(graph: Graph) -> Callable[..., list[np.ndarray]]:

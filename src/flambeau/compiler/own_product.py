@@ -9,13 +9,14 @@ its sums in registers. Loops, from the outermost:
 
     groups of blocks, whose panels fill ``GROUP`` bytes
       stretches of k that are packed at a time: all of it, or, where ``a`` is copied, ``TERMS``
-        blocks of ``TASKS`` tasks, whose rows of ``a`` stay in the second-level cache
+        blocks of tasks, whose rows of ``a`` stay in the second-level cache
           terms: at most ``TERMS``, of which one panel stays in the first-level cache
             blocks of the group
               tasks
 
 The rows of ``a`` are read where they are if their elements are neighbours, or near; else those of
-``TASKS`` tasks are copied, too. Threads share out blocks or tasks.
+a block of tasks are copied, too, so that what a tile reads lies in one piece. Threads share out
+blocks or tasks.
 """
 
 from __future__ import annotations
@@ -25,20 +26,23 @@ from dataclasses import dataclass
 
 from .builder import BYTES, I64, PTR, Code, Value, vector_of
 from .conv_text import transpose
-from .tiles import Tile, copy, registers
+from .tiles import Tile, registers
 
 Number = int | Value
 
 TERMS = 256  # of a sum, at a time: a panel of them takes half of the first-level cache
-TURNED_TERMS = 192  # where the rows of a are copied, which takes as much
 TASKS = 16  # at a time
+COPIED_TASKS = 48  # at a time where their rows of a are copied: half of the second-level cache
+AHEAD = 16  # terms that are asked for before they are copied
+READ = 0.5  # cycles in which an element comes from far away, its line shared with neighbours
 GROUP = 1 << 20  # bytes of panels
 NEAR = 1 << 13  # elements that the first-level cache holds
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """``c[m, n] = sum_k a[m, k] b[k, n]``; strides of a and b in elements, c's rows are dense."""
+    """``c[m, n] = sum_k a[m, k] b[k, n]``; strides of a and b in elements, c's rows are dense.
+    ``together``: all panels are there at the same time (``halves``)."""
 
     element: str
     m: int
@@ -46,6 +50,7 @@ class Sizes:
     k: int
     a: tuple[int, int]
     b: tuple[int, int]
+    together: bool = False
 
     @property
     def lanes(self) -> int:
@@ -81,18 +86,22 @@ class Sizes:
     @property
     def terms(self) -> int:
         """How many terms of a sum are worked on at a time: equal parts of all, nearly."""
-        parts = -(-self.k // (TURNED_TERMS if self.is_turned else TERMS))
+        parts = -(-self.k // TERMS)
         return self.k if parts == 1 else -(-self.k // (8 * parts)) * 8
 
     @property
     def stretch(self) -> int:
         """How many rows of ``b`` are packed at a time."""
+        if self.together:
+            return self.k
         most = GROUP // (self.columns * BYTES[self.element])
         return self.terms if self.is_turned else min(self.k, most // self.terms * self.terms)
 
     @property
     def group(self) -> int:
         """How many blocks are worked on at a time: equal parts of all, nearly."""
+        if self.together:
+            return self.blocks
         most = max(1, GROUP // (self.stretch * self.columns * BYTES[self.element]))
         return -(-self.blocks // -(-self.blocks // most))
 
@@ -103,63 +112,131 @@ class Sizes:
         return (self.stretch + 1) * self.columns
 
     @property
-    def step(self) -> int:
-        """Elements from one term to the next in the copy of ``a``: no power of two, either."""
-        return self.rows * min(TASKS, self.tasks) + self.lanes
+    def at_once(self) -> int:
+        """How many tasks are worked on at a time."""
+        return min(COPIED_TASKS if self.is_turned else TASKS, self.tasks)
+
+    @property
+    def copy(self) -> int:
+        """Elements of the copy of a task's rows of ``a``, term by term; the last term's vectors
+        may reach beyond it."""
+        return self.terms * self.rows + self.lanes
 
     @property
     def memory(self) -> int:
         """Bytes that a thread needs for a row of zeros, panels, and rows of ``a``."""
-        rows = self.terms * self.step if self.is_turned else 0
+        rows = self.copy * self.at_once if self.is_turned else 0
         return (self.columns + self.group * self.panel + rows) * BYTES[self.element]
 
-    def by_blocks(self, threads: int) -> bool:
-        """Whether threads had better share out blocks than tasks: which is sooner done, counting
-        what each of them copies for itself. In cycles for each term."""
+    def shared(self, threads: int) -> str:
+        """What threads had best share out, "blocks", "tasks" or "terms": which is sooner done,
+        counting what each of them reads and copies for itself. In cycles for each term."""
         pack = 4 if self.b[1] == 1 else 8  # of a block's columns of b
-        copy = 1 if self.is_turned else 0  # of a task's rows of a
+        read = self.rows * READ + (1 if self.is_turned else 0)  # of a task's rows of a
         blocks, tasks = -(-self.blocks // threads), -(-self.tasks // threads)
-        first = blocks * (self.tasks * self.rows + pack) + self.tasks * copy
-        second = tasks * (self.blocks * self.rows + copy) + self.blocks * pack
-        return first < second
+        whole = self.blocks * (self.tasks * self.rows + pack) + self.tasks * read
+        costs = {
+            "blocks": blocks * (self.tasks * self.rows + pack) + self.tasks * read,
+            "tasks": tasks * (self.blocks * self.rows + read) + self.blocks * pack,
+            "terms": whole / threads + self.m * self.n * READ / self.k,
+        }
+        return min(costs, key=costs.__getitem__)
 
 
 def text(sizes: Sizes, name: str) -> str:
     """The function ``name``."""
-    return _Writer(sizes, name).text()
+    pointers = dict.fromkeys(("c", "a", "b", "memory"), PTR)
+    ranges = dict.fromkeys(("first_block", "last_block", "first_task", "last_task"), I64)
+    writer = _Writer(sizes, Code(name, pointers | ranges))
+    code = writer.code
+    code.when(code["first_task"] < code["last_task"], writer.all_blocks)
+    return code.text()
+
+
+def halves(sizes: Sizes, pack: str, rows: str) -> tuple[str, str]:
+    """The same as two functions: what a thread prepares once, and then does for tasks,
+
+    void pack(b, memory)    void rows(c, a, memory, first_task, last_task)
+    """
+    prepared = _Writer(sizes, Code(pack, {"b": PTR, "memory": PTR}))
+    prepared.pack_all()
+    kinds = {"c": PTR, "a": PTR, "memory": PTR, "first_task": I64, "last_task": I64}
+    done = _Writer(sizes, Code(rows, kinds))
+    done.all_tasks()
+    return prepared.code.text(), done.code.text()
+
+
+def summed(sizes: Sizes, name: str) -> str:
+    """``void name(c, a, b, memory, first_term, last_term)``: these terms of all sums, added to
+    what is in c."""
+    pointers = dict.fromkeys(("c", "a", "b", "memory"), PTR)
+    code = Code(name, pointers | {"first_term": I64, "last_term": I64})
+    writer = _Writer(sizes, code)
+    code.when(code["first_term"] < code["last_term"], writer.all_blocks)
+    return code.text()
 
 
 class _Writer:
-    def __init__(self, sizes: Sizes, name: str) -> None:
+    def __init__(self, sizes: Sizes, code: Code) -> None:
         self.sizes = sizes
-        pointers = ("c", "a", "b", "memory")
-        ranges = ("first_block", "last_block", "first_task", "last_task")
-        kinds = dict.fromkeys(pointers, PTR) | dict.fromkeys(ranges, I64)
-        self.code = code = Code(name, kinds)
+        self.code = code
+        self.given_blocks = self.given("block", sizes.blocks)
+        self.given_tasks = self.given("task", sizes.tasks)
+        self.adds = "first_term" in code.parameters
         self.zeros_row = code["memory"]
         self.panels = self.at(code["memory"], sizes.columns)
         self.copies = self.at(self.panels, sizes.group * sizes.panel)
 
-    def text(self) -> str:
-        code = self.code
-        code.when(code["first_task"] < code["last_task"], self.all_blocks)
-        return code.text()
+    def given(self, what: str, count: int) -> tuple[Value, Value]:
+        """The first and the last that the function is given, of ``count`` in all."""
+        constants = {"first": 0, "last": count}
+        given, zero = self.code.parameters, self.code.constant
+        first, last = (given.get(f"{x}_{what}") or zero(I64, n) for x, n in constants.items())
+        return first, last
+
+    def edges(self) -> list[tuple[int, int, int]]:
+        """The whole blocks, and the narrow one: (first, last, columns of each)."""
+        s = self.sizes
+        whole, rest = divmod(s.n, s.columns)
+        found = [(0, whole, s.columns)] if whole else []
+        return found + ([(whole, whole + 1, rest)] if rest else [])
+
+    def pack_all(self) -> None:
+        """All panels."""
+        code, s = self.code, self.sizes
+        self.zeros(self.zeros_row, code.constant(I64, 0), 0, s.columns)
+        for first, last, width in self.edges():
+            blocks = code.constant(I64, first), code.constant(I64, last)
+            self.pack(*blocks, width, 0, s.k, skip=first)
+
+    def all_tasks(self) -> None:
+        """All blocks of these tasks, whose panels are there."""
+        code, s = self.code, self.sizes
+        tasks = self.given_tasks
+
+        def some(place: Number, terms: Number) -> None:
+            for first, last, width in self.edges():
+                blocks = code.constant(I64, first), code.constant(I64, last)
+                self.tiles(blocks, tasks, width, 0, place, terms, code.constant(I64, 0))
+
+        self.parts(s.k, s.terms, some)
 
     def all_blocks(self) -> None:
         """The blocks of this thread: whole ones in groups, then the narrow one at the edge."""
         code, s = self.code, self.sizes
         self.zeros(self.zeros_row, code.constant(I64, 0), 0, s.columns)
         whole = s.n // s.columns
-        last = code.smaller(code["last_block"], whole)
+        first, end = self.given_blocks
+        last = code.smaller(end, whole)
 
         def several(j: Value) -> None:
             self.blocks(j, code.smaller(j + s.group, last), s.columns)
 
         if whole:
-            code.loop(code["first_block"], last, several, step=s.group)
+            code.loop(first, last, several, step=s.group)
         rest = s.n - whole * s.columns
         if rest:
-            mine = code["last_block"] > whole
+            mine = end > whole
             edge = code.constant(I64, whole)
             code.when(mine, lambda: self.blocks(edge, code.constant(I64, whole + 1), rest))
 
@@ -186,21 +263,23 @@ class _Writer:
 
         def stretch(start: Number, length: Number) -> None:
             def rows(t: Value) -> None:
-                tasks = t, code.smaller(t + TASKS, code["last_task"])
+                tasks = t, code.smaller(t + s.at_once, self.given_tasks[1])
 
                 def some(skip: Number, terms: Number) -> None:
-                    self.tiles((first, last), tasks, width, start, skip, terms)
+                    self.tiles((first, last), tasks, width, start, skip, terms, first)
 
                 self.parts(length, s.terms, some)
 
             self.pack(first, last, width, start, length)
-            code.loop(code["first_task"], code["last_task"], rows, step=TASKS)
+            code.loop(*self.given_tasks, rows, step=s.at_once)
 
-        self.parts(s.k, s.stretch, stretch)
-
-    def panel_of(self, number: Value) -> Value:
-        """The panel of the block that is the ``number``-th of its group."""
-        return self.at(self.panels, number * self.sizes.panel)
+        if not self.adds:
+            self.parts(s.k, s.stretch, stretch)
+            return
+        start, stop = code["first_term"], code["last_term"]
+        code.loop(
+            start, stop, lambda i: stretch(i, code.smaller(stop - i, s.stretch)), step=s.stretch
+        )
 
     def each_task(self, first: Value, last: Value, do: Callable[[Value, Value, int], None]) -> None:
         """``do(task, row, count)``: the first tasks have one row more than the others."""
@@ -218,25 +297,29 @@ class _Writer:
         """Columns of a panel that holds ``width`` of them: whole registers."""
         return -(-width // self.sizes.lanes) * self.sizes.lanes
 
-    def pack(self, first: Value, last: Value, width: int, start: Number, terms: Number) -> None:
+    def pack(
+        self, first: Value, last: Value, width: int, start: Number, terms: Number, skip: int = 0
+    ) -> None:
         """The rows from ``start`` on of ``b``, ``terms`` of them, of the columns of these blocks,
-        into their panels."""
+        into their panels, which come after ``skip`` others."""
         code, s = self.code, self.sizes
         step_k, step_n = s.b
         wide = self.wide(width)
         origin = self.at(code["b"], first * (s.columns * step_n) + start * step_k)
         count = last - first
+        panels = self.at(self.panels, skip * s.panel)
 
         def row(k: Value) -> None:  # along the row: memory is read in order
-            source, target = self.at(origin, k * step_k), self.at(self.panels, k * wide)
+            source, target = self.at(origin, k * step_k), self.at(panels, k * wide)
 
             def one(j: Value) -> None:
+                code.prefetch(self.at(source, step_k * AHEAD + j * s.columns))
                 self.copied(self.at(source, j * s.columns), self.at(target, j * s.panel), width)
 
             code.loop(0, count, one)
 
         def block(j: Value) -> None:
-            source, panel = self.at(origin, j * (s.columns * step_n)), self.panel_of(j)
+            source, panel = self.at(origin, j * (s.columns * step_n)), self.at(panels, j * s.panel)
             if step_k == 1 and s.lanes in (4, 8):
                 self.pack_turned(panel, source, width, terms)
             else:
@@ -312,18 +395,20 @@ class _Writer:
         start: Number,
         skip: Number,
         terms: Number,
+        first: Value,
     ) -> None:
-        """``terms`` terms, from ``skip`` on in the stretch from ``start`` on, of all tiles."""
+        """``terms`` terms, from ``skip`` on in the stretch from ``start`` on, of all tiles;
+        ``first``: the block whose panel comes first."""
         s, code = self.sizes, self.code
         place = start + skip
         step_m, step_k = s.a
 
         def block(j: Value) -> None:
-            panel = self.at(self.panel_of(j - blocks[0]), skip * self.wide(width))
+            panel = self.at(self.panels, (j - first) * s.panel + skip * self.wide(width))
 
             def tile(t: Value, row: Value, count: int) -> None:
                 if s.is_turned:
-                    given, steps = self.at(self.copies, row - first), (1, s.step)
+                    given, steps = self.at(self.copies, (t - tasks[0]) * s.copy), (1, s.rows)
                 else:
                     given, steps = self.at(code["a"], row * step_m + place * step_k), s.a
                 target = self.at(code["c"], row * s.n + j * s.columns)
@@ -332,7 +417,6 @@ class _Writer:
             self.each_task(*tasks, tile)
 
         if s.is_turned:
-            first = self.first_row(tasks[0])
             self.copy_rows(tasks, place, terms)
         code.loop(*blocks, block)
 
@@ -351,7 +435,9 @@ class _Writer:
         code, s = self.code, self.sizes
         tile = Tile(s.element, s.lanes, count, self.wide(width) // s.lanes)
         numbers = [given, *(self.at(given, r * steps[0]) for r in range(1, count))]
-        if isinstance(place, int):
+        if self.adds:
+            sums = self.begun(tile, target, code.constant(I64, s.n), width)
+        elif isinstance(place, int):
             sums = tile.zeros(code)
         else:
             is_first = place.equals(0)
@@ -367,20 +453,21 @@ class _Writer:
         done = code.repeat(0, terms, term, sums)
         self.each(tile, target, s.n, width, lambda p, v, left: self.put(done[v], p, left))
 
-    def first_row(self, task: Value) -> Value:
-        """The row at which a task begins: the first tasks have one row more than the others."""
-        fewer, longer = divmod(self.sizes.m, self.sizes.tasks)
-        return task * fewer + self.code.smaller(task, longer)
-
     def copy_rows(self, tasks: tuple[Value, Value], place: Number, terms: Number) -> None:
-        """The rows of ``a`` that these tasks take, term by term."""
+        """The rows of ``a`` that these tasks take, term by term for each task. What the vectors
+        hold beyond a task's rows is written over by the next term."""
         code, s = self.code, self.sizes
-        first, last = (self.first_row(t) for t in tasks)
-        origin = self.at(code["a"], first + place * s.a[1])
+        origin = self.at(code["a"], place * s.a[1])
 
         def term(k: Value) -> None:
-            source, target = self.at(origin, k * s.a[1]), self.at(self.copies, k * s.step)
-            copy(code, s.element, s.lanes, target, source, last - first)
+            line, skip = self.at(origin, k * s.a[1]), k * s.rows
+
+            def task(t: Value, row: Value, count: int) -> None:
+                source = self.at(line, row)
+                code.prefetch(self.at(source, s.a[1] * AHEAD))
+                self.copied(source, self.at(self.copies, (t - tasks[0]) * s.copy + skip), count)
+
+            self.each_task(*tasks, task)
 
         code.loop(0, terms, term)
 

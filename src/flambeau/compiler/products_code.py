@@ -54,20 +54,25 @@ def _operand(strides: list[int], m: int, n: int) -> tuple[int, int]:
     return _TRANSPOSED, max(cols, m, 1) if n > 1 else max(m, 1)
 
 
+def product_pointers(writer: Any, work: Product) -> list[str]:
+    """Where the operands and the result of a product begin."""
+    size = work.dtype.itemsize
+    _, a = matrix_layout(work.a, (*work.batch, work.m, work.k))
+    _, b = matrix_layout(work.b, (*work.batch, work.k, work.n))
+    given = ((work.a.array, a), (work.b.array, b), (work, 0))
+    return [writer.pointer(x, start * size) for x, start in given]
+
+
 def product_text(writer: Any, work: Product, small: bool) -> None:
     """The calls for ``work``, shared out among threads: by batch, by rows or by columns."""
-    a, a_start = matrix_layout(work.a, (*work.batch, work.m, work.k))
-    b, b_start = matrix_layout(work.b, (*work.batch, work.k, work.n))
+    a, _ = matrix_layout(work.a, (*work.batch, work.m, work.k))
+    b, _ = matrix_layout(work.b, (*work.batch, work.k, work.n))
     out = row_major((*work.batch, work.m, work.n))  # ``work.shape``, its batch perhaps split
     count = math.prod(work.batch)
     threads = writer.program.threads
     one = "float" if work.dtype == FLOAT32 else "double"
-    size = work.dtype.itemsize
     name = "flambeau_sgemm" if work.dtype == FLOAT32 else "flambeau_dgemm"
-    pointers = [
-        writer.pointer(x, start * size)
-        for x, start in ((work.a.array, a_start), (work.b.array, b_start), (work, 0))
-    ]
+    pointers = product_pointers(writer, work)
     trans_a, lead_a = _operand(a, work.m, work.k)
     trans_b, lead_b = _operand(b, work.k, work.n)
     by_batch = count >= threads and count > 1
@@ -177,12 +182,36 @@ def own_sizes(work: Product, a: list[int], b: list[int]) -> Sizes | None:
     return None if work.m < 4 else sizes
 
 
+def _sizes(work: Product) -> Sizes | None:
+    a, _ = matrix_layout(work.a, (*work.batch, work.m, work.k))
+    b, _ = matrix_layout(work.b, (*work.batch, work.k, work.n))
+    return own_sizes(work, a, b)
+
+
 def panel_bytes(work: Product) -> int:
     """Memory that a thread needs for ``work``."""
-    a = matrix_layout(work.a, (*work.batch, work.m, work.k))[0]
-    b = matrix_layout(work.b, (*work.batch, work.k, work.n))[0]
-    sizes = own_sizes(work, a, b)
+    sizes = _sizes(work)
     return 0 if sizes is None else sizes.memory
+
+
+def shares_terms(work: Product, threads: int) -> bool:
+    """Whether each of the threads had better add up some terms of all sums of ``work``."""
+    if threads == 1 or math.prod(work.batch) != 1:
+        return False
+    sizes = _sizes(work)
+    return sizes is not None and sizes.is_turned and sizes.shared(threads) == "terms"
+
+
+def summed_call(writer: Any, work: Product, small: bool, partial: str) -> None:
+    """The call that adds this thread's terms of ``work`` to ``partial``."""
+    sizes = _sizes(work)
+    name = writer.program.shared(own_product.summed(sizes, "$self"))
+    first, last = writer.share(sizes.k, 8, small)
+    a, b, _ = product_pointers(writer, work)
+    writer.lines.append(
+        f"call void @{name}(ptr {partial}, ptr {a}, ptr {b}, ptr {writer.thread_memory()}, "
+        f"i64 {first}, i64 {last})"
+    )
 
 
 def _own_text(
@@ -201,7 +230,7 @@ def _own_text(
     blocks, tasks = ("0", str(sizes.blocks)), ("0", str(sizes.tasks))
     if count >= threads and count > 1:
         first, last = writer.share(count, 1, small)
-    elif sizes.by_blocks(threads):
+    elif sizes.shared(threads) == "blocks":
         blocks = writer.share(sizes.blocks, 1, small)
     else:
         tasks = writer.share(sizes.tasks, 1, small)

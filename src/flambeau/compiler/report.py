@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from . import gpu_code, machine_code, ptx_code, python_code
@@ -36,18 +37,19 @@ def named(unit: Unit) -> str:
     )
 
 
-def speed(unit: Unit, seconds: float) -> str:
-    """How fast a unit was that took ``seconds``: GFLOP/s of products, GB/s of kernels."""
-    work = unit.work
-    if isinstance(work, Product):
-        done = 2 * math.prod(work.batch) * work.m * work.n * work.k
-        return f"{done / seconds / 1e9:7.1f} GFLOP/s"
-    if isinstance(work, Native) and work.recipe.operations:
-        return f"{work.recipe.operations / seconds / 1e9:7.1f} GFLOP/s"
-    if isinstance(work, Node):
-        return ""
-    touched = sum(a.size * a.dtype.itemsize for a in unit.buffers)
-    return f"{touched / seconds / 1e9:7.1f} GB/s"
+def speed(units: Sequence[Unit], seconds: float) -> str:
+    """How fast units were that took ``seconds``: GFLOP/s where there are products, GB/s else."""
+    operations = touched = 0.0
+    for unit in units:
+        work = unit.work
+        if isinstance(work, Product):
+            operations += 2 * math.prod(work.batch) * work.m * work.n * work.k
+        elif isinstance(work, Native):
+            operations += work.recipe.operations
+        touched += sum(a.size * a.dtype.itemsize for a in unit.buffers)
+    if operations:
+        return f"{operations / seconds / 1e9:7.1f} GFLOP/s"
+    return f"{touched / seconds / 1e9:7.1f} GB/s" if touched else ""
 
 
 def words(program: Any) -> str:
@@ -76,7 +78,17 @@ def words(program: Any) -> str:
     lines += [
         f"not compiled, but called: {name} ({reason})" for name, reason in lowered.reasons.items()
     ]
-    lines += [f"  {k:3}  {named(unit)}" for k, unit in enumerate(plan.units)]
+    chains = {id(u.chain): u.chain for u in plan.units if u.chain is not None}
+    if chains:
+        inner = sum(len(chain.inner) for chain in chains.values())
+        lines.append(
+            f"those with a bar go through their rows together, a block of rows at a time: "
+            f"{len(chains)} chain{'s' if len(chains) != 1 else ''}, {inner} arrays only inside"
+        )
+    numbers = {key: place for place, key in enumerate(chains)}
+    for k, unit in enumerate(plan.units):
+        bar = " " if unit.chain is None else "|:"[numbers[id(unit.chain)] % 2]
+        lines.append(f"  {k:3} {bar}{named(unit)}")
     return "\n".join(lines)
 
 

@@ -28,6 +28,7 @@ from .arrays import (
     Reduce,
     row_major,
 )
+from .chains import Chain, chained, enclosed
 from .fusion import Builder, Cluster, Target, same_strides
 from .graph import Call, Copy, Draw, Node, Var, draws
 from .kernel import Kernel
@@ -57,6 +58,7 @@ class Unit:
     after: set[int] = field(default_factory=set)  # numbers of units that come first
     kernel: Kernel | None = None
     buffers: list[Array] = field(default_factory=list)  # what it touches; a kernel's, in order
+    chain: Chain | None = None
 
 
 @dataclass(slots=True)
@@ -292,8 +294,8 @@ def _draws_first(calls: list[tuple[Node, tuple[Var, ...]]]) -> list[tuple[Node, 
     return sorted(first, key=lambda c: not isinstance(c[0], Draw)) + rest
 
 
-def scheduled(lowered: Lowered) -> Plan:
-    """The plan of a lowered graph."""
+def scheduled(lowered: Lowered, in_chains: bool = False) -> Plan:
+    """The plan of a lowered graph. ``in_chains``: units may go through their rows together."""
     graph = lowered.graph
     planner = _Planner(lowered)
     arguments: dict[tuple[int, int], Leaf] = {}
@@ -327,7 +329,7 @@ def scheduled(lowered: Lowered) -> Plan:
         planner.demanded(lowered.reads[v], place)
         outputs.append(place)
     _writes(planner)
-    return _finished(planner, arguments, outputs)
+    return _finished(planner, arguments, outputs, in_chains)
 
 
 def _plain_strides(v: Var) -> tuple[int, ...]:
@@ -430,7 +432,10 @@ def _reads_in_place(cluster: Cluster, leaf: Leaf, array: Map) -> bool:
 
 
 def _finished(
-    planner: _Planner, arguments: dict[tuple[int, int], Leaf], outputs: list[Leaf]
+    planner: _Planner,
+    arguments: dict[tuple[int, int], Leaf],
+    outputs: list[Leaf],
+    in_chains: bool,
 ) -> Plan:
     stored = set(planner.copies) | set(planner.placed)
     for unit in planner.alive():
@@ -450,12 +455,19 @@ def _finished(
             _stays_inside(unit)
         elif isinstance(unit.work, Array):
             unit.buffers = [unit.work, *unit.work.sources(), *getattr(unit.work, "parts", ())]
+    if in_chains:
+        order = chained(order, lambda array: id(places.get(id(array), array)))
+        enclosed(order, lambda array: not isinstance(array, Leaf) and id(array) not in places)
     lives: dict[int, list[int]] = {}
     for place, unit in enumerate(order):
+        if unit.chain is not None:  # whose units are busy at the same time
+            place = order.index(unit.chain.units[0])
         touched = list(unit.buffers)
         if not isinstance(unit.work, (Cluster, Array)):
             touched += [leaf for (n, _), leaf in arguments.items() if n == unit.number]
         for array in touched:
+            if unit.chain is not None and id(array) in unit.chain.inner:
+                continue
             planner.known[id(array)] = array
             home = places.get(id(array))
             if isinstance(home, Leaf):

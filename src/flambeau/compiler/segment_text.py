@@ -1,0 +1,432 @@
+"""The function of a segment, in LLVM's language: the calls of the units' own functions, each
+thread's share of them, and where threads wait for each other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import chains, machine_code, own_product, vector_code
+from .arrays import Added, Array, Native, Product
+from .builder import I64, PTR, Code, Value
+from .chains import Chain, Inner, times
+from .fusion import Cluster, memory_dtype
+from .kernel import Kernel, apart, kept_in_results, placed_at_zero
+from .layer_code import recipe_text
+from .products_code import added_text, product_pointers, product_text, summed_call
+from .schedule import Unit
+
+SPREAD_UNIT = 8_000.0  # nanoseconds of work from which a unit is shared out among threads
+#: The arguments of a segment's function.
+SEGMENT = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 3
+
+
+DECLARATIONS = """
+declare void @flambeau_sgemm(i32, i32, i32, INT, INT, INT,
+    float, ptr, INT, ptr, INT, float, ptr, INT)
+declare void @flambeau_dgemm(i32, i32, i32, INT, INT, INT,
+    double, ptr, INT, ptr, INT, double, ptr, INT)
+declare i32 @flambeau_nap(i32)
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+
+define void @wait(ptr %barrier, i64 %threads) {
+entry:
+  %generation = getelementptr i64, ptr %barrier, i64 16
+  %mine = load atomic i64, ptr %generation acquire, align 8
+  %before = atomicrmw add ptr %barrier, i64 1 acq_rel
+  %arrived = add i64 %before, 1
+  %last = icmp eq i64 %arrived, %threads
+  br i1 %last, label %release, label %spin
+release:
+  store atomic i64 0, ptr %barrier release, align 8
+  %next = add i64 %mine, 1
+  store atomic i64 %next, ptr %generation release, align 8
+  ret void
+spin:
+  %turns = phi i64 [ 0, %entry ], [ %turn, %relax ], [ 0, %nap ]
+  %now = load atomic i64, ptr %generation acquire, align 8
+  %same = icmp eq i64 %now, %mine
+  br i1 %same, label %again, label %done
+again:
+  %turn = add i64 %turns, 1
+  %patient = icmp slt i64 %turn, TURNS
+  br i1 %patient, label %relax, label %nap
+relax:
+  PAUSE
+  br label %spin
+nap:
+  call i32 @flambeau_nap(i32 1)
+  br label %spin
+done:
+  ret void
+}
+"""
+
+
+def cost(unit: Unit) -> float:
+    """A rough guess of the nanoseconds that one thread needs."""
+    work = unit.work
+    if isinstance(work, Product):
+        return 2 * math.prod(work.batch) * work.m * work.n * work.k / 60 + 300
+    if isinstance(work, Added):
+        return work.read.array.size * 0.5
+    if isinstance(work, Native):
+        return work.recipe.nanoseconds
+    if unit.kernel is None:
+        return 0.0
+    kernel = unit.kernel
+    size = kernel.row_count * kernel.col_count
+    operations = sum(1 for t in kernel.terms() for _ in t.operands)
+    return size * (0.15 + 0.05 * operations) * max(1, len(kernel.passes)) + kernel.row_count * 3
+
+
+class SegmentWriter:
+    """Writes the function of one segment."""
+
+    def __init__(self, program: Any) -> None:
+        self.program = program
+        self.lines: list[str] = []
+        self.count = 0
+        self.pending: list[tuple[int, int, int, bool]] = []  # slot, start, stop, whether written
+        self.pointers: dict[tuple[int, int], str] = {}
+        self.head: list[str] = []
+        self.inner: dict[int, Inner] = {}  # of the chain that is being written
+
+    def name(self) -> str:
+        self.count += 1
+        return f"%v{self.count}"
+
+    def pointer(self, array: Array, extra: int = 0) -> str:
+        if id(array) in self.inner:
+            return self._moved(self.thread_memory(), self.inner[id(array)].offset + extra)
+        slot, offset = self.program.address(array)
+        return self.pointer_to(slot, offset + extra)
+
+    def pointer_to(self, slot: int, offset: int) -> str:
+        key = slot, offset
+        if key not in self.pointers:
+            at, base = self.name(), self.name()
+            self.head.append(f"{at} = getelementptr ptr, ptr %table, i64 {slot}")
+            self.head.append(f"{base} = load ptr, ptr {at}")
+            if offset:
+                moved = self.name()
+                self.head.append(f"{moved} = getelementptr i8, ptr {base}, i64 {offset}")
+                base = moved
+            self.pointers[key] = base
+        return self.pointers[key]
+
+    def thread_memory(self) -> str:
+        """The memory that this thread has for itself while a unit runs."""
+        offset, step = self.program.thread_memory
+        return self.own_part(self.pointer_to(self.program.arena_slot, offset), step)
+
+    def _moved(self, pointer: str, by: int) -> str:
+        """``pointer``, ``by`` bytes on."""
+        moved = self.name()
+        self.lines.append(f"{moved} = getelementptr i8, ptr {pointer}, i64 {by}")
+        return moved
+
+    def own_part(self, base: str, step: int) -> str:
+        """Of memory for all threads, ``step`` bytes each, that of this one."""
+        if self.program.threads == 1:
+            return base
+        moved, by = self.name(), self.name()
+        self.lines.append(f"{by} = mul i64 %thread, {step}")
+        self.lines.append(f"{moved} = getelementptr i8, ptr {base}, i64 {by}")
+        return moved
+
+    # ---- waiting -----------------------------------------------------------------------------
+
+    def _extent(self, array: Array) -> tuple[int, int, int]:
+        slot, offset = self.program.address(array)
+        if slot != self.program.arena_slot:
+            return slot, 0, 1 << 62
+        return slot, offset, offset + max(array.size * array.dtype.itemsize, 1)
+
+    def ready(self, reads: Sequence[Array], writes: Sequence[Array]) -> None:
+        """Wait where what comes now touches what threads may still be busy with."""
+        if self.program.threads == 1:
+            return
+        mine = [(*self._extent(a), False) for a in reads]
+        mine += [(*self._extent(a), True) for a in writes]
+        for slot, start, stop, written in mine:
+            if any(
+                s == slot and a < stop and start < b and (written or w)
+                for s, a, b, w in self.pending
+            ):
+                self.wait()
+                break
+        self.pending += mine
+
+    def wait(self) -> None:
+        self.lines.append("call void @wait(ptr %barrier, i64 %threads)")
+        self.pending = []
+
+    # ---- units -------------------------------------------------------------------------------
+
+    def share(self, total: int, step: int, small: bool) -> tuple[str, str]:
+        """This thread's part of range(total), cut at multiples of ``step``."""
+        if self.program.threads == 1:
+            return "0", str(total)
+        if small or total < 2 * step:
+            zero = self.name()
+            stop = self.name()
+            self.lines.append(f"{zero} = icmp eq i64 %thread, 0")
+            self.lines.append(f"{stop} = select i1 {zero}, i64 {total}, i64 0")
+            return "0", stop
+        blocks = -(-total // step)
+        ends = []
+        for who in ("%thread", "%following"):
+            part, cut, place, over, end = (self.name() for _ in range(5))
+            self.lines.append(f"{part} = mul i64 {blocks}, {who}")
+            self.lines.append(f"{cut} = udiv i64 {part}, %threads")
+            self.lines.append(f"{place} = mul i64 {cut}, {step}")
+            self.lines.append(f"{over} = icmp ult i64 {place}, {total}")
+            self.lines.append(f"{end} = select i1 {over}, i64 {place}, i64 {total}")
+            ends.append(end)
+        return ends[0], ends[1]
+
+    def unit(self, unit: Unit) -> None:
+        """The calls that do one unit."""
+        work = unit.work
+        if isinstance(work, Cluster):
+            self.kernel(unit)
+        elif isinstance(work, Product):
+            self.ready([work.a.array, work.b.array], [work])
+            small = cost(unit) < SPREAD_UNIT
+            if (unit.number, 0) in self.program.partial:
+                summed_call(self, work, small, self._zeroed(unit, 0))
+                self._join([unit])
+            else:
+                product_text(self, work, small)
+        elif isinstance(work, Native):
+            self.ready(work.sources(), [work, *work.parts])
+            recipe_text(self, work, cost(unit) < SPREAD_UNIT)
+        else:
+            self.ready([work.index.array, work.read.array], [work])
+            added_text(self, work)
+
+    def kernel(self, unit: Unit) -> None:
+        """The call of a kernel, and the sum of what the threads have added up."""
+        kernel = unit.kernel
+        self.ready(*self._touched(unit))
+        flat = vector_code.is_flat(kernel)
+        total = kernel.col_count if flat else kernel.row_count
+        small = cost(unit) < SPREAD_UNIT
+        start, stop = self.share(total, 64 if flat else 1, small)
+        name, pointers, _ = self._kernel_call(unit)
+        given = ", ".join(f"ptr {p}" for p in pointers)
+        self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
+        self._join([unit])
+
+    def _touched(self, unit: Unit) -> tuple[list[Array], list[Array]]:
+        """What a unit reads and writes."""
+        if unit.kernel is None:
+            return unit.work.sources(), [unit.work]
+        kernel, own = unit.kernel, set(unit.kernel.scratch)
+        written = {s.buffer for p in kernel.passes for s in p.stores}
+        loaded = {load.buffer for load in kernel.loads}
+        reads, writes = ([unit.buffers[b] for b in sorted(x - own)] for x in (loaded, written))
+        return reads, writes
+
+    def _kernel_call(self, unit: Unit) -> tuple[str, list[str], list[Array | None]]:
+        """A kernel's function, its pointers, and to which arrays; what it adds up for a thread is
+        zero then."""
+        program = self.program
+        kernel = kept_in_results(unit.kernel, lambda k: self._is_alone(unit, k))
+        added = _added(kernel)
+        pointers = []
+        for k, start_of in apart(kernel):
+            skip = start_of * kernel.buffers[k].itemsize
+            if k not in added and k not in kernel.scratch:
+                pointers.append(self.pointer(unit.buffers[k], skip))
+                continue
+            pointers.append(self._zeroed(unit, k) if k in added else self._own(unit, k)[0])
+        arrays = [*unit.buffers, *[None] * len(unit.kernel.scratch)]
+        touched = [arrays[k] for k, _ in apart(kernel)]
+        return program.kernel_name(placed_at_zero(kernel)), pointers, touched
+
+    def _is_alone(self, unit: Unit, buffer: int) -> bool:
+        """Whether the memory of ``buffer`` is that of no other buffer of the unit."""
+        if id(unit.buffers[buffer]) in self.inner:
+            return True
+        slot, start, stop = self._extent(unit.buffers[buffer])
+        others = [
+            self._extent(a)
+            for k, a in enumerate(unit.buffers)
+            if k != buffer and id(a) not in self.inner
+        ]
+        return not any(s == slot and a < stop and start < b for s, a, b in others)
+
+    def _own(self, unit: Unit, buffer: int) -> tuple[str, int]:
+        """This thread's part of a unit's memory, and its bytes."""
+        offset, step = self.program.partial[unit.number, buffer]
+        return self.own_part(self.pointer_to(self.program.arena_slot, offset), step), step
+
+    def _zeroed(self, unit: Unit, buffer: int) -> str:
+        """As ``_own``, full of zeros, to which the thread adds."""
+        base, step = self._own(unit, buffer)
+        self.lines.append(f"call void @llvm.memset.p0.i64(ptr {base}, i8 0, i64 {step}, i1 false)")
+        return base
+
+    def _join(self, units: Sequence[Unit]) -> None:
+        """Add up what the threads have added up in these units."""
+        program = self.program
+        found = [
+            (u, k, dtype)
+            for u in units
+            for k, dtype in (_added(u.kernel) if u.kernel else {0: u.work.dtype}).items()
+            if (u.number, k) in program.partial
+        ]
+        if found and program.threads > 1:
+            self.wait()
+        for unit, k, dtype in found:
+            array = unit.buffers[k]
+            offset, step = program.partial[unit.number, k]
+            target = self.pointer(array)
+            source = self.pointer_to(program.arena_slot, offset)
+            joiner = self._joiner(array.size, step, dtype, array.dtype)
+            first, last = self.share(array.size, 64, array.size < 4096)
+            self.lines.append(
+                f"call void @{joiner}(ptr {target}, ptr {source}, i64 {first}, i64 {last}, "
+                "i64 %threads)"
+            )
+            self.pending.append((*self._extent(array), True))
+
+    def chain(self, chain: Chain) -> None:
+        """The call that takes this thread's rows through all units of a chain."""
+        program = self.program
+        inner = self.inner = chain.inner
+        touched = [self._touched(u) for u in chain.units]
+        reads, writes = (
+            [a for arrays in each for a in arrays if id(a) not in inner] for each in zip(*touched)
+        )
+        self.ready(reads, writes)
+        tasks = self.share(chain.tasks, 1, False)
+        pointers: list[str] = []
+        steps: list[tuple[str, list[int], int | None]] = []
+        memory, skip, sizes = self.thread_memory(), 0, iter(chain.sizes)
+        for unit in chain.units:
+            if unit.kernel is not None:
+                name, given, arrays = self._kernel_call(unit)
+                each = times(unit.kernel, chain.rows)
+            else:
+                pack, name = (
+                    program.shared(t) for t in own_product.halves(next(sizes), "$self", "$self")
+                )
+                panels = self._moved(memory, skip)
+                skip += chains.panel_bytes(unit.work)
+                a, b, c = product_pointers(self, unit.work)
+                self.lines.append(f"call void @{pack}(ptr {b}, ptr {panels})")
+                given, arrays, each = [c, a, panels], [unit.work, unit.work.a.array, None], None
+            moves = [inner[id(x)].step if id(x) in inner else 0 for x in arrays]
+            steps.append((name, moves, each))
+            pointers += given
+        self.inner = {}
+        function = program.shared(_chain_text(chain, steps))
+        given = ", ".join(f"ptr {p}" for p in pointers)
+        self.lines.append(
+            f"call void @{function}({given}, ptr %numbers, i64 {tasks[0]}, i64 {tasks[1]})"
+        )
+        self._join(chain.units)
+
+    def _joiner(self, size: int, step: int, own: np.dtype, dtype: np.dtype) -> str:
+        """The function that adds up what the threads have added up, and stores it."""
+        from_type = {"f": {4: "float", 8: "double"}}.get(own.kind, {8: "i64"})[own.itemsize]
+        memory = memory_dtype(dtype)
+        to_type = {
+            np.dtype(np.float32): "float",
+            np.dtype(np.float64): "double",
+            np.dtype(np.int64): "i64",
+        }[memory]
+        add = "fadd" if own.kind == "f" else "add"
+        zero = "-0.0" if own.kind == "f" else "0"
+        cast = f"%total_{to_type}"
+        convert = ""
+        result = "%total"
+        if from_type != to_type:
+            result = cast
+            verb = "fptrunc" if own.itemsize > memory.itemsize else "fpext"
+            convert = f"{cast} = {verb} {from_type} %total to {to_type}"
+        return self.program.shared(f"""
+define void @$self(ptr %out, ptr %parts, i64 %start, i64 %stop,
+    i64 %threads) {{
+entry:
+  br label %test
+test:
+  %i = phi i64 [ %start, %entry ], [ %next, %store ]
+  %more = icmp slt i64 %i, %stop
+  br i1 %more, label %sum, label %done
+sum:
+  br label %body
+body:
+  %t = phi i64 [ 0, %sum ], [ %t_next, %body ]
+  %total_before = phi {from_type} [ {zero}, %sum ], [ %total, %body ]
+  %skip = mul i64 %t, {step}
+  %part = getelementptr i8, ptr %parts, i64 %skip
+  %at = getelementptr {from_type}, ptr %part, i64 %i
+  %value = load {from_type}, ptr %at
+  %total = {add} {from_type} %total_before, %value
+  %t_next = add i64 %t, 1
+  %again = icmp slt i64 %t_next, %threads
+  br i1 %again, label %body, label %store
+store:
+  {convert}
+  %to = getelementptr {to_type}, ptr %out, i64 %i
+  store {to_type} {result}, ptr %to
+  %next = add i64 %i, 1
+  br label %test
+done:
+  ret void
+}}
+""")
+
+    def finished(self, name: str) -> str:
+        """The whole function."""
+        if self.program.threads > 1:
+            self.lines.append("call void @wait(ptr %barrier, i64 %threads)")
+        body = "\n  ".join([*self.head, *self.lines])
+        parameters = (
+            "ptr %table, ptr %numbers, ptr %barrier, i64 %threads, i64 %thread, i64 %following"
+        )
+        text = f"define void @{name}({parameters}) {{\nentry:\n  {body}\n  ret void\n}}\n"
+        return text + machine_code.Task.text(name, SEGMENT)
+
+
+def _added(kernel: Kernel) -> dict[int, np.dtype]:
+    """The buffers that a kernel adds to, and the dtype in which it does."""
+    return {s.buffer: s.term.dtype for p in kernel.passes for s in p.stores if s.add}
+
+
+def _chain_text(chain: Chain, steps: list[tuple[str, list[int], int | None]]) -> str:
+    """``void $self(pointers ..., numbers, first task, last task)``: a block of tasks goes through
+    all functions before the next. ``steps``: each function, by how much its pointers move back
+    from row to row, and a kernel's rows for each of the chain's (None: it is given tasks)."""
+    count = sum(len(moves) for _, moves, _ in steps)
+    kinds = {f"p{k}": PTR for k in range(count)} | {"numbers": PTR, "start": I64, "stop": I64}
+    code = Code("$self", kinds)
+    fewer, longer = divmod(chain.rows, chain.tasks)
+
+    def row(task: Value) -> Value:
+        return task * fewer + code.smaller(task, longer)
+
+    def block(first: Value) -> None:
+        last = code.smaller(first + chain.block, code["stop"])
+        start, stop = row(first), row(last)
+        pointers = (code[f"p{k}"] for k in range(count))
+        for name, moves, each in steps:
+            given = [
+                code.at(p, "i8", start * -move) if move else p for move, p in zip(moves, pointers)
+            ]
+            if each is None:
+                code.run(name, *given, first, last)
+            else:
+                code.run(name, *given, code["numbers"], start * each, stop * each)
+
+    code.loop(code["start"], code["stop"], block, step=chain.block)
+    return code.text()
