@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -412,7 +412,8 @@ class Lowering:
             if parts:
                 stride = parts[-1][1]
             result.append(stride)
-        return Lazy(Read(x.read.array, tuple(result), offset), out.shape)
+        read = Read(x.read.array, tuple(result), offset)
+        return Lazy(_untangled(out.shape, read), out.shape)
 
     def _view_of_copy(self, node: View, x: Lazy) -> Lazy:
         """A reshape that no strides can say, of elements that are not dense in their array."""
@@ -452,6 +453,20 @@ class Lowering:
         for v in made:
             self._leaf(v, element_strides(v) if v.size else row_major(v.shape))
         self.out.calls.append((node, made))
+
+
+def _untangled(dims: tuple[int, ...], read: Read) -> Read:
+    """``read``, of a copy of its array where strides cannot say how the reader, who has ``dims``,
+    moves along its memory: some of the elements of several of its rows that are not dense."""
+    array = read.array
+    try:
+        composed(dims, read, memory_strides(array))
+    except Split:
+        return read
+    except Tangled:
+        whole = Lazy(Read(array, row_major(array.shape)), array.shape)
+        return replace(read, array=copied(whole).read.array)
+    return read
 
 
 def out_is_reshape(node: View) -> bool:
