@@ -27,6 +27,8 @@ def load(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"{name}_program", f"{folder}/train.py")
     module = importlib.util.module_from_spec(spec)
     before = {n: m for n, m in sys.modules.items() if n == "torch" or n.startswith("torch.")}
+    for n in before:  # PyTorch itself, which another test may have imported
+        del sys.modules[n]
     sys.path.insert(0, folder)
     compat.install()
     try:
