@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from flambeau import compat
+from torch_alias import torch_means_flambeau
 
 for package in ("pydantic", "yaml", "sklearn", "xgboost", "matplotlib"):
     pytest.importorskip(package, reason="needs the extra in-context")
@@ -21,8 +20,7 @@ for package in ("pydantic", "yaml", "sklearn", "xgboost", "matplotlib"):
 ROOT = Path(__file__).resolve().parents[1]
 APP = ROOT / "apps" / "in_context"
 sys.path.insert(0, str(ROOT))
-compat.install()
-try:
+with torch_means_flambeau():
     from apps.in_context import (  # noqa: F401
         checkpoints,
         cli,
@@ -39,8 +37,6 @@ try:
         tasks,
         training,
     )
-finally:
-    compat.uninstall()
 
 #: A run that trains in a second: settings for `settings()` and for --set.
 SMALL = {

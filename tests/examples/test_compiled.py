@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch_alias import torch_means_flambeau
 
 import flambeau as torch
-from flambeau import compat, nn
+from flambeau import nn
 from flambeau.nn import functional as F
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -26,19 +27,12 @@ def load(name: str) -> ModuleType:
     folder = str(EXAMPLES / name)
     spec = importlib.util.spec_from_file_location(f"{name}_program", f"{folder}/train.py")
     module = importlib.util.module_from_spec(spec)
-    before = {n: m for n, m in sys.modules.items() if n == "torch" or n.startswith("torch.")}
-    for n in before:  # PyTorch itself, which another test may have imported
-        del sys.modules[n]
     sys.path.insert(0, folder)
-    compat.install()
     try:
-        spec.loader.exec_module(module)
+        with torch_means_flambeau():
+            spec.loader.exec_module(module)
     finally:
         sys.path.remove(folder)
-        compat.uninstall()
-        for n in [n for n in sys.modules if n == "torch" or n.startswith("torch.")]:
-            del sys.modules[n]
-        sys.modules.update(before)
     return module
 
 
