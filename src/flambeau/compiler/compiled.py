@@ -394,9 +394,10 @@ def _on_the_tape(result: Any) -> set[int]:
     leaves: list[tuple[str, Any]] = []
     flatten("", vars(result) if is_record(result) else result, leaves)
     tensors = [t for _, t in leaves if isinstance(t, Value)]
-    for t in tensors:  # and those that they were detached from
+    for t in tensors:  # and those that they were detached from, which may be views
         if t._shares is not None:
             tensors.append(t._shares)
+            kept.add(id(t._shares._base))
     saved: list[Any] = [n.saved for t in tensors if t._edge for n in nodes_of(t._edge)]
     while saved:
         s = saved.pop()
