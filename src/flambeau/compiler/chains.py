@@ -22,7 +22,7 @@ from .fusion import Cluster
 from .graph import Node
 from .kernel import Kernel, Load, Store
 from .own_product import Sizes
-from .products_code import matrix_layout, own_sizes
+from .products_code import matrix_layout, sizes_of
 from .scalar import ordered
 
 if TYPE_CHECKING:
@@ -70,16 +70,12 @@ class Chain:
     panels: int = 0  # bytes of weights
     touched: dict[int, list[Access]] = field(default_factory=dict)  # by the array's home
     inner: dict[int, Inner] = field(default_factory=dict)  # by id(array)
+    sizes: list[Sizes] = field(default_factory=list)  # of the products, in order
 
     @property
     def tasks(self) -> int:
         """Rows are shared out as a product's are: in tasks."""
         return self.sizes[0].tasks
-
-    @property
-    def sizes(self) -> list[Sizes]:
-        """Those of the products, in order."""
-        return [whole_sizes(u.work) for u in self.units if isinstance(u.work, Product)]
 
     @property
     def block(self) -> int:
@@ -111,8 +107,9 @@ class Chain:
         mine = [(home(a.array), a) for a in found]
         if self.units and not any(key in self.touched for key, _ in mine):
             return False
-        size = panel_bytes(unit.work) if isinstance(unit.work, Product) else 0
-        if self.panels + size > PANELS:
+        sizes = [whole_sizes(unit.work)] if isinstance(unit.work, Product) else []
+        panels = self.panels + sum(map(panel_bytes, sizes))
+        if panels > PANELS:
             return False
         both: dict[int, list[Access]] = {}
         for key, access in mine:
@@ -125,7 +122,8 @@ class Chain:
                     return False
             elif len({a.step for a in accesses}) > 1 or not all(a.is_local for a in accesses):
                 return False
-        self.panels += size
+        self.panels = panels
+        self.sizes += sizes
         self.touched |= both
         self.units.append(unit)
         return True
@@ -136,19 +134,15 @@ def whole_sizes(work: Product) -> Sizes | None:
     a batch of them, or rows of which the elements are no neighbours."""
     if math.prod(work.batch) != 1:
         return None
-    laid = [
-        matrix_layout(read, (*work.batch, *dims))
-        for read, dims in ((work.a, (work.m, work.k)), (work.b, (work.k, work.n)))
-    ]
-    sizes = own_sizes(work, laid[0][0], laid[1][0])
+    sizes = sizes_of(work)
     if sizes is None or (sizes.a[1] != 1 and work.k > 1):
         return None
     return replace(sizes, together=True)
 
 
-def panel_bytes(work: Product) -> int:
+def panel_bytes(sizes: Sizes) -> int:
     """Memory that a thread needs for a product of a chain: whole cache lines."""
-    return -(-whole_sizes(work).memory // LINE) * LINE
+    return -(-sizes.memory // LINE) * LINE
 
 
 def _of_product(work: Product, rows: int) -> list[Access] | None:

@@ -129,8 +129,9 @@ class Sizes:
         return (self.columns + self.group * self.panel + rows) * BYTES[self.element]
 
     def shared(self, threads: int) -> str:
-        """What threads had best share out, "blocks", "tasks" or "terms": which is sooner done,
-        counting what each of them reads and copies for itself. In cycles for each term."""
+        """What threads had best share out, "blocks", "tasks" or, where rows of ``a`` are copied,
+        "terms": which is sooner done, counting what each of them reads and copies for itself. In
+        cycles for each term."""
         pack = 4 if self.b[1] == 1 else 8  # of a block's columns of b
         read = self.rows * READ + (1 if self.is_turned else 0)  # of a task's rows of a
         blocks, tasks = -(-self.blocks // threads), -(-self.tasks // threads)
@@ -138,8 +139,9 @@ class Sizes:
         costs = {
             "blocks": blocks * (self.tasks * self.rows + pack) + self.tasks * read,
             "tasks": tasks * (self.blocks * self.rows + read) + self.blocks * pack,
-            "terms": whole / threads + self.m * self.n * READ / self.k,
         }
+        if self.is_turned:
+            costs["terms"] = whole / threads + self.m * self.n * READ / self.k
         return min(costs, key=costs.__getitem__)
 
 
@@ -500,34 +502,16 @@ class _Writer:
 
     def loaded(self, vector: str, pointer: Value, left: int) -> Value:
         """The first ``left`` elements at ``pointer``, and zeros."""
-        if left == self.sizes.lanes:
-            return self.code.load(vector, pointer)
-        return self.masked_load(vector, pointer, left)
-
-    def mask(self, left: int) -> Value:
-        """The first ``left`` lanes."""
-        lanes = self.sizes.lanes
-        bits = ", ".join(f"i1 {str(k < left).lower()}" for k in range(lanes))
-        return Value(self.code, vector_of("i1", lanes), f"<{bits}>")
-
-    @property
-    def masked(self) -> tuple[str, Value]:
-        """How the names of LLVM's masked accesses end, and their alignment."""
-        s = self.sizes
-        end, size = {"float": ("f32", 4), "double": ("f64", 8)}[s.element]
-        return f"v{s.lanes}{end}.p0", Value(self.code, "i32", str(size))
-
-    def masked_load(self, vector: str, pointer: Value, left: int) -> Value:
-        """The first ``left`` elements at ``pointer``, and zeros."""
-        name, size = self.masked
-        zeros = self.code.constant(vector, 0.0)
-        given = (pointer, size, self.mask(left), zeros)
-        return self.code.call(f"llvm.masked.load.{name}", vector, *given)
+        return self.code.masked_load(vector, pointer, 0, self.mask(left))
 
     def put(self, value: Value, pointer: Value, left: int) -> None:
         """The first ``left`` lanes of ``value`` into memory."""
-        if left == self.sizes.lanes:
-            self.code.store(value, pointer)
-            return
-        name, size = self.masked
-        self.code.run(f"llvm.masked.store.{name}", value, pointer, size, self.mask(left))
+        self.code.masked_store(value, pointer, 0, self.mask(left))
+
+    def mask(self, left: int) -> Value | None:
+        """The first ``left`` lanes; None for all of them."""
+        lanes = self.sizes.lanes
+        if left == lanes:
+            return None
+        bits = ", ".join(f"i1 {str(k < left).lower()}" for k in range(lanes))
+        return Value(self.code, vector_of("i1", lanes), f"<{bits}>")

@@ -182,7 +182,8 @@ def own_sizes(work: Product, a: list[int], b: list[int]) -> Sizes | None:
     return None if work.m < 4 else sizes
 
 
-def _sizes(work: Product) -> Sizes | None:
+def sizes_of(work: Product) -> Sizes | None:
+    """As ``own_sizes``, of a product whose operands can be read where they are."""
     a, _ = matrix_layout(work.a, (*work.batch, work.m, work.k))
     b, _ = matrix_layout(work.b, (*work.batch, work.k, work.n))
     return own_sizes(work, a, b)
@@ -190,7 +191,7 @@ def _sizes(work: Product) -> Sizes | None:
 
 def panel_bytes(work: Product) -> int:
     """Memory that a thread needs for ``work``."""
-    sizes = _sizes(work)
+    sizes = sizes_of(work)
     return 0 if sizes is None else sizes.memory
 
 
@@ -198,13 +199,13 @@ def shares_terms(work: Product, threads: int) -> bool:
     """Whether each of the threads had better add up some terms of all sums of ``work``."""
     if threads == 1 or math.prod(work.batch) != 1:
         return False
-    sizes = _sizes(work)
-    return sizes is not None and sizes.is_turned and sizes.shared(threads) == "terms"
+    sizes = sizes_of(work)
+    return sizes is not None and sizes.shared(threads) == "terms"
 
 
 def summed_call(writer: Any, work: Product, small: bool, partial: str) -> None:
     """The call that adds this thread's terms of ``work`` to ``partial``."""
-    sizes = _sizes(work)
+    sizes = sizes_of(work)
     name = writer.program.shared(own_product.summed(sizes, "$self"))
     first, last = writer.share(sizes.k, 8, small)
     a, b, _ = product_pointers(writer, work)

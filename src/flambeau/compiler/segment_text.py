@@ -193,31 +193,25 @@ class SegmentWriter:
 
     def unit(self, unit: Unit) -> None:
         """The calls that do one unit."""
-        work = unit.work
+        work, small = unit.work, cost(unit) < SPREAD_UNIT
+        self.ready(*self._touched(unit))
         if isinstance(work, Cluster):
-            self.kernel(unit)
+            self.kernel(unit, small)
+        elif isinstance(work, Product) and (unit.number, 0) in self.program.partial:
+            summed_call(self, work, small, self._zeroed(unit, 0))
+            self._join([unit])
         elif isinstance(work, Product):
-            self.ready([work.a.array, work.b.array], [work])
-            small = cost(unit) < SPREAD_UNIT
-            if (unit.number, 0) in self.program.partial:
-                summed_call(self, work, small, self._zeroed(unit, 0))
-                self._join([unit])
-            else:
-                product_text(self, work, small)
+            product_text(self, work, small)
         elif isinstance(work, Native):
-            self.ready(work.sources(), [work, *work.parts])
-            recipe_text(self, work, cost(unit) < SPREAD_UNIT)
+            recipe_text(self, work, small)
         else:
-            self.ready([work.index.array, work.read.array], [work])
             added_text(self, work)
 
-    def kernel(self, unit: Unit) -> None:
+    def kernel(self, unit: Unit, small: bool) -> None:
         """The call of a kernel, and the sum of what the threads have added up."""
         kernel = unit.kernel
-        self.ready(*self._touched(unit))
         flat = vector_code.is_flat(kernel)
         total = kernel.col_count if flat else kernel.row_count
-        small = cost(unit) < SPREAD_UNIT
         start, stop = self.share(total, 64 if flat else 1, small)
         name, pointers, _ = self._kernel_call(unit)
         given = ", ".join(f"ptr {p}" for p in pointers)
@@ -227,7 +221,7 @@ class SegmentWriter:
     def _touched(self, unit: Unit) -> tuple[list[Array], list[Array]]:
         """What a unit reads and writes."""
         if unit.kernel is None:
-            return unit.work.sources(), [unit.work]
+            return unit.work.sources(), [unit.work, *getattr(unit.work, "parts", ())]
         kernel, own = unit.kernel, set(unit.kernel.scratch)
         written = {s.buffer for p in kernel.passes for s in p.stores}
         loaded = {load.buffer for load in kernel.loads}
@@ -316,11 +310,10 @@ class SegmentWriter:
                 name, given, arrays = self._kernel_call(unit)
                 each = times(unit.kernel, chain.rows)
             else:
-                pack, name = (
-                    program.shared(t) for t in own_product.halves(next(sizes), "$self", "$self")
-                )
+                own = next(sizes)
+                pack, name = map(program.shared, own_product.halves(own, "$self", "$self"))
                 panels = self._moved(memory, skip)
-                skip += chains.panel_bytes(unit.work)
+                skip += chains.panel_bytes(own)
                 a, b, c = product_pointers(self, unit.work)
                 self.lines.append(f"call void @{pack}(ptr {b}, ptr {panels})")
                 given, arrays, each = [c, a, panels], [unit.work, unit.work.a.array, None], None
