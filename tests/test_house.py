@@ -373,3 +373,38 @@ def test_the_map_names_every_package() -> None:
     parts = {name.split(".")[1] for name in modules() if "." in name}
     missing = sorted(p for p in parts if f"`{p}" not in text and f"/{p}" not in text)
     assert not missing, f"docs/map.md says nothing of {', '.join(missing)}"
+
+
+def _pages() -> list[Path]:
+    folders = [ROOT, *(ROOT / name for name in ("docs", "examples", "apps", "benchmarks"))]
+    found = [p for folder in folders[1:] for p in folder.rglob("*.md")]
+    return sorted([*ROOT.glob("*.md"), *found])
+
+
+def test_pages_name_files_that_are_there() -> None:
+    written = {p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.py")}
+    wrong = []
+    for page in _pages():
+        for name in re.findall(r"`([\w/.-]*\w\.py)`", page.read_text()):
+            if not any(path == name or path.endswith("/" + name) for path in written):
+                wrong.append(f"{page.relative_to(ROOT)}: {name}")
+    assert not wrong
+
+
+def test_pages_are_whole() -> None:
+    """No rest of a merge; links lead somewhere; a table has as many cells in every row."""
+    wrong = []
+    for page in _pages():
+        cells = 0
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            place = f"{page.relative_to(ROOT)}:{number}: {line[:60]}"
+            if re.match(r"(<{7}|={7}|>{7})( |$)", line):
+                wrong.append(place)
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", line):
+                if not (page.parent / target).exists():
+                    wrong.append(f"{place}: {target}")
+            bars = len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", line)))
+            cells = (cells or bars) if line.startswith("|") else 0
+            if bars != cells and line.startswith("|"):
+                wrong.append(place)
+    assert not wrong
