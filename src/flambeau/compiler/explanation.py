@@ -18,7 +18,8 @@ class Explanation(str):
     """The report, in plain English; prints as it reads.
 
     ``trace``: the captured operations as a Python function that runs (``trace.function``);
-    ``graph``: the same as a list, one operation a line; ``plan``: what was fused, unit by unit;
+    ``graph``: the same as a list, one operation a line; ``live``: without rows that nobody reads;
+    ``plan``: what was fused, unit by unit;
     ``loops``: every kernel as Python loops; ``llvm`` and ``assembly``: what it was compiled to.
     They are of the newest captured variant; ``programs`` has all of them, forward and backward.
     A program is compiled at the second call with the same kinds of arguments.
@@ -54,12 +55,17 @@ class Explanation(str):
     @property
     def trace(self) -> Trace:
         """The captured operations as Python."""
-        return trace(self._first().graph)
+        return trace(_captured(self._first()))
 
     @property
     def graph(self) -> str:
         """The captured operations, one a line, with dtypes and shapes."""
-        return str(self._first().graph)
+        return str(_captured(self._first()))
+
+    @property
+    def live(self) -> str:
+        """The operations that are left when rows that nobody reads are not computed."""
+        return str(self._built().graph)
 
     @property
     def plan(self) -> str:
@@ -82,6 +88,10 @@ class Explanation(str):
         return report.assembly(self._built())
 
 
+def _captured(program: Any) -> Graph:
+    return program.captured if hasattr(program, "plan") else program.graph
+
+
 def explained(name: str, variants: Sequence[Any], lines: Sequence[str]) -> Explanation:
     """The report on a function: its captured ``variants``, and ``lines`` about the rest."""
     text = [f"{name}: {len(variants)} captured"]
@@ -91,7 +101,7 @@ def explained(name: str, variants: Sequence[Any], lines: Sequence[str]) -> Expla
             run = getattr(later, "run", None)
             program = run if hasattr(run, "plan") else later
             programs.append(program)
-            text.append(f"  a {title}program of {len(program.graph.nodes)} operations")
+            text.append(f"  a {title}program of {len(_captured(program).nodes)} operations")
             if hasattr(program, "plan"):
                 text += [f"    {line}" for line in report.words(program).split("\n")]
             else:

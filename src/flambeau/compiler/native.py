@@ -33,6 +33,7 @@ from .crew import crew
 from .execute import DullExecutor, Undone, run_node
 from .graph import Draw, Graph, Node, Var, draws
 from .kernel import Kernel, verify
+from .live_rows import pruned
 from .lowering import Lowered, Lowering, located_elements
 from .products_code import panel_bytes, shares_terms
 from .rules import MAY_BE_EMPTY, RULES
@@ -58,6 +59,8 @@ class Program:
     """One graph, compiled. Call it with the arrays of the inputs and the numbers of this run."""
 
     def __init__(self, graph: Graph, apart: bool = False) -> None:
+        self.captured = graph
+        graph, self.unread = pruned(graph)
         self.graph = graph
         self.apart = apart  # every unit is a segment, so that it can be timed
         self.lowered: Lowered = Lowering(graph, RULES, MAY_BE_EMPTY).run()

@@ -70,7 +70,9 @@ def words(program: Any) -> str:
     counts = ", ".join(f"{n} {kind}" for kind, n in kinds.items()) or "nothing to do"
     fused = sum(len(u.work.members) for u in plan.units if isinstance(u.work, Cluster))
     lines = [
-        f"{len(lowered.graph.nodes)} operations became {counts}; the kernels hold {fused} formulas",
+        *program.unread,
+        f"{len(program.captured.nodes)} operations became {counts}; the kernels hold {fused} "
+        "formulas",
         f"{plan.arena / 1e6:.1f} MB for what lies between, {program.threads} thread"
         f"{'s' if program.threads != 1 else ''}, {len(program.functions)} functions"
         f"{', from the cache on disk' if program.code.was_cached else ''}",
