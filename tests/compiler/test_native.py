@@ -215,6 +215,15 @@ CASES = {
         randn(6, 8, **W),
     ),
     "cat": (lambda x, y: (torch.cat([x * 2, y], 1), torch.stack([x, y, x * y], 1)), A, B),
+    "padded": (
+        lambda x, y: (
+            F.pad(x * 2, (2, 1)) + 1, F.pad(y, (-1, 2, 3, -2), value=7.0), F.pad(x, (0, 0, -7, 9)),
+        ),
+        A, B,
+    ),
+    "gradients of padding": (
+        gradients(lambda x: (F.pad(x * 3, (1, -2, 0, 4)) * 2).exp().sum()), randn(5, 6, **W),
+    ),
     "split": (lambda x: [t * 2 for t in x.split(4, 1)], randn(3, 12)),
     "repeat": (lambda x: (x.repeat(2, 3), x.expand(4, 7, 13) * 2), A),
     "transposed": (lambda x, y: ((x.t() + y.t()).contiguous(), (x + 1).t().reshape(-1) * 2), A, B),

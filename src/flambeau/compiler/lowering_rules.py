@@ -28,6 +28,7 @@ from .lowering import (
     permuted,
     product,
     reduced,
+    view,
 )
 from .scalar import BOOL, FLOAT64, INT64, Scalar
 from .scalar_functions import exp_below, log
@@ -409,6 +410,27 @@ def _slice_backward(lowering: Lowering, node: Call) -> Lazy:
         (x.read, x.shape, tuple(s // size for s in piece.strides), offset),
     )
     return Lazy(Read(Joined(tuple(shape), g.dtype, pieces), places), tuple(shape))
+
+
+@rule("constant_pad_nd")
+def _constant_pad(lowering: Lowering, node: Call) -> Lazy:
+    """A number everywhere, and on it the piece of the operand that stays."""
+    out, pad = node.outs[0], node.args[1]
+    x, number = (dense(converted(operand(lowering, v), out.dtype)) for v in node.args[::2])
+    kept, start, place = list(x.shape), 0, 0
+    own, places = row_major(x.shape), row_major(out.shape)
+    for k in range(0, len(pad), 2):
+        d = len(kept) - 1 - k // 2
+        before, after = pad[k : k + 2]
+        kept[d] += min(before, 0) + min(after, 0)
+        start += max(-before, 0) * own[d]
+        place += max(before, 0) * places[d]
+    filling = expanded(number, out.shape)
+    piece = view(x, kept, own, start)
+    pieces = [(filling.read, out.shape, places, 0), (piece.read, piece.shape, places, place)]
+    if 0 in kept:
+        del pieces[1]
+    return Lazy(Read(Joined(out.shape, out.dtype, tuple(pieces)), places), out.shape)
 
 
 @rule("expand_reduced")
