@@ -84,6 +84,7 @@ from .ops.rearranging import *  # noqa: F403
 from .ops.reductions import *  # noqa: F403
 from .ops.views import *  # noqa: F403
 from .tensor._creation import *  # noqa: F403
+from .tensor._device import Elsewhere as _Elsewhere
 from .tensor._device import Size, device, layout, sparse_coo, sparse_csr, strided
 from .tensor._printing import get_printoptions, set_printoptions
 from .tensor._random import *  # noqa: F403
@@ -126,6 +127,14 @@ def _first_routine(name: str) -> object:
 
 
 _threads.kernels, _threads.routine = _first_kernel, _first_routine
+
+
+def _first_meta(*shape: object, **how: object) -> Tensor:
+    """Asked for the first tensor on meta: load what makes it."""
+    return _importlib.import_module(f"{__name__}.func._meta").made(*shape, **how)
+
+
+_Elsewhere.made = staticmethod(_first_meta)
 
 
 def _uncaught(kind: type, error: BaseException, trace: object) -> None:

@@ -65,8 +65,12 @@ class BatchArray(ndarray):
     dim: int | None = None
     level: Level | None = None
 
+    def unruled(self, name: str) -> Exception:
+        """What to raise where the function ``name`` would compute on this array itself."""
+        return _no_rule(name)
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> NoReturn:
-        raise _no_rule(ufunc.__name__)
+        raise self.unruled(ufunc.__name__)
 
     def __array_function__(self, func: Callable, types: tuple, args: tuple, kwargs: dict) -> Any:
         if func in _SHAPE_ONLY:
@@ -74,7 +78,7 @@ class BatchArray(ndarray):
         if func in _LIKE and args[0] is self and self.inner is not None:
             inner = wrap(func(self.inner._array, *args[1:], **kwargs))
             return batched(inner, self.dim, self.level)._array
-        raise _no_rule(func.__name__)
+        raise self.unruled(func.__name__)
 
     item = _reads("item")
     tolist = _reads("tolist")
@@ -85,7 +89,7 @@ class BatchArray(ndarray):
     def copy(self, order: str = "C") -> BatchArray:
         """A copy of all examples."""
         if self.inner is None:
-            raise _no_rule("copy")
+            raise self.unruled("copy")
         return batched(
             wrap(self.inner._array.copy(), self.inner._edge), self.dim, self.level
         )._array
@@ -94,12 +98,12 @@ class BatchArray(ndarray):
         """Refused: RuntimeError."""
         if dtype is bool:  # the truth of a tensor
             self.item()
-        raise _no_rule("astype")
+        raise self.unruled("astype")
 
     def fill(self, value: Any) -> None:
         """Write ``value`` into every element of every example."""
         if self.inner is None:
-            raise _no_rule("fill")
+            raise self.unruled("fill")
         self.inner._array.fill(value)
 
     # What checks of values ask ("is an index out of bounds?") is answered for all examples.
@@ -107,36 +111,36 @@ class BatchArray(ndarray):
     def any(self, *args: Any, **kwargs: Any) -> bool:
         """Whether an element of any example is true."""
         if args or kwargs or self.inner is None:
-            raise _no_rule("any")
+            raise self.unruled("any")
         return bool(self.inner._array.any())
 
     def all(self, *args: Any, **kwargs: Any) -> bool:
         """Whether every element of every example is true."""
         if args or kwargs or self.inner is None:
-            raise _no_rule("all")
+            raise self.unruled("all")
         return bool(self.inner._array.all())
 
     def min(self, *args: Any, **kwargs: Any) -> Any:
         """The least integer of all examples."""
         if args or kwargs or self.inner is None or self.dtype.kind not in "iu":
-            raise _no_rule("min")
+            raise self.unruled("min")
         return self.inner._array.min()
 
     def max(self, *args: Any, **kwargs: Any) -> Any:
         """The largest integer of all examples."""
         if args or kwargs or self.inner is None or self.dtype.kind not in "iu":
-            raise _no_rule("max")
+            raise self.unruled("max")
         return self.inner._array.max()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if key is not Ellipsis or isinstance(value, BatchArray) or np.ndim(value):
-            raise _no_rule("a write")
+            raise self.unruled("a write")
         self.fill(value)
 
     def detached(self) -> BatchArray:
         """The same examples outside every tape."""
         if self.inner is None:
-            raise _no_rule("detach")
+            raise self.unruled("detach")
         return batched(self.inner.detach(), self.dim, self.level)._array
 
     def described(self) -> str:
@@ -151,7 +155,7 @@ class BatchArray(ndarray):
 
 def _refused_method(name: str) -> Callable[..., NoReturn]:
     def refused(self: BatchArray, *args: Any, **kwargs: Any) -> NoReturn:
-        raise _no_rule(name)
+        raise self.unruled(name)
 
     return refused
 

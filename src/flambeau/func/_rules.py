@@ -7,6 +7,7 @@ for each example, with a warning: ``loops``.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -156,7 +157,7 @@ def _along(level: Level, op: Op, plain: Callable, args: tuple) -> Any:
         new[op.params.index("keepdim")] = True
     if op.name in ("max_all", "min_all", "prod_all", "argmax", "argmin") and isinstance(dim, tuple):
         keepdim = new[2]
-        new[0] = new[0].reshape(level.size, -1)
+        new[0] = new[0].reshape(level.size, math.prod(new[0]._array.shape[1:]))
         new[2] = False
         new[place] = (1,) if op.name in ("max_all", "min_all") else 1
         if op.name == "prod_all":
@@ -464,9 +465,11 @@ def _folded(level: Level, op: Op, plain: Callable, args: tuple, count: int) -> A
         new.append(a)
     results = level.call(op, plain, tuple(new))
 
+    rows = args[0]._array.shape[0]  # of an example: what there is of the batch has none to tell
+
     def unfolded(r: Value) -> Value:
         shape = r._array.shape
-        return r.reshape(level.size, shape[0] // level.size, *shape[1:])
+        return r.reshape(level.size, shape[0] // level.size if level.size else rows, *shape[1:])
 
     return tuple(map(unfolded, results)) if type(results) is tuple else unfolded(results)
 
@@ -480,7 +483,8 @@ def _folded(level: Level, op: Op, plain: Callable, args: tuple, count: int) -> A
     upsample_bicubic2d upsample_trilinear3d upsample_nearest1d_backward
     upsample_nearest2d_backward upsample_nearest3d_backward upsample_linear1d_backward
     upsample_bilinear2d_backward upsample_bicubic2d_backward upsample_trilinear3d_backward
-    im2col max_pool_gather max_pool_backward"""
+    upsample_nearest_exact1d_backward upsample_nearest_exact2d_backward
+    upsample_nearest_exact3d_backward im2col max_pool_gather max_pool_backward"""
 )
 def _over_images(level: Level, op: Op, plain: Callable, args: tuple) -> Any:
     tensors = [i for i, a in enumerate(args) if isinstance(a, Value)]
@@ -495,6 +499,25 @@ def _pad(level: Level, op: Op, plain: Callable, args: tuple) -> Any:
     if isinstance(value, Value) and not level.shared(value):
         return NotImplemented
     return level.call(op, plain, (level.whole(x), pad, level.inside(value)[0]))
+
+
+_BORDERS = " ".join(f"{k}_pad{n}d" for k in ("reflection", "replication") for n in (1, 2, 3))
+
+
+@rule(f"{_BORDERS} pad_circular")
+def _bordered(level: Level, op: Op, plain: Callable, args: tuple) -> Any:
+    x, borders = args
+    return level.call(op, plain, (level.whole(x), _one_further(borders)))
+
+
+@rule(_BORDERS.replace("d ", "d_backward ") + "_backward pad_circular_backward")
+def _unbordered(level: Level, op: Op, plain: Callable, args: tuple) -> Any:
+    x, borders, shape = args
+    return level.call(op, plain, (level.whole(x), _one_further(borders), (level.size, *shape)))
+
+
+def _one_further(borders: tuple) -> tuple:
+    return tuple([(d + 1, *border) for d, *border in borders])
 
 
 @rule("native_group_norm")

@@ -56,6 +56,8 @@ def _drop(input: Value, p: float, training: bool, inplace: bool, feature: bool) 
     if p == 1:
         return _times(input, 0, inplace)
     _check_floating(input)
+    if input.is_meta:
+        return _times(input, input.detach(), inplace)
     like = outline(input._array)
 
     def draw() -> np.ndarray:

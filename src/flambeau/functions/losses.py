@@ -21,6 +21,7 @@ from ..ops import activations
 from ..ops.cross_entropy import cross_entropy, reduction_of
 from ..ops.losses import reduced
 from ..ops.products import linear
+from ..tensor._creation import arange
 from .distances import pairwise_distance
 
 
@@ -104,7 +105,7 @@ def gaussian_nll_loss(
         var = constant(np.full(input._array.shape, var, input._array.dtype))
     else:
         reading(var, "gaussian_nll_loss")
-        if (var._array < 0).any():
+        if not var.is_meta and (var._array < 0).any():
             raise ValueError("var has negative entry/entries")
     if var.shape != input.shape:
         shape, wanted = tuple(var.shape), tuple(input.shape)
@@ -329,7 +330,7 @@ def multi_margin_loss(
         terms = terms * terms
     if weight is not None:
         terms = terms * weight[index]
-    terms = terms.masked_fill(constant(np.arange(classes)) == index, 0)
+    terms = terms.masked_fill(arange(classes, device=index.device) == index, 0)
     losses = terms.sum(1) / classes
     return reduced(losses.reshape(()) if single else losses, reduction)
 

@@ -17,6 +17,7 @@ from ..ops._arguments import check_tensor
 from ..ops.joining import cat, stack
 from ..ops.rearranging import _triangle
 from ..ops.views import expand
+from ..tensor._creation import finished
 
 # ---- stacking ------------------------------------------------------------------------------
 
@@ -270,7 +271,8 @@ def tril_indices(
     layout: object = None,
 ) -> Value:
     """The places of the lower triangle of a row x col matrix: a 2 x n tensor."""
-    return constant(_triangle("tril_indices", row, col, offset, True).astype(dtype.numpy))
+    places = _triangle("tril_indices", row, col, offset, True).astype(dtype.numpy)
+    return finished(places, device=device)
 
 
 def triu_indices(
@@ -283,7 +285,8 @@ def triu_indices(
     layout: object = None,
 ) -> Value:
     """The places of the upper triangle of a row x col matrix: a 2 x n tensor."""
-    return constant(_triangle("triu_indices", row, col, offset, False).astype(dtype.numpy))
+    places = _triangle("triu_indices", row, col, offset, False).astype(dtype.numpy)
+    return finished(places, device=device)
 
 
 # ---- shuffles ------------------------------------------------------------------------------

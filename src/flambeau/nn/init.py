@@ -109,6 +109,8 @@ def trunc_normal_(
             "The distribution of values may be incorrect.",
             stacklevel=2,
         )
+    if tensor.is_meta:
+        return tensor
     if hook.active is not None:
         hook.active.opaque("trunc_normal_ draws as often as numbers are out of bounds")
     array = tensor._array
@@ -235,7 +237,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     """An orthogonal matrix of (shape[0], rest), times ``gain`` (Saxe et al. 2013)."""
     if tensor.dim() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
-    if not tensor.numel():
+    if not tensor.numel() or tensor.is_meta:
         return tensor
     rows = tensor.shape[0]
     matrix = empty(rows, tensor.numel() // rows, dtype=tensor.dtype)
@@ -258,6 +260,8 @@ def sparse_(
     """Normal numbers, but a share ``sparsity`` of every column of the matrix 0 (Martens 2010)."""
     if tensor.dim() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
+    if tensor.is_meta:
+        return tensor
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
     tensor.normal_(0, std, generator=generator)

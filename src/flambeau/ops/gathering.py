@@ -367,7 +367,7 @@ def one_hot(tensor: Value, num_classes: int = -1) -> Value:
         if num_classes < 1:
             reading(tensor, "one_hot() without num_classes")
         else:
-            places = constant(np.arange(num_classes))
+            places = constant(np.arange(num_classes)).to(tensor.device)
             return (tensor.unsqueeze(-1) == places).to(tensor.dtype)
     low, high = int(classes.min()), int(classes.max())
     if low < 0:

@@ -38,12 +38,19 @@ channels_last_3d = memory_format("channels_last_3d")
 _CHANNELS_LAST_ORDER = {channels_last: (0, 2, 3, 1), channels_last_3d: (0, 2, 3, 4, 1)}
 
 
+def channels_last_order(ndim: int, format: memory_format) -> tuple[int, ...] | None:
+    """The order in memory of the dimensions in a format that is not contiguous; RuntimeError for
+    a tensor of another number of dimensions."""
+    order = _CHANNELS_LAST_ORDER.get(format)
+    if order is not None and ndim != len(order):
+        raise RuntimeError(f"required rank {len(order)} tensor to use {format.name} format")
+    return order
+
+
 def laid_out(array: np.ndarray, format: memory_format | None) -> np.ndarray:
     """A copy of ``array`` in memory format ``format``; by default dense arrays keep theirs."""
-    if format in _CHANNELS_LAST_ORDER:
-        order = _CHANNELS_LAST_ORDER[format]
-        if array.ndim != len(order):
-            raise RuntimeError(f"required rank {len(order)} tensor to use {format.name} format")
+    order = channels_last_order(array.ndim, format)
+    if order is not None:
         moved = np.ascontiguousarray(array.transpose(order))
         return (moved.copy() if moved.base is not None else moved).transpose(np.argsort(order))
     if format is contiguous_format:

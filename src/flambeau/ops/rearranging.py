@@ -102,6 +102,7 @@ def repeat_interleave(
             "repeats must have the same size as input along dim, but got repeats.size(0) = "
             f"{counts.size} and input.size({d}) = {n}"
         )
+    reading(repeats, "repeat_interleave()")
     _check_counts(counts)
     places = np.repeat(np.arange(n), counts)
     if output_size is not None and output_size != places.size:

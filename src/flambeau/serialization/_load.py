@@ -132,6 +132,7 @@ class _Reading:
         self.weights_only = weights_only
         self.pickle_module = pickle_module or pickle
         self.restore = _locations.restorer(map_location)
+        self.hollow = str(map_location) == "meta"
         self.arguments = {"encoding": "utf-8", **arguments}
 
     def read(self, file: BinaryIO, mapped: bool) -> Any:
@@ -220,7 +221,7 @@ class _Reading:
                 f"the storage {key} declares {_archive.human(declared)}, but its record holds "
                 f"{_archive.human(held)}"
             )
-        if _locations.skipping():
+        if self.hollow or _locations.skipping():
             return np.empty(declared, np.uint8)
         if memory is None:
             return archive.read(record)

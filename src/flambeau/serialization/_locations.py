@@ -8,7 +8,9 @@ from enum import Enum
 from mmap import ACCESS_COPY, ACCESS_WRITE
 from typing import Any
 
+from .._dtypes import uint8
 from ..core.value import Value
+from ..tensor._creation import empty
 from ..tensor._device import device
 from ..tensor._storage import UntypedStorage
 from ._rebuild import StorageType
@@ -133,7 +135,20 @@ def _cpu_storage(storage: Any, location: str) -> Any:
     return storage if location in ("cpu", "cpu:0") else None
 
 
-_registry: list[tuple[int, Tagger, Deserializer]] = [(10, _cpu_tag, _cpu_storage)]
+def _meta_tag(storage: Any) -> str | None:
+    return "meta" if storage.device.type == "meta" else None
+
+
+def _meta_storage(storage: Any, location: str) -> Any:
+    if location != "meta":
+        return None
+    return empty(storage.nbytes(), dtype=uint8, device="meta").untyped_storage()
+
+
+_registry: list[tuple[int, Tagger, Deserializer]] = [
+    (10, _cpu_tag, _cpu_storage),
+    (22, _meta_tag, _meta_storage),
+]
 
 
 def register_package(priority: int, tagger: Tagger, deserializer: Deserializer) -> None:
@@ -160,7 +175,7 @@ def default_restore_location(storage: Any, location: str) -> Any:
         if result is not None:
             return result
     kind = location.partition(":")[0]
-    if kind in ("cuda", "mps", "xpu", "hpu", "mtia", "meta", "privateuseone"):
+    if kind in ("cuda", "mps", "xpu", "hpu", "mtia", "privateuseone"):
         raise RuntimeError(
             f"Attempting to deserialize object on a {kind.upper()} device but "
             f"torch.{kind}.is_available() is False. If you are running on a CPU-only machine, "

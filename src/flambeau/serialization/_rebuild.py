@@ -15,6 +15,7 @@ from .. import _dtypes, _shapes
 from ..core.tape import Leaf
 from ..core.value import Value, address, dense, owner_of, reading, wrap
 from ..nn.parameter import Buffer, Parameter, is_lazy
+from ..tensor._creation import empty_strided
 from ..tensor._device import layout, sparse_coo, sparse_csr, strided
 from ..tensor._storage import TypedStorage, UntypedStorage
 from ..tensor._tensor import Tensor
@@ -66,7 +67,8 @@ def _tensor_over(
             f"{last + 1:,} elements of {d.name}, but its storage has {held:,}"
         )
     strides = [s * d.itemsize for s in stride]
-    return np.ndarray(tuple(size), d.numpy, storage._bytes(), offset * d.itemsize, strides)
+    array = np.ndarray(tuple(size), d.numpy, storage._bytes(), offset * d.itemsize, strides)
+    return array.view(type(storage._owner)) if storage.device.type == "meta" else array
 
 
 def _made(array: np.ndarray, requires_grad: bool, metadata: dict | None) -> Value:
@@ -109,6 +111,16 @@ def _rebuild_tensor_v3(
 ) -> Value:
     array = _tensor_over(storage, dtype, storage_offset, size, stride)
     return _made(array, requires_grad, metadata)
+
+
+def _rebuild_meta_tensor_no_storage(
+    dtype: _dtypes.dtype, size: Any, stride: Any, requires_grad: bool
+) -> Value:
+    numbers = (*size, *stride)
+    if len(size) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
+        raise UnpicklingError(f"a meta tensor of size {tuple(size)}, stride {tuple(stride)}")
+    made = empty_strided(size, stride, dtype=dtype, device="meta")
+    return made.requires_grad_(True) if requires_grad else made
 
 
 def _rebuild_parameter(data: Value, requires_grad: bool, backward_hooks: Any) -> Parameter:
@@ -171,7 +183,7 @@ REBUILDERS = {
     _unsupported("sparse"): "_rebuild_sparse_tensor",
     _unsupported("nested"): "_rebuild_nested_tensor",
     _unsupported("quantized"): "_rebuild_qtensor",
-    _unsupported("meta"): "_rebuild_meta_tensor_no_storage",
+    _rebuild_meta_tensor_no_storage: "_rebuild_meta_tensor_no_storage",
     _unsupported("wrapper subclass"): "_rebuild_wrapper_subclass",
     _unsupported("device's (sent as an array)"): "_rebuild_device_tensor_from_numpy",
     _unsupported("device's"): "_rebuild_device_tensor_from_cpu_tensor",
@@ -200,6 +212,9 @@ def described(tensor: Value, claim: Callable[[np.ndarray, _dtypes.dtype], bool])
         if state:
             return _rebuild_parameter_with_state, (*plain, state)
         return _rebuild_parameter, plain
+    if tensor.is_meta:
+        geometry = (tuple(tensor.shape), tensor.stride())
+        return _rebuild_meta_tensor_no_storage, (tensor.dtype, *geometry, tensor.requires_grad)
     reading(tensor, "save")
     array = tensor._array
     owner = owner_of(array)

@@ -29,6 +29,8 @@ def root_gradient(root: Value, gradient: Value | None) -> Value:
                 "grad can be implicitly created only for real scalar outputs but got "
                 f"{root.dtype!r}"
             )
+        if array.__class__ is not np.ndarray and root.is_meta:
+            return root.new_ones(())
         return constant(np.ones(array.shape, array.dtype))
     if not isinstance(gradient, Value):
         raise TypeError(

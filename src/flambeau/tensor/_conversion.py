@@ -15,11 +15,13 @@ from ..core.value import Value, new, reading, wrap
 from ..ops import memory
 from ..ops.memory import convert, laid_out, memory_format
 from . import _creation
-from ._device import device, here
+from ._device import CPU, META, Elsewhere, device, here, place_of
 
 
-def _parse_to(args: tuple, kwargs: dict) -> tuple[dtype | None, bool, memory_format | None]:
-    """The dtype, ``copy`` and memory format that the forms of ``to`` ask for."""
+def parse_to(
+    args: tuple, kwargs: dict
+) -> tuple[dtype | None, device | None, bool, memory_format | None]:
+    """The dtype, device, ``copy`` and memory format that the forms of ``to`` ask for."""
     d = kwargs.pop("dtype", None)
     place = kwargs.pop("device", None)
     copy = kwargs.pop("copy", False)
@@ -49,9 +51,10 @@ def _parse_to(args: tuple, kwargs: dict) -> tuple[dtype | None, bool, memory_for
         copy = flags[1]
     if other is not None and d is None:
         d = _dtypes.from_numpy(other._array.dtype)
-    if place is not None:
-        here(place)
-    return None if d is None else _dtypes.as_dtype(d), copy, format
+    if other is not None and place is None:
+        place = place_of(other._array)
+    place = None if place is None else here(place)
+    return None if d is None else _dtypes.as_dtype(d), place, copy, format
 
 
 class ConversionMethods:
@@ -66,14 +69,23 @@ class ConversionMethods:
         """
         if len(args) == 1 and not kwargs and type(args[0]) is dtype:
             return convert(self, args[0])
-        d, copy, format = _parse_to(args, kwargs)
+        d, place, copy, format = parse_to(args, kwargs)
         own = _dtypes.from_numpy(self._array.dtype)
+        if place is not None and place is not place_of(self._array):
+            return self._moved(place, own if d is None else d, format)
         return convert(self, own if d is None else d, copy=copy, memory_format=format)
+
+    def _moved(self, place: device, d: dtype, format: memory_format | None) -> Value:
+        """Without elements on meta. NotImplementedError where there are none to move."""
+        if place is not META:
+            raise Elsewhere.no_data()
+        return convert(_creation.empty_like(self, device=META), d, memory_format=format)
 
     def type(self, dtype: object = None, non_blocking: bool = False) -> Value | str:
         """The tensor as ``dtype``; without one, the legacy name such as 'torch.FloatTensor'."""
         if dtype is None:
-            return f"torch.{self.dtype.legacy_name.replace('Complex', 'Complex')}Tensor"
+            place = "" if place_of(self._array) is CPU else "meta."
+            return f"torch.{place}{self.dtype.legacy_name}Tensor"
         if isinstance(dtype, str):
             wanted = dtype.removeprefix("torch.").removesuffix("Tensor")
             found = [d for d in _dtypes.ALL if d.legacy_name == wanted]
@@ -89,8 +101,8 @@ class ConversionMethods:
         return convert(self, other.dtype)
 
     def cpu(self, memory_format: memory_format | None = None) -> Value:
-        """This tensor on the CPU, where it is already."""
-        return self
+        """This tensor on the CPU, where it is already. NotImplementedError for one on meta."""
+        return self if place_of(self._array) is CPU else self.to(CPU)
 
     def cuda(self, device: object = None, non_blocking: bool = False) -> Value:
         """Refused: there is no CUDA device. RuntimeError."""
@@ -266,6 +278,9 @@ class ConversionMethods:
         return out
 
     def __reduce_ex__(self, protocol: int) -> tuple:
+        if place_of(self._array) is META:
+            described = (self.dtype.name, tuple(self.shape), self.stride(), self.requires_grad)
+            return _rebuild_on_meta, (type(self), *described)
         reading(self, "pickle")
         array = self._array if self._array.flags.c_contiguous else self._array.copy()
         described = (array.tobytes(), self.dtype.name, tuple(array.shape), self._edge is not None)
@@ -282,34 +297,40 @@ class ConversionMethods:
         requires_grad: bool = False,
     ) -> Value:
         """A new tensor of ``data`` with this one's dtype."""
+        device = device or place_of(self._array)
         return _creation.tensor(data, dtype=dtype or self.dtype, device=device,
                                 requires_grad=requires_grad)  # fmt: skip
 
+    def _likewise(self, kwargs: dict) -> None:
+        """Fill in this tensor's dtype and device where none are asked for."""
+        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        kwargs["device"] = kwargs.get("device") or place_of(self._array)
+
     def new_zeros(self, *size: int | Sequence[int], **kwargs: object) -> Value:
         """Zeros with this tensor's dtype."""
-        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        self._likewise(kwargs)
         return _creation.zeros(*size, **kwargs)
 
     def new_ones(self, *size: int | Sequence[int], **kwargs: object) -> Value:
         """Ones with this tensor's dtype."""
-        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        self._likewise(kwargs)
         return _creation.ones(*size, **kwargs)
 
     def new_empty(self, *size: int | Sequence[int], **kwargs: object) -> Value:
         """Unfilled memory with this tensor's dtype."""
-        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        self._likewise(kwargs)
         return _creation.empty(*size, **kwargs)
 
     def new_full(self, size: Sequence[int], fill_value: float, **kwargs: object) -> Value:
         """``fill_value`` everywhere, with this tensor's dtype."""
-        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        self._likewise(kwargs)
         return _creation.full(size, fill_value, **kwargs)
 
     def new_empty_strided(
         self, size: Sequence[int], stride: Sequence[int], **kwargs: object
     ) -> Value:
         """Unfilled memory with the given strides and this tensor's dtype."""
-        kwargs["dtype"] = kwargs.get("dtype") or self.dtype
+        self._likewise(kwargs)
         return _creation.empty_strided(size, stride, **kwargs)
 
     def new(self, *args: object) -> Value:
@@ -332,6 +353,15 @@ def _rebuild(
     if requires_grad:
         out._edge = Leaf(out)
     return out
+
+
+def _rebuild_on_meta(
+    cls: type, dtype_name: str, shape: tuple[int, ...], stride: tuple[int, ...], requires_grad: bool
+) -> Value:
+    """The same for a tensor without elements."""
+    d = _dtypes.BY_NAME[dtype_name]
+    out = _creation.empty_strided(shape, stride, dtype=d, device=META).requires_grad_(requires_grad)
+    return out if type(out) is cls else out.as_subclass(cls)
 
 
 def _named_conversion(d: dtype) -> object:

@@ -16,7 +16,7 @@ from ..core.op import define
 from ..core.promotion import is_number
 from ..core.value import Value, as_array, constant, wrap
 from ..ops.memory import convert, laid_out, memory_format
-from ._device import device, here, layout, strided
+from ._device import CPU, META, Elsewhere, chosen, device, here, is_meta, layout, place_of, strided
 
 DeviceLike = device | str | int | None
 _COMPLEX = complex  # Python's own: the name means a function here, as in PyTorch
@@ -30,8 +30,9 @@ def finished(
     pin_memory: bool = False,
 ) -> Value:
     """A tensor over ``array`` after the arguments that every factory takes have been checked."""
-    if device is not None:
-        here(device)
+    if device is not None or chosen.device is not None:
+        if here(device) is META and place_of(array) is not META:
+            array = Elsewhere.made(array.shape, array.dtype, array.strides)._array
     if layout is not None and layout is not strided:
         raise NotImplementedError(f"flambeau has no tensors of layout {layout!r}; use strided")
     t = constant(array)
@@ -44,6 +45,11 @@ def finished(
             )
         t.requires_grad_(True)
     return t
+
+
+def unfilled(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """The array of a tensor on meta: there is nothing to be filled."""
+    return Elsewhere.made(shape, dtype)._array
 
 
 # ---- from values ---------------------------------------------------------------------------
@@ -188,6 +194,7 @@ def tensor(
     if hook.active is not None and not _only_numbers(data):
         if isinstance(data, Value):
             copy = convert(data.detach(), dtype or data.dtype, copy=True)
+            copy = copy if device is None else copy.to(device)
             return copy.requires_grad_(requires_grad)
         hook.active.opaque("torch.tensor() of arrays or tensors inside other data")
     elif hook.active is not None and is_number(data):
@@ -209,15 +216,13 @@ def _only_numbers(data: object) -> bool:
 
 def as_tensor(data: object, dtype: dtype | None = None, device: DeviceLike = None) -> Value:
     """``data`` as a tensor, sharing memory where it can: tensors and arrays of the right dtype."""
-    if device is not None:
-        here(device)
     d = None if dtype is None else _dtypes.as_dtype(dtype)
     if isinstance(data, Value):
-        return data if d is None else convert(data, d)
+        data = data if d is None else convert(data, d)
+        return data if device is None and chosen.device is None else data.to(here(device))
     if isinstance(data, np.ndarray):
-        shared = from_numpy(data)
-        return shared if d is None else convert(shared, d)
-    return tensor(data, dtype=d)
+        return as_tensor(from_numpy(data), d, device)
+    return tensor(data, dtype=d, device=device)
 
 
 def asarray(
@@ -293,7 +298,7 @@ def frombuffer(
         )
     if hook.active is not None:
         hook.active.opaque("torch.frombuffer()")
-    return finished(np.frombuffer(buffer, dtype.numpy, count, offset), requires_grad)
+    return finished(np.frombuffer(buffer, dtype.numpy, count, offset), requires_grad, CPU)
 
 
 # ---- filled --------------------------------------------------------------------------------
@@ -347,7 +352,8 @@ def zeros(
     _no_more("zeros", named)
     if out is not None:
         return _into(out, np.zeros(shape, out._array.dtype))
-    return finished(np.zeros(shape, _float_type(dtype)), requires_grad, device, layout)
+    make = unfilled if is_meta(device) else np.zeros
+    return finished(make(shape, _float_type(dtype)), requires_grad, device, layout)
 
 
 def ones(
@@ -365,7 +371,8 @@ def ones(
     _no_more("ones", named)
     if out is not None:
         return _into(out, np.ones(shape, out._array.dtype))
-    return finished(np.ones(shape, _float_type(dtype)), requires_grad, device, layout)
+    make = unfilled if is_meta(device) else np.ones
+    return finished(make(shape, _float_type(dtype)), requires_grad, device, layout)
 
 
 def _no_more(name: str, named: dict) -> None:
@@ -389,7 +396,8 @@ def empty(
     _no_more("empty", named)
     if out is not None:
         return out.resize_(shape)
-    array = np.empty(shape, _float_type(dtype))
+    make = unfilled if is_meta(device) else np.empty
+    array = make(shape, _float_type(dtype))
     if memory_format is not None:
         array = laid_out(array, memory_format)
     return finished(array, requires_grad, device, layout)
@@ -415,8 +423,22 @@ def full(
     if out is not None:
         return _into(out, np.full(shape, fill_value, out._array.dtype))
     d = _dtypes.of_number(fill_value) if dtype is None else _dtypes.as_dtype(dtype)
-    array = np.full(shape, as_array(fill_value, d))
+    if is_meta(device):
+        array = unfilled(shape, d.numpy)
+    else:
+        array = np.full(shape, as_array(fill_value, d))
     return finished(array, requires_grad, device, layout)
+
+
+def template(like: np.ndarray, d: np.dtype, device: DeviceLike) -> np.ndarray:
+    """Unfilled memory in the order in which ``like`` lies, on its own device or on ``device``."""
+    place = place_of(like) if device is None else here(device)
+    if place is META:
+        dense = like if 0 not in like.strides else np.empty((), d)
+        return Elsewhere.made(like.shape, d, like=dense)._array
+    if place_of(like) is META:
+        like = np.asarray(like)
+    return np.empty_like(like, d) if 0 not in like.strides else np.empty(like.shape, d)
 
 
 def _like(
@@ -431,16 +453,12 @@ def _like(
     if not isinstance(input, Value):
         raise TypeError(f"argument 'input' (position 1) must be Tensor, not {type_name(input)}")
     d = input._array.dtype if dtype is None else _dtypes.as_dtype(dtype).numpy
-    array = (
-        np.empty_like(input._array, d)
-        if 0 not in input._array.strides
-        else np.empty(input._array.shape, d)
-    )
+    array = template(input._array, d, device)
     if format is not None and format.name != "preserve_format":
         array = laid_out(array, format)
     if filler is not None:
         array[...] = as_array(filler, _dtypes.from_numpy(d))
-    return finished(array, requires_grad, device, layout)
+    return finished(array, requires_grad, place_of(array), layout)
 
 
 def zeros_like(
@@ -519,9 +537,12 @@ def empty_strided(
             f"mismatch in length of strides and shape: {len(stride)} strides for {len(size)} sizes"
         )
     span = 1 + sum((n - 1) * s for n, s in zip(size, stride)) if 0 not in size else 0
-    store = np.empty(max(span, 0), _float_type(dtype))
-    step = store.itemsize
-    array = np.ndarray(size, store.dtype, store, 0, [s * step for s in stride])
+    d = _float_type(dtype)
+    strides = [s * d.itemsize for s in stride]
+    if is_meta(device):
+        array = Elsewhere.made(size, d, strides)._array
+    else:
+        array = np.ndarray(size, d, np.empty(max(span, 0), d), 0, strides)
     return finished(array, requires_grad, device, layout)
 
 
@@ -542,7 +563,8 @@ def empty_permuted(
             f"Number of dimensions in size ({len(size)}) and physical_layout {order} must agree, "
             "and each dimension must occur once"
         )
-    array = np.empty([size[d] for d in order], _float_type(dtype)).transpose(np.argsort(order))
+    make = unfilled if is_meta(device) else np.empty
+    array = make(tuple([size[d] for d in order]), _float_type(dtype)).transpose(np.argsort(order))
     return finished(array, requires_grad, device, layout)
 
 
@@ -739,7 +761,8 @@ def scalar_tensor(
     requires_grad: bool = False,
 ) -> Value:
     """A 0-dim tensor holding the number ``s``, of the default dtype if none is given."""
-    return full((), s, dtype=dtype or _dtypes.get_default_dtype(), requires_grad=requires_grad)
+    d = dtype or _dtypes.get_default_dtype()
+    return full((), s, dtype=d, device=device, requires_grad=requires_grad)
 
 
 __all__ = [

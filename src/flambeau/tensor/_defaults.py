@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from .. import _dtypes
-from ._device import CPU, device, here
+from ._device import chosen, device, here
 from ._tensor import FloatTensor
 
 _LegacyType = type(FloatTensor)
 
 
 def get_default_device() -> device:
-    """The device on which tensors are made: the CPU."""
-    return CPU
+    """The device on which tensors are made where none is named."""
+    return here(None)
 
 
 def set_default_device(device: device | str | int | None) -> None:
-    """Accept the CPU, or None for the same; RuntimeError for a device that is not there."""
-    here(device)
+    """Make tensors there in this thread, where no other device is named; None: on the CPU.
+
+    RuntimeError for a device that is not there.
+    """
+    chosen.device = None if device is None else here(device)
 
 
 def set_default_tensor_type(t: type | str) -> None:

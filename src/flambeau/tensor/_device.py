@@ -1,8 +1,16 @@
-"""Devices: where a tensor's memory is. There is one, the CPU; others are refused by name."""
+"""Devices: where a tensor's memory is. There are the CPU and ``meta``, where tensors have none;
+others are refused by name."""
 
 from __future__ import annotations
 
-_KNOWN = ("cpu", "cuda", "mps", "xpu", "meta", "xla", "hpu", "vulkan", "mtia", "privateuseone")
+import threading
+from collections.abc import Callable
+from typing import Any
+
+_KNOWN = (
+    "cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
+    "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone",
+)  # fmt: skip
 
 
 class device:
@@ -54,23 +62,67 @@ class device:
 
     def __enter__(self) -> device:
         here(self)
+        chosen.before = (*chosen.before, chosen.device)
+        chosen.device = self
         return self
 
     def __exit__(self, *error: object) -> None:
-        pass
+        *chosen.before, chosen.device = chosen.before
 
 
-CPU = device("cpu")
+CPU, META = device("cpu"), device("meta")
+
+
+class _Chosen(threading.local):
+    """Where this thread's factories make tensors: ``device``, or the CPU if it is None."""
+
+    device: device | None = None
+    before: tuple = ()
+
+
+chosen = _Chosen()
+
+
+class Elsewhere:
+    """What a later layer knows of meta tensors: ``made(shape, dtype, strides=None, like=None)``
+    makes one; ``no_data()`` is the error where one would have to be read."""
+
+    made: Callable[..., Any]
+    no_data: Callable[[], Exception]
 
 
 def here(value: object) -> device:
-    """The CPU, if that is what ``device=value`` asks for; otherwise the error of ``no_device``."""
-    if value is None or value is CPU:
+    """The device that ``device=value`` asks for: the CPU or meta, else the error of
+    ``no_device``. Without one it is the device that was chosen."""
+    if value is None:
+        value = chosen.device or CPU
+    if value is CPU:
         return CPU
     wanted = value if isinstance(value, device) else device(value)
+    if wanted.type == "meta":
+        return META
     if wanted.type != "cpu":
         raise no_device(wanted)
     return CPU
+
+
+def is_meta(value: object) -> bool:
+    """Whether a factory with ``device=value`` is to make a tensor without memory."""
+    return (value is not None or chosen.device is not None) and here(value) is META
+
+
+def place_of(array: Any) -> device:
+    """The device of the tensor over ``array``."""
+    return getattr(array, "place", CPU)
+
+
+def different_devices(*names: str) -> RuntimeError:
+    """What PyTorch says of operands on several devices."""
+    return RuntimeError(
+        "Expected all tensors to be on the same device, but found at least two devices, "
+        f"{' and '.join(names)}!\n  a tensor on meta has no elements to compute with; give it "
+        "memory with torch.empty_like(x, device='cpu') or module.to_empty(device='cpu')"
+    )
 
 
 def no_device(wanted: device) -> Exception:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _dtypes
 from ..core.value import Value, reading
+from ._device import META, place_of
 
 
 class _Options:
@@ -194,14 +195,17 @@ def _is_default(d: _dtypes.dtype) -> bool:
 def text_of(tensor: Value) -> str:
     """``tensor(...)`` with what is not the default: size, dtype, requires_grad or grad_fn."""
     described = getattr(tensor._array, "described", None)
-    if described is not None:  # not the elements themselves: a batched tensor
-        return described()
-    reading(tensor, "printing")
     prefix = "tensor("
     indent = len(prefix)
     array, d = tensor._array, tensor.dtype
     notes = []
-    if not array.size:
+    if place_of(array) is META:
+        notes += ["device='meta'", f"size={tuple(array.shape)}"]
+        if d is not _dtypes.get_default_dtype():
+            notes.append(f"dtype={d!r}")
+    elif described is not None:  # not the elements themselves: a batched tensor
+        return described()
+    elif not array.size:
         if array.ndim != 1:
             notes.append(f"size={tuple(array.shape)}")
         if d is not _dtypes.get_default_dtype():
@@ -213,7 +217,9 @@ def text_of(tensor: Value) -> str:
         notes.append(f"grad_fn=<{node.label}>")
     elif tensor.requires_grad:
         notes.append("requires_grad=True")
-    text = prefix + _contents(array, indent)
+    if described is None:
+        reading(tensor, "printing")
+    text = prefix + ("..." if described is not None else _contents(array, indent))
     parts = [text]
     line = len(text) - text.rfind("\n") + 1
     for note in notes:

@@ -27,8 +27,8 @@ from ..core.modes import hook
 from ..core.mutation import check_writable, write, write_out, written
 from ..core.op import define
 from ..core.value import Value, drawn, outline, wrap
-from ._creation import DeviceLike, finished, size_of
-from ._device import CPU, layout
+from ._creation import DeviceLike, finished, size_of, template, unfilled
+from ._device import CPU, is_meta, layout
 
 Generator.device = CPU
 
@@ -94,6 +94,13 @@ def _sizes(name: str, size: tuple, named: dict) -> tuple[int, ...]:
     return size_of(name, size)
 
 
+def _drawn(
+    draw: Callable[[], np.ndarray], shape: tuple[int, ...], d: np.dtype, device: DeviceLike
+) -> np.ndarray:
+    """What ``draw()`` returns; on meta nothing is drawn."""
+    return unfilled(shape, d) if is_meta(device) else drawn(draw)
+
+
 def rand(
     *size: int | Sequence[int],
     generator: Generator | None = None,
@@ -107,7 +114,8 @@ def rand(
 ) -> Value:
     """Uniform numbers of [0, 1)."""
     shape = _sizes("rand", size, named)
-    array = drawn(lambda: recipes.uniform(source(generator), shape, _float_type(dtype, out)))
+    d = _float_type(dtype, out)
+    array = _drawn(lambda: recipes.uniform(source(generator), shape, d), shape, d, device)
     if out is not None:
         return _into(out, array, "rand")
     return finished(array, requires_grad, device, layout)
@@ -126,7 +134,8 @@ def randn(
 ) -> Value:
     """Normal numbers of mean 0 and variance 1."""
     shape = _sizes("randn", size, named)
-    array = drawn(lambda: recipes.normal(source(generator), shape, _float_type(dtype, out)))
+    d = _float_type(dtype, out)
+    array = _drawn(lambda: recipes.normal(source(generator), shape, d), shape, d, device)
     if out is not None:
         return _into(out, array, "randn")
     return finished(array, requires_grad, device, layout)
@@ -150,7 +159,8 @@ def randint(
     if out is not None:
         numpy_type = out._array.dtype
     _check_range(low, high)
-    array = drawn(lambda: recipes.randint(source(generator), shape, numpy_type, low, high))
+    draw = lambda: recipes.randint(source(generator), shape, numpy_type, low, high)
+    array = _drawn(draw, shape, numpy_type, device)
     if out is not None:
         return _into(out, array, "randint")
     return finished(array, requires_grad, device, layout)
@@ -206,7 +216,8 @@ def randperm(
     numpy_type = np.dtype(np.int64) if dtype is None else _dtypes.as_dtype(dtype).numpy
     if out is not None:
         numpy_type = out._array.dtype
-    array = drawn(lambda: recipes.randperm(source(generator), int(n), numpy_type))
+    draw = lambda: recipes.randperm(source(generator), int(n), numpy_type)
+    array = _drawn(draw, (int(n),), numpy_type, device)
     if out is not None:
         return _into(out, array, "randperm")
     return finished(array, requires_grad, device, layout)
@@ -221,6 +232,19 @@ def _template(array: np.ndarray, d: np.dtype) -> np.ndarray:
     return np.empty(array.shape, d) if 0 in array.strides else np.empty_like(array, d)
 
 
+def _finished_like(
+    input: Value,
+    draw: Callable[[], np.ndarray],
+    d: np.dtype,
+    requires_grad: bool,
+    device: DeviceLike,
+    layout: layout | None,
+) -> Value:
+    device = device or input.device
+    array = template(input._array, d, device) if is_meta(device) else drawn(draw)
+    return finished(array, requires_grad, device, layout)
+
+
 def rand_like(
     input: Value,
     *,
@@ -233,10 +257,10 @@ def rand_like(
 ) -> Value:
     """Uniform numbers of [0, 1) in the shape and dtype of ``input``."""
     d, like = _like_type(input, dtype), outline(input._array)
-    array = drawn(
-        lambda: recipes.fill(_template(like, d), recipes.uniform(source(generator), like.shape, d))
+    draw = lambda: recipes.fill(
+        _template(like, d), recipes.uniform(source(generator), like.shape, d)
     )
-    return finished(array, requires_grad, device, layout)
+    return _finished_like(input, draw, d, requires_grad, device, layout)
 
 
 def randn_like(
@@ -252,12 +276,10 @@ def randn_like(
     """Normal numbers of mean 0 and variance 1 in the shape and dtype of ``input``."""
     d, like = _like_type(input, dtype), outline(input._array)
     shape, dense = like.shape, _template(like, d).flags.c_contiguous
-    array = drawn(
-        lambda: recipes.fill(
-            _template(like, d), recipes.normal(source(generator), shape, d, contiguous=dense)
-        )
+    draw = lambda: recipes.fill(
+        _template(like, d), recipes.normal(source(generator), shape, d, contiguous=dense)
     )
-    return finished(array, requires_grad, device, layout)
+    return _finished_like(input, draw, d, requires_grad, device, layout)
 
 
 def randint_like(
@@ -275,13 +297,10 @@ def randint_like(
     low, high = _bounds("randint_like", args, named, ())
     _check_range(low, high)
     d, like = _like_type(input, dtype), outline(input._array)
-    array = drawn(
-        lambda: recipes.fill(
-            _template(like, d),
-            recipes.randint(source(generator), like.shape, d, low, high),
-        )
+    draw = lambda: recipes.fill(
+        _template(like, d), recipes.randint(source(generator), like.shape, d, low, high)
     )
-    return finished(array, requires_grad, device, layout)
+    return _finished_like(input, draw, d, requires_grad, device, layout)
 
 
 # ---- distributions with parameters ---------------------------------------------------------
@@ -303,9 +322,9 @@ def normal(
     """Normal numbers: one for each element of ``mean`` and ``std``, or ``size`` of them."""
     if size is not None:
         shape = size_of("normal", (size,))
-        array = drawn(
-            lambda: recipes.normal(source(generator), shape, _float_type(dtype, out), mean, std)
-        )
+        d = _float_type(dtype, out)
+        draw = lambda: recipes.normal(source(generator), shape, d, mean, std)
+        array = _drawn(draw, shape, d, device)
     else:
         if not isinstance(mean, Value) and not isinstance(std, Value):
             raise TypeError("normal(): of two numbers, 'size' is needed too")
@@ -351,8 +370,8 @@ def bernoulli(
     """1 with the probability that each element of ``input`` says (or ``p`` everywhere), else 0."""
     if p is not None:
         like, chance = outline(input._array), float(p)
-        array = drawn(lambda: recipes.bernoulli(source(generator), like.shape, like.dtype, chance))
-        result = wrap(array)
+        draw = lambda: recipes.bernoulli(source(generator), like.shape, like.dtype, chance)
+        result = wrap(_drawn(draw, like.shape, like.dtype, input.device))
     else:
         values = input._array
         if values.size and not (values.min() >= 0 and values.max() <= 1):
@@ -369,6 +388,9 @@ def bernoulli(
 
 def _fill(self: Value, name: str, make: Callable[[tuple, np.dtype], np.ndarray]) -> Value:
     if hook.active is not None:
+        if self.is_meta:
+            check_writable(self, name, self._edge is not None)
+            return written(self, name)
         a = outline(self._array)
         draw = lambda: recipes.fill(np.empty_like(a), make(a.shape, a.dtype))
         return write(self, wrap(drawn(draw)), name)

@@ -15,6 +15,8 @@ def share_memory_(self: Value) -> Value:
     gave, and tensors that ``detach()`` or ``data`` gave, stay with the old memory.
     RuntimeError where the system has no such memory.
     """
+    if self.is_meta:
+        raise RuntimeError("_share_fd_: only available on CPU")
     if shared_memory.block_of(self._array) is not None:
         return self
     if not shared_memory.available():

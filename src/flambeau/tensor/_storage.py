@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _dtypes, _shapes
 from ..core.value import Value, address, offset_of, owner_of, reading
-from ._device import CPU, device
+from ._device import CPU, META, Elsewhere, device, place_of
 
 
 class UntypedStorage:
@@ -55,7 +55,7 @@ class UntypedStorage:
 
     def data_ptr(self) -> int:
         """The address of the first byte."""
-        return address(self._owner) if self._owner.size else 0
+        return address(self._owner) if self._owner.size and self.device is CPU else 0
 
     def nbytes(self) -> int:
         """The number of bytes."""
@@ -66,7 +66,7 @@ class UntypedStorage:
     @property
     def device(self) -> device:
         """Where the bytes are."""
-        return CPU
+        return place_of(self._owner)
 
     def _bytes(self) -> np.ndarray:
         return self._owner.reshape(-1, order="A").view(np.uint8)
@@ -84,6 +84,11 @@ class UntypedStorage:
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.tolist())
+
+    def __repr__(self) -> str:
+        kind = "torch.storage.UntypedStorage"
+        there = "...\n" if self.device is META else "".join(f" {v}\n" for v in self.tolist())
+        return f"{there}[{kind}(device={self.device}) of size {len(self)}]"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, UntypedStorage) and self.data_ptr() == other.data_ptr()
@@ -129,8 +134,8 @@ class TypedStorage(UntypedStorage):
         self._elements()[index] = value
 
     def __repr__(self) -> str:
-        lines = "".join(f" {v}\n" for v in self.tolist())
-        name = f"torch.storage.TypedStorage(dtype={self.dtype!r}, device=cpu)"
+        lines = "...\n" if self.device is META else "".join(f" {v}\n" for v in self.tolist())
+        name = f"torch.storage.TypedStorage(dtype={self.dtype!r}, device={self.device})"
         return f"{lines}[{name} of size {len(self)}]"
 
 
@@ -203,7 +208,8 @@ class StorageMethods:
     def data_ptr(self) -> int:
         """The address of the first element; 0 for a tensor without elements."""
         reading(self, "data_ptr()")
-        return address(self._array) if self._array.size else 0
+        there = self._array.size and place_of(self._array) is CPU
+        return address(self._array) if there else 0
 
     def storage_offset(self) -> int:
         """Elements of the storage that lie before this tensor's first one."""
@@ -247,6 +253,9 @@ class StorageMethods:
             sizes = tuple(sizes[0])
         if self._edge is not None:
             raise RuntimeError("cannot resize variables that require grad")
+        if place_of(self._array) is META:
+            self._array = Elsewhere.made(sizes, self._array.dtype)._array
+            return self
         if type(self._array) is not np.ndarray:
             raise RuntimeError("vmap: resize_ of a batched tensor is not supported")
         for n in sizes:
@@ -280,8 +289,15 @@ class StorageMethods:
         """Look at the memory of ``source`` from now on."""
         reading(self, "set_()")
         d = self._array.dtype
+        there = None if source is None else source.device
+        if there is not None and there is not self.device:
+            raise RuntimeError(
+                f'Attempted to set the storage of a tensor on device "{self.device}" to a storage '
+                f'on different device "{there}".  This is no longer allowed; the devices must '
+                "match."
+            )
         if source is None:
-            self._array = np.empty(0, d)
+            self._array = self.new_empty(0)._array
         elif isinstance(source, Value):
             if source._array.dtype != d:
                 raise RuntimeError(

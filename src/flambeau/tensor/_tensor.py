@@ -13,7 +13,7 @@ from ..core.value import Value, new, use
 from . import _creation
 from ._autograd import AutogradMethods
 from ._conversion import ConversionMethods, DtypeMethods
-from ._device import CPU, Size, device, layout, strided
+from ._device import CPU, META, Size, device, layout, place_of, strided
 from ._elementwise import ElementwiseMethods
 from ._methods import IndexingMethods, ProductMethods, ReductionMethods
 from ._printing import text_of
@@ -136,7 +136,7 @@ class Tensor(
     @property
     def device(self) -> device:
         """Where the elements are."""
-        return CPU
+        return place_of(self._array)
 
     @property
     def layout(self) -> layout:
@@ -147,8 +147,17 @@ class Tensor(
         """The number of the device: -1 for the CPU."""
         return -1
 
-    is_cpu = True
-    is_cuda = is_mps = is_xpu = is_meta = is_sparse = is_quantized = is_nested = False
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the elements are in the CPU's memory."""
+        return place_of(self._array) is CPU
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether there are no elements: shape and dtype only."""
+        return place_of(self._array) is META
+
+    is_cuda = is_mps = is_xpu = is_sparse = is_quantized = is_nested = False
     is_sparse_csr = is_mkldnn = is_vulkan = is_xla = is_ipu = is_maia = is_mtia = False
     names = None
     name = None
@@ -205,7 +214,7 @@ class Tensor(
         return text_of(self)
 
     def __format__(self, spec: str) -> str:
-        if not self._array.ndim and (spec or type(self) is Tensor):
+        if not self._array.ndim and (spec or type(self) is Tensor) and not self.is_meta:
             return self.item().__format__(spec)
         return object.__format__(self, spec) if spec else str(self)
 
@@ -219,16 +228,16 @@ use(Tensor)
 def legacy(d: _dtypes.dtype, args: tuple) -> Tensor:
     """What ``Tensor(*args)`` makes: sizes give unfilled memory, data a copy as dtype ``d``."""
     if not args:
-        return _creation.empty(0, dtype=d)
+        return _creation.empty(0, dtype=d, device=CPU)
     if all(isinstance(a, int) and not isinstance(a, bool) for a in args):
-        return _creation.empty(args, dtype=d)
+        return _creation.empty(args, dtype=d, device=CPU)
     if len(args) > 1:
         raise TypeError(
             f"new(): expected sizes as integers or one sequence of data, got {len(args)} arguments"
         )
     (data,) = args
     if isinstance(data, Size):
-        return _creation.empty(data, dtype=d)
+        return _creation.empty(data, dtype=d, device=CPU)
     if isinstance(data, Value):
         if data.dtype is not d:
             raise TypeError(
@@ -239,7 +248,7 @@ def legacy(d: _dtypes.dtype, args: tuple) -> Tensor:
         return _creation.from_numpy(data)
     if isinstance(data, (bool, float, complex)):
         raise TypeError(f"new(): data must be a sequence (got {type(data).__name__})")
-    return _creation.tensor(data, dtype=d)
+    return _creation.tensor(data, dtype=d, device=CPU)
 
 
 class _LegacyType(type):

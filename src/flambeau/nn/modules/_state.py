@@ -196,8 +196,23 @@ class StateMethods:
                     given.requires_grad_(tensor.requires_grad)
             setattr(self, name, given)
             return
-        with no_grad():
-            tensor.copy_(given)
+        if tensor.is_meta and not given.is_meta:  # to say so is all that is left
+            warnings.warn(
+                f"for {key}: copying from a non-meta parameter in the checkpoint to a meta "
+                "parameter in the current model, which is a no-op. (Did you mean to pass "
+                "`assign=True` to assign items in the state dictionary to their corresponding key "
+                "in the module instead of copying them in place?)",
+                stacklevel=2,
+            )
+        try:
+            with no_grad():
+                tensor.copy_(given)
+        except Exception as error:
+            errors.append(
+                f'While copying the parameter named "{key}", whose dimensions in the model are '
+                f"{tensor.size()} and whose dimensions in the checkpoint are {given.size()}, an "
+                f"exception occurred : {tuple(str(error).splitlines()[:1])}."
+            )
 
     def _find_unexpected(
         self, state_dict: Mapping, prefix: str, unexpected_keys: list[str]

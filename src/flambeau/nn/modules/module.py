@@ -13,7 +13,9 @@ from ...core.modes import Edits
 from ...core.modes import hook as _hook
 from ...core.tape import Handle, add_hook
 from ...core.value import Value
-from ...tensor._device import device
+from ...tensor._conversion import parse_to
+from ...tensor._creation import empty_like
+from ...tensor._device import CPU, device
 from ...tensor._tensor import Tensor
 from ..parameter import Buffer, Parameter
 from . import _global_hooks as _every
@@ -516,16 +518,31 @@ class Module(StateMethods):
 
         Only floating and complex tensors change dtype.
         """
-        probe = Tensor().to(*args, **kwargs)
-        wanted = [a for a in (*args, *kwargs.values()) if isinstance(a, (dtype, Value))]
-        if not wanted:
-            return self
-        if probe.dtype.category < 2:
+        d, place, _, format = parse_to(args, dict(kwargs))
+        if d is not None and d.category < 2:
             raise TypeError(
                 "nn.Module.to only accepts floating point or complex dtypes, but got desired "
-                f"dtype={probe.dtype!r}"
+                f"dtype={d!r}"
             )
-        return self._apply(lambda t: t.to(probe.dtype) if t.dtype.category >= 2 else t)
+        if d is None and place in (None, CPU) and format is None and not self._is_on_meta():
+            return self
+
+        def moved(t: Tensor) -> Tensor:
+            if t.is_meta and place is CPU:
+                raise NotImplementedError(
+                    "Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty("
+                    ") instead of torch.nn.Module.to() when moving module from meta to a different "
+                    "device."
+                )
+            t = t.to(place, d if t.dtype.category >= 2 else None)
+            return (
+                t if format is None or t.dim() not in (4, 5) else t.contiguous(memory_format=format)
+            )
+
+        return self._apply(moved)
+
+    def _is_on_meta(self) -> bool:
+        return any(t.is_meta for t in (*self.parameters(), *self.buffers()))
 
     def float(self: T) -> T:
         """Convert floating parameters and buffers to float32."""
@@ -569,7 +586,7 @@ class Module(StateMethods):
 
     def to_empty(self: T, *, device: object, recurse: bool = True) -> T:
         """Give every tensor new memory that is not filled."""
-        return self._apply(lambda t: t.new_empty(t.shape), recurse)
+        return self._apply(lambda t: empty_like(t, device=device), recurse)
 
     def share_memory(self: T) -> T:
         """Move all tensors to memory shared between processes."""

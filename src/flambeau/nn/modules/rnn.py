@@ -211,7 +211,9 @@ class RNNBase(Module):
         directions = 2 if self.bidirectional else 1
         first = sizes[0]
         if states is None:
-            start = tuple(zeros(first, n, dtype=x.dtype) for n in self._state_sizes())
+            start = tuple(
+                zeros(first, n, dtype=x.dtype, device=x.device) for n in self._state_sizes()
+            )
         lasts = []
         for layer in range(self.num_layers):
             outs = []
@@ -441,7 +443,7 @@ class RNNCellBase(Module):
             )
         batch = x.shape[0]
         if states is None:
-            start = zeros(batch, self.hidden_size, dtype=x.dtype)
+            start = zeros(batch, self.hidden_size, dtype=x.dtype, device=x.device)
             states = (start,) * count
         else:
             for s in states:
