@@ -21,8 +21,9 @@ from .scalar_functions import exp_below
 
 FORWARD = "scaled_dot_product_flash_attention_for_cpu"
 BACKWARD = f"{FORWARD}_backward"
-#: Scores of a head from which attention is a unit of its own.
-OWN = 48 * 48
+#: Multiplications of a head's scores from which attention is a unit of its own: below, copying a
+#: head into vectors takes longer than what is saved.
+OWN = 1024
 
 
 def _probabilities(
@@ -58,7 +59,7 @@ def _probabilities(
 
 def _has_own(q: Var, k: Var, mask: Var | None, noise: Var | None) -> bool:
     """Whether attention is a unit of its own."""
-    large = q.shape[-2] * k.shape[-2] >= OWN
+    large = q.shape[-2] * k.shape[-2] * q.shape[-1] >= OWN
     return large and mask is None and noise is None and q.size > 0 and q.dtype in FLOATS
 
 
