@@ -18,6 +18,7 @@ def strict(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(native, "strict", True)
     monkeypatch.setattr(native, "SPREAD", 0.0)
     monkeypatch.setattr(segment_text, "SPREAD_UNIT", 0.0)
+    monkeypatch.setattr(segment_text, "CHUNK", 1.0)
     monkeypatch.setattr(chains, "ROWS", 4)
     monkeypatch.setattr(live_rows, "LEAST", 1.0)
     before = threads.get_num_threads()

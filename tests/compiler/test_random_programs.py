@@ -43,6 +43,7 @@ def strict(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     if way == "two threads":
         monkeypatch.setattr(native, "SPREAD", 0.0)
         monkeypatch.setattr(segment_text, "SPREAD_UNIT", 0.0)
+        monkeypatch.setattr(segment_text, "CHUNK", 1.0)
         monkeypatch.setattr(chains, "ROWS", 4)
     yield way
     torch.set_num_threads(before)

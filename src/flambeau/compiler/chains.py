@@ -32,6 +32,7 @@ ROWS = 128  # of a chain, at least
 PANELS = 1 << 20  # bytes of weights that a thread copies for itself, at most
 LINE = 64  # bytes of a line of the caches
 BLOCK = 1 << 18  # bytes of a block of rows, in all arrays of a chain
+PARTS = 16  # of sums over rows, for each thread, at most
 AHEAD = 32  # units that are looked at for one that may join
 
 
@@ -85,6 +86,14 @@ class Chain:
             row += accesses[0].array.dtype.itemsize * max(a.step for a in accesses)
         return min(16, max(2, BLOCK // (row * self.sizes[0].rows)))
 
+    def cut(self, threads: int) -> tuple[int, int]:
+        """The size and the number of the chunks of tasks that threads take for themselves. Where
+        sums over rows are added up, each chunk has its own: they do not depend on who takes it."""
+        count = -(-self.tasks // self.block) if threads > 1 else 1
+        if any(a.adds and a.writes for found in self.touched.values() for a in found):
+            count = min(count, PARTS * threads)
+        return cut(self.tasks, 1, count)
+
     @property
     def memory(self) -> int:
         """Bytes that a thread needs: for the panels, and the blocks of the inner arrays."""
@@ -127,6 +136,14 @@ class Chain:
         self.touched |= both
         self.units.append(unit)
         return True
+
+
+def cut(total: int, step: int, count: int) -> tuple[int, int]:
+    """The size of about ``count`` chunks of range(total), cut at multiples of ``step``, and how
+    many they are."""
+    size = -(-total // max(1, count))
+    size += -size % step
+    return size, -(-total // size)
 
 
 def whole_sizes(work: Product) -> Sizes | None:

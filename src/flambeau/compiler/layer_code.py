@@ -53,6 +53,7 @@ class Step:
 
     ``inner``: a function that ``text`` calls as "inner". ``waits``: every thread has to be done
     with the steps before. ``only_if``: an int64 that must not be 0, or the step is left out.
+    ``apart``: little is done anew for each part of the range, which may be taken in small ones.
     """
 
     text: str
@@ -62,6 +63,7 @@ class Step:
     inner: str = ""
     waits: bool = False
     only_if: Result | None = None
+    apart: bool = False
 
 
 @dataclass(slots=True)
@@ -117,9 +119,17 @@ def recipe_text(writer: Any, work: Native, small: bool) -> None:
         if step.inner:
             text = text.replace("@inner(", f"@{_function(writer, step.inner)}(")
         name = _function(writer, text)
-        given = [_argument(writer, work, g) for g in step.given]
+        given = ", ".join([_argument(writer, work, g) for g in step.given])
+        if step.apart and not small:
+
+            def some(start: str, stop: str, number: str, name: str = name, g: str = given) -> None:
+                writer.lines.append(f"call void @{name}({g}, i64 {start}, i64 {stop})")
+
+            nanoseconds = work.recipe.nanoseconds / len(work.recipe.steps)
+            writer.spread(step.count, *writer.cut(step.count, step.unit, nanoseconds), some)
+            continue
         start, stop = writer.share(step.count, step.unit, small)
-        call = f"call void @{name}({', '.join([*given, f'i64 {start}', f'i64 {stop}'])})"
+        call = f"call void @{name}({given}, i64 {start}, i64 {stop})"
         if step.only_if is None:
             writer.lines.append(call)
             continue

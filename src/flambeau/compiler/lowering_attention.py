@@ -121,7 +121,7 @@ def _recipe(
     return Recipe(
         ("gradients of " if "g" in operands else "")
         + f"attention, {'causal, ' if causal else ''}{batch}x{heads} heads of {rows}x{columns}",
-        (Step(text, tuple(given), batch * heads),),
+        (Step(text, tuple(given), batch * heads, apart=True),),
         plain,
         tuple((x.read.array.size - x.read.offset,) for x in operands.values()),
         scratch=scratch * BYTES[element],

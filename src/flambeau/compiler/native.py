@@ -119,6 +119,11 @@ class Program:
         most = max((*map(panel_bytes, products), *chained, *scratch), default=0)
         self.thread_memory = top, -(-most // ALIGNMENT) * ALIGNMENT  # offset, bytes of a thread
         top += self.thread_memory[1] * self.threads
+        steps = [len(u.work.recipe.steps) for u in self.plan.units if isinstance(u.work, Native)]
+        row = -(-8 * (len(self.plan.units) + sum(steps)) // ALIGNMENT) * ALIGNMENT
+        self.taken = top, row  # chunks that are taken of units' work: offset, bytes of a thread
+        self.taken_places = iter(range(top, top + row, 8))
+        top += row * self.threads
         for unit in self.plan.units:
             if isinstance(unit.work, Product) and shares_terms(unit.work, self.threads):
                 step = -(-unit.work.size * unit.work.dtype.itemsize // ALIGNMENT) * ALIGNMENT
@@ -133,7 +138,8 @@ class Program:
                         array = unit.buffers[s.buffer]
                         step = -(-array.size * s.term.dtype.itemsize // ALIGNMENT) * ALIGNMENT
                         self.partial[key] = top, step
-                        top += step * self.threads
+                        parts = unit.chain.cut(self.threads)[1] if unit.chain else self.threads
+                        top += step * parts
             for buffer in unit.kernel.scratch:
                 size = unit.kernel.col_count * unit.kernel.buffers[buffer].itemsize
                 step = -(-size // ALIGNMENT) * ALIGNMENT
@@ -223,6 +229,10 @@ class Program:
             elif unit is unit.chain.units[0]:
                 writer.chain(unit.chain)
         return writer.finished(name)
+
+    def next_taken(self) -> int:
+        """Where the first thread counts the chunks that are taken of one unit's work."""
+        return next(self.taken_places)
 
     def kernel_name(self, kernel: Kernel) -> str:
         """The function of ``kernel``; kernels that are alike share one."""

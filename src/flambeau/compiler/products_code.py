@@ -189,6 +189,11 @@ def sizes_of(work: Product) -> Sizes | None:
     return own_sizes(work, a, b)
 
 
+def nanoseconds(work: Product) -> float:
+    """A rough guess of what one thread needs."""
+    return 2 * math.prod(work.batch) * work.m * work.n * work.k / 60 + 300
+
+
 def panel_bytes(work: Product) -> int:
     """Memory that a thread needs for ``work``."""
     sizes = sizes_of(work)
@@ -227,13 +232,11 @@ def _own_text(
     name = writer.program.shared(own_product.text(sizes, "$self"))
     count, threads = math.prod(work.batch), writer.program.threads
     panel = writer.thread_memory()
-    first, last = "0", str(count)
     blocks, tasks = ("0", str(sizes.blocks)), ("0", str(sizes.tasks))
-    if count >= threads and count > 1:
-        first, last = writer.share(count, 1, small)
-    elif sizes.shared(threads) == "blocks":
+    several = count >= threads and count > 1  # threads take those, one or more at a time
+    if not several and sizes.shared(threads) == "blocks":
         blocks = writer.share(sizes.blocks, 1, small)
-    else:
+    elif not several:
         tasks = writer.share(sizes.tasks, 1, small)
     shares = ", ".join(f"i64 {x}" for x in (*blocks, *tasks))
     a, b, c = pointers
@@ -261,10 +264,17 @@ def _own_text(
 
     code.loop(code["first"], code["last"], one)
     each = writer.program.shared(code.text())
-    writer.lines.append(
-        f"call void @{each}(ptr {a}, ptr {b}, ptr {c}, ptr {panel}, i64 {first}, i64 {last}, "
-        f"{shares})"
-    )
+
+    def some(first: str, last: str, number: str = "") -> None:
+        writer.lines.append(
+            f"call void @{each}(ptr {a}, ptr {b}, ptr {c}, ptr {panel}, i64 {first}, i64 {last}, "
+            f"{shares})"
+        )
+
+    if several:
+        writer.spread(count, *writer.cut(count, 1, nanoseconds(work)), some)
+    else:
+        some("0", str(count))
 
 
 def added_text(writer: Any, work: Added) -> None:

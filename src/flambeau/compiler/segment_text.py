@@ -5,26 +5,32 @@ thread's share of them, and where threads wait for each other.
 from __future__ import annotations
 
 import ctypes
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import chains, machine_code, own_product, vector_code
 from .arrays import Added, Array, Native, Product
-from .builder import I64, PTR, Code, Value
+from .builder import BYTES, I64, PTR, Code, Value, vector_of
 from .chains import Chain, Inner, times
 from .fusion import Cluster, memory_dtype
 from .kernel import Kernel, apart, kept_in_results, placed_at_zero
 from .layer_code import recipe_text
-from .products_code import added_text, product_pointers, product_text, summed_call
+from .products_code import added_text, nanoseconds, product_pointers, product_text, summed_call
 from .schedule import Unit
 
 SPREAD_UNIT = 8_000.0  # nanoseconds of work from which a unit is shared out among threads
+CHUNK = 4_000.0  # nanoseconds of work that a thread takes at a time, at least
+CHUNKS = 8  # of a unit for each thread, at most
 #: The arguments of a segment's function.
 SEGMENT = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 3
 
+
+AT_ONCE = 32  # elements of the parts of sums that are added up at a time
+_JOINED = {np.dtype(t): name for t, name in (("f4", "float"), ("f8", "double"), ("i8", I64))}
+_NOTHING = {"float": -0.0, "double": -0.0, I64: 0}  # to which a sum adds
+Extent = tuple[int, int, int, bool]  # place in the table, first and last byte, whether written
 
 DECLARATIONS = """
 declare void @flambeau_sgemm(i32, i32, i32, INT, INT, INT,
@@ -33,6 +39,40 @@ declare void @flambeau_dgemm(i32, i32, i32, INT, INT, INT,
     double, ptr, INT, ptr, INT, double, ptr, INT)
 declare i32 @flambeau_nap(i32)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+
+define i64 @next(ptr %taken, i64 %row, i64 %chunks, i64 %threads, i64 %thread) {
+entry:
+  br label %look
+look:
+  %turn = phi i64 [ 0, %entry ], [ %following, %over ]
+  %sum = add i64 %thread, %turn
+  %beyond = icmp sge i64 %sum, %threads
+  %less = sub i64 %sum, %threads
+  %whose = select i1 %beyond, i64 %less, i64 %sum
+  %up = mul i64 %whose, %chunks
+  %first = udiv i64 %up, %threads
+  %up_next = add i64 %up, %chunks
+  %last = udiv i64 %up_next, %threads
+  %skip = mul i64 %whose, %row
+  %place = getelementptr i8, ptr %taken, i64 %skip
+  %seen = load atomic i64, ptr %place monotonic, align 8
+  %likely = add i64 %first, %seen
+  %some = icmp slt i64 %likely, %last
+  br i1 %some, label %take, label %over
+take:
+  %before = atomicrmw add ptr %place, i64 1 monotonic
+  %chunk = add i64 %first, %before
+  %mine = icmp slt i64 %chunk, %last
+  br i1 %mine, label %found, label %over
+found:
+  ret i64 %chunk
+over:
+  %following = add i64 %turn, 1
+  %more = icmp slt i64 %following, %threads
+  br i1 %more, label %look, label %none
+none:
+  ret i64 -1
+}
 
 define void @wait(ptr %barrier, i64 %threads) {
 entry:
@@ -72,7 +112,7 @@ def cost(unit: Unit) -> float:
     """A rough guess of the nanoseconds that one thread needs."""
     work = unit.work
     if isinstance(work, Product):
-        return 2 * math.prod(work.batch) * work.m * work.n * work.k / 60 + 300
+        return nanoseconds(work)
     if isinstance(work, Added):
         return work.read.array.size * 0.5
     if isinstance(work, Native):
@@ -92,10 +132,12 @@ class SegmentWriter:
         self.program = program
         self.lines: list[str] = []
         self.count = 0
-        self.pending: list[tuple[int, int, int, bool]] = []  # slot, start, stop, whether written
+        self.pending: list[Extent] = []  # since the last wait
         self.pointers: dict[tuple[int, int], str] = {}
         self.head: list[str] = []
         self.inner: dict[int, Inner] = {}  # of the chain that is being written
+        self.unjoined: list[tuple[Unit, int, np.dtype]] = []  # sums that are there in parts
+        self.part = "%thread"  # the number of the part of such sums that is being written
 
     def name(self) -> str:
         self.count += 1
@@ -131,12 +173,12 @@ class SegmentWriter:
         self.lines.append(f"{moved} = getelementptr i8, ptr {pointer}, i64 {by}")
         return moved
 
-    def own_part(self, base: str, step: int) -> str:
-        """Of memory for all threads, ``step`` bytes each, that of this one."""
+    def own_part(self, base: str, step: int, number: str = "%thread") -> str:
+        """Of memory for all threads, ``step`` bytes each, that of this one, or of another."""
         if self.program.threads == 1:
             return base
         moved, by = self.name(), self.name()
-        self.lines.append(f"{by} = mul i64 %thread, {step}")
+        self.lines.append(f"{by} = mul i64 {number}, {step}")
         self.lines.append(f"{moved} = getelementptr i8, ptr {base}, i64 {by}")
         return moved
 
@@ -154,18 +196,18 @@ class SegmentWriter:
             return
         mine = [(*self._extent(a), False) for a in reads]
         mine += [(*self._extent(a), True) for a in writes]
-        for slot, start, stop, written in mine:
-            if any(
-                s == slot and a < stop and start < b and (written or w)
-                for s, a, b, w in self.pending
-            ):
-                self.wait()
-                break
+        sums = [(*self._extent(u.buffers[k]), True) for u, k, _ in self.unjoined]
+        if _meet(mine, sums):
+            self.wait()
+        if _meet(mine, self.pending):
+            self.wait()
         self.pending += mine
 
     def wait(self) -> None:
+        """Wait for all threads; sums that each of them has a part of can be added up then."""
         self.lines.append("call void @wait(ptr %barrier, i64 %threads)")
         self.pending = []
+        self._add_up()
 
     # ---- units -------------------------------------------------------------------------------
 
@@ -191,6 +233,41 @@ class SegmentWriter:
             ends.append(end)
         return ends[0], ends[1]
 
+    def spread(
+        self, total: int, size: int, count: int, call: Callable[[str, str, str], None]
+    ) -> None:
+        """``call(start, stop, number)`` writes the work on a chunk, one of ``count`` parts of
+        range(total), each of ``size``: for whichever thread comes first, to those that are its own
+        by their number before the others'."""
+        if count == 1 and self.program.threads == 1:
+            call("0", str(total), "0")
+            return
+        taken = self.pointer_to(self.program.arena_slot, self.program.next_taken())
+        again, work, done = (self.name()[1:] for _ in range(3))
+        chunk, some, start, end, within, stop = (self.name() for _ in range(6))
+        self.lines += [
+            f"br label %{again}",
+            f"{again}:",
+            f"{chunk} = call i64 @next(ptr {taken}, i64 {self.program.taken[1]}, i64 {count}, "
+            "i64 %threads, i64 %thread)",
+            f"{some} = icmp sge i64 {chunk}, 0",
+            f"br i1 {some}, label %{work}, label %{done}",
+            f"{work}:",
+            f"{start} = mul i64 {chunk}, {size}",
+            f"{end} = add i64 {start}, {size}",
+            f"{within} = icmp slt i64 {end}, {total}",
+            f"{stop} = select i1 {within}, i64 {end}, i64 {total}",
+        ]
+        call(start, stop, chunk)
+        self.lines += [f"br label %{again}", f"{done}:"]
+
+    def cut(self, total: int, step: int, nanoseconds: float) -> tuple[int, int]:
+        """The size and the number of chunks, at multiples of ``step``, for so much work."""
+        count = 1
+        if nanoseconds >= SPREAD_UNIT and self.program.threads > 1:
+            count = min(int(nanoseconds / CHUNK), CHUNKS * self.program.threads)
+        return chains.cut(total, step, count)
+
     def unit(self, unit: Unit) -> None:
         """The calls that do one unit."""
         work, small = unit.work, cost(unit) < SPREAD_UNIT
@@ -212,10 +289,17 @@ class SegmentWriter:
         kernel = unit.kernel
         flat = vector_code.is_flat(kernel)
         total = kernel.col_count if flat else kernel.row_count
-        start, stop = self.share(total, 64 if flat else 1, small)
+        step = 64 if flat else 1
         name, pointers, _ = self._kernel_call(unit)
         given = ", ".join(f"ptr {p}" for p in pointers)
-        self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
+
+        def call(start: str, stop: str, number: str = "") -> None:
+            self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
+
+        if _added(kernel):
+            call(*self.share(total, step, small))
+        else:
+            self.spread(total, *self.cut(total, step, cost(unit)), call)
         self._join([unit])
 
     def _touched(self, unit: Unit) -> tuple[list[Array], list[Array]]:
@@ -263,37 +347,44 @@ class SegmentWriter:
         return self.own_part(self.pointer_to(self.program.arena_slot, offset), step), step
 
     def _zeroed(self, unit: Unit, buffer: int) -> str:
-        """As ``_own``, full of zeros, to which the thread adds."""
-        base, step = self._own(unit, buffer)
+        """A part of a sum, full of zeros, to which this thread adds."""
+        offset, step = self.program.partial[unit.number, buffer]
+        base = self.own_part(self.pointer_to(self.program.arena_slot, offset), step, self.part)
         self.lines.append(f"call void @llvm.memset.p0.i64(ptr {base}, i8 0, i64 {step}, i1 false)")
         return base
 
     def _join(self, units: Sequence[Unit]) -> None:
-        """Add up what the threads have added up in these units."""
+        """Note what is to be added up of these units' parts, at the next wait."""
+        for unit in units:
+            sums = _added(unit.kernel) if unit.kernel else {0: unit.work.dtype}
+            self.unjoined += [
+                (unit, k, dtype)
+                for k, dtype in sums.items()
+                if (unit.number, k) in self.program.partial
+            ]
+        if self.program.threads == 1:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        """Add up the parts, which are all there."""
         program = self.program
-        found = [
-            (u, k, dtype)
-            for u in units
-            for k, dtype in (_added(u.kernel) if u.kernel else {0: u.work.dtype}).items()
-            if (u.number, k) in program.partial
-        ]
-        if found and program.threads > 1:
-            self.wait()
-        for unit, k, dtype in found:
+        for unit, k, dtype in self.unjoined:
             array = unit.buffers[k]
             offset, step = program.partial[unit.number, k]
             target = self.pointer(array)
             source = self.pointer_to(program.arena_slot, offset)
-            joiner = self._joiner(array.size, step, dtype, array.dtype)
+            joiner = program.shared(_joiner(step, dtype, memory_dtype(array.dtype)))
             first, last = self.share(array.size, 64, array.size < 4096)
+            parts = "%threads" if unit.chain is None else unit.chain.cut(program.threads)[1]
             self.lines.append(
                 f"call void @{joiner}(ptr {target}, ptr {source}, i64 {first}, i64 {last}, "
-                "i64 %threads)"
+                f"i64 {parts})"
             )
             self.pending.append((*self._extent(array), True))
+        self.unjoined = []
 
     def chain(self, chain: Chain) -> None:
-        """The call that takes this thread's rows through all units of a chain."""
+        """The calls that take this thread's rows through all units of a chain."""
         program = self.program
         inner = self.inner = chain.inner
         touched = [self._touched(u) for u in chain.units]
@@ -301,94 +392,99 @@ class SegmentWriter:
             [a for arrays in each for a in arrays if id(a) not in inner] for each in zip(*touched)
         )
         self.ready(reads, writes)
-        tasks = self.share(chain.tasks, 1, False)
-        pointers: list[str] = []
-        steps: list[tuple[str, list[int], int | None]] = []
-        memory, skip, sizes = self.thread_memory(), 0, iter(chain.sizes)
-        for unit in chain.units:
-            if unit.kernel is not None:
-                name, given, arrays = self._kernel_call(unit)
-                each = times(unit.kernel, chain.rows)
-            else:
-                own = next(sizes)
-                pack, name = map(program.shared, own_product.halves(own, "$self", "$self"))
-                panels = self._moved(memory, skip)
-                skip += chains.panel_bytes(own)
-                a, b, c = product_pointers(self, unit.work)
-                self.lines.append(f"call void @{pack}(ptr {b}, ptr {panels})")
-                given, arrays, each = [c, a, panels], [unit.work, unit.work.a.array, None], None
-            moves = [inner[id(x)].step if id(x) in inner else 0 for x in arrays]
-            steps.append((name, moves, each))
-            pointers += given
-        self.inner = {}
-        function = program.shared(_chain_text(chain, steps))
-        given = ", ".join(f"ptr {p}" for p in pointers)
-        self.lines.append(
-            f"call void @{function}({given}, ptr %numbers, i64 {tasks[0]}, i64 {tasks[1]})"
-        )
-        self._join(chain.units)
+        memory, skip = self.thread_memory(), 0
+        products: list[tuple[str, str]] = []  # functions, and panels
+        of_products = [u for u in chain.units if u.kernel is None]
+        for unit, sizes in zip(of_products, chain.sizes, strict=True):
+            pack, name = map(program.shared, own_product.halves(sizes, "$self", "$self"))
+            panels = self._moved(memory, skip)
+            skip += chains.panel_bytes(sizes)
+            _, b, _ = product_pointers(self, unit.work)
+            self.lines.append(f"call void @{pack}(ptr {b}, ptr {panels})")
+            products.append((name, panels))
 
-    def _joiner(self, size: int, step: int, own: np.dtype, dtype: np.dtype) -> str:
-        """The function that adds up what the threads have added up, and stores it."""
-        from_type = {"f": {4: "float", 8: "double"}}.get(own.kind, {8: "i64"})[own.itemsize]
-        memory = memory_dtype(dtype)
-        to_type = {
-            np.dtype(np.float32): "float",
-            np.dtype(np.float64): "double",
-            np.dtype(np.int64): "i64",
-        }[memory]
-        add = "fadd" if own.kind == "f" else "add"
-        zero = "-0.0" if own.kind == "f" else "0"
-        cast = f"%total_{to_type}"
-        convert = ""
-        result = "%total"
-        if from_type != to_type:
-            result = cast
-            verb = "fptrunc" if own.itemsize > memory.itemsize else "fpext"
-            convert = f"{cast} = {verb} {from_type} %total to {to_type}"
-        return self.program.shared(f"""
-define void @$self(ptr %out, ptr %parts, i64 %start, i64 %stop,
-    i64 %threads) {{
-entry:
-  br label %test
-test:
-  %i = phi i64 [ %start, %entry ], [ %next, %store ]
-  %more = icmp slt i64 %i, %stop
-  br i1 %more, label %sum, label %done
-sum:
-  br label %body
-body:
-  %t = phi i64 [ 0, %sum ], [ %t_next, %body ]
-  %total_before = phi {from_type} [ {zero}, %sum ], [ %total, %body ]
-  %skip = mul i64 %t, {step}
-  %part = getelementptr i8, ptr %parts, i64 %skip
-  %at = getelementptr {from_type}, ptr %part, i64 %i
-  %value = load {from_type}, ptr %at
-  %total = {add} {from_type} %total_before, %value
-  %t_next = add i64 %t, 1
-  %again = icmp slt i64 %t_next, %threads
-  br i1 %again, label %body, label %store
-store:
-  {convert}
-  %to = getelementptr {to_type}, ptr %out, i64 %i
-  store {to_type} {result}, ptr %to
-  %next = add i64 %i, 1
-  br label %test
-done:
-  ret void
-}}
-""")
+        def call(start: str, stop: str, number: str) -> None:
+            self.part = number
+            pointers: list[str] = []
+            steps: list[tuple[str, list[int], int | None]] = []
+            prepared = iter(products)
+            for unit in chain.units:
+                if unit.kernel is not None:
+                    name, given, arrays = self._kernel_call(unit)
+                    each = times(unit.kernel, chain.rows)
+                else:
+                    name, panels = next(prepared)
+                    a, _, c = product_pointers(self, unit.work)
+                    given, arrays, each = [c, a, panels], [unit.work, unit.work.a.array, None], None
+                moves = [inner[id(x)].step if id(x) in inner else 0 for x in arrays]
+                steps.append((name, moves, each))
+                pointers += given
+            self.part = "%thread"
+            function = program.shared(_chain_text(chain, steps))
+            given = ", ".join(f"ptr {p}" for p in pointers)
+            self.lines.append(
+                f"call void @{function}({given}, ptr %numbers, i64 {start}, i64 {stop})"
+            )
+
+        self.spread(chain.tasks, *chain.cut(program.threads), call)
+        self.inner = {}
+        self._join(chain.units)
 
     def finished(self, name: str) -> str:
         """The whole function."""
+        if self.unjoined:
+            self.wait()
         if self.program.threads > 1:
-            self.lines.append("call void @wait(ptr %barrier, i64 %threads)")
+            self.wait()
+            offset, row = self.program.taken
+            mine = self.own_part(self.pointer_to(self.program.arena_slot, offset), row)
+            self.lines.append(
+                f"call void @llvm.memset.p0.i64(ptr {mine}, i8 0, i64 {row}, i1 false)"
+            )
         body = "\n  ".join([*self.head, *self.lines])
         parameters = (
             "ptr %table, ptr %numbers, ptr %barrier, i64 %threads, i64 %thread, i64 %following"
         )
         text = f"define void @{name}({parameters}) {{\nentry:\n  {body}\n  ret void\n}}\n"
         return text + machine_code.Task.text(name, SEGMENT)
+
+
+def _meet(mine: Sequence[Extent], others: Sequence[Extent]) -> bool:
+    """Whether one of ``mine`` overlaps with one of ``others``, and one of the two writes."""
+    return any(
+        s == slot and a < stop and start < b and (written or w)
+        for slot, start, stop, written in mine
+        for s, a, b, w in others
+    )
+
+
+def _joiner(step: int, own: np.dtype, dtype: np.dtype) -> str:
+    """``void $self(out, parts, start, stop, count)``: the sums of ``count`` parts, ``step`` bytes
+    from one to the next, of elements of ``own``, as ``dtype``."""
+    element, to = _JOINED[own], _JOINED[dtype]
+    kinds = {"out": PTR, "parts": PTR, "start": I64, "stop": I64, "count": I64}
+    code = Code("$self", kinds)
+
+    def some(lanes: int) -> Callable[[Value], None]:
+        kind = vector_of(element, lanes)
+
+        def at_once(i: Value) -> None:
+            def add(t: Value, total: Value) -> list[Value]:
+                part = code.at(code["parts"], "i8", t * step)
+                return [total + code.load(kind, code.at(part, element, i))]
+
+            (total,) = code.loop(0, code["count"], add, [code.constant(kind, _NOTHING[element])])
+            if to != element:
+                verb = "fptrunc" if BYTES[element] > BYTES[to] else "fpext"
+                total = code.cast(verb, total, vector_of(to, lanes))
+            code.store(total, code["out"], i)
+
+        return at_once
+
+    whole = code["start"] + (code["stop"] - code["start"]) // AT_ONCE * AT_ONCE
+    code.loop(code["start"], whole, some(AT_ONCE), step=AT_ONCE)
+    code.loop(whole, code["stop"], some(1))
+    return code.text()
 
 
 def _added(kernel: Kernel) -> dict[int, np.dtype]:

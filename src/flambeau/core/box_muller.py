@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .threads import run_parts
+from . import threads
 
 # Numbers made at a time. The scratch arrays then stay in the second cache, and NumPy's calls are
 # long enough (10 us) that two threads do not wait for each other's hold on the interpreter.
@@ -168,6 +168,10 @@ def box_muller(u: np.ndarray, mean: float, std: float) -> None:
 
     The length is a multiple of 16.
     """
+    if threads.crew is not None or u.size >= threads.LARGE:
+        routine = threads.routine("normal_blocks") if u.flags.c_contiguous else None
+        if routine is not None and routine(u, mean, std) is not None:
+            return
     blocks = u.reshape(-1, 2, 8)
     pairs = _pairs32 if u.dtype == _F32 else _pairs64
 
@@ -178,7 +182,7 @@ def box_muller(u: np.ndarray, mean: float, std: float) -> None:
     if u.size <= BLOCK:
         pairs(blocks, mean, std)
     else:
-        run_parts(part, len(blocks), BLOCK // 16)
+        threads.run_parts(part, len(blocks), BLOCK // 16)
 
 
 def fused(a: np.ndarray | float, b: float, c: float) -> np.ndarray | float:

@@ -172,12 +172,14 @@ class Generator:
         outputs = np.empty(count, np.uint32)
         outputs[:done] = rest
         whole = (count - done - 1) // WORDS * WORDS  # leaves 1 to 624 for the block that is kept
-        while whole:
-            batch = min(whole, _BATCH)
-            outputs[done : done + batch] = twister.draw(self._words, WORDS, batch)
-            done += batch
-            whole -= batch
-        block = twister.draw(self._words, WORDS, WORDS).astype(np.uint32)
+        while whole >= _BATCH:
+            outputs[done : done + _BATCH] = twister.draw(self._words, WORDS, _BATCH)
+            done += _BATCH
+            whole -= _BATCH
+        last = twister.draw(self._words, WORDS, whole + WORDS)
+        outputs[done : done + whole] = last[:whole]
+        done += whole
+        block = last[whole:].astype(np.uint32)
         outputs[done:] = block[: count - done]
         self._block = block
         self._taken = count - done
