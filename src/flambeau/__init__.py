@@ -182,6 +182,8 @@ def numel(input: Tensor) -> int:
 # Public packages that are loaded when somebody first asks for them, so that the import stays short.
 _ON_DEMAND = (
     "_C",
+    "__config__",
+    "__future__",
     "_dynamo",
     "_inductor",
     "_utils",
@@ -198,6 +200,7 @@ _ON_DEMAND = (
     "export",
     "fft",
     "func",
+    "functional",
     "futures",
     "hub",
     "fx",
@@ -234,6 +237,49 @@ _ON_DEMAND = (
 _FUNCTIONS_ON_DEMAND = {
     name: module
     for module, names in {
+        "_about": """
+            has_lapack has_openmp has_mkl has_spectral set_warn_always
+            is_warn_always_enabled set_deterministic_debug_mode
+            get_deterministic_debug_mode set_anomaly_enabled init_num_threads
+            is_vulkan_available compiled_with_cxx11_abi get_file_path get_device_module
+            from_file to_dlpack
+        """,
+        "_absent": """
+            complex32 qint8 qint32 quint8 quint4x2 quint2x4 bits8 bits16 bits1x8 bits2x4
+            bits4x2 bit float4_e2m1fn_x2 float8_e8m0fnu int1 int2 int3 int4 int5 int6
+            int7 uint1 uint2 uint3 uint4 uint5 uint6 uint7 chalf qscheme
+            per_tensor_affine per_tensor_symmetric per_channel_affine
+            per_channel_symmetric per_channel_affine_float_qparams eig lstsq matrix_rank
+            solve symeig choose_qparams_optimized dequantize empty_quantized
+            fake_quantize_per_channel_affine fake_quantize_per_tensor_affine
+            fused_moving_avg_obs_fake_quant int_repr q_per_channel_axis
+            q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point
+            quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic
+            quantized_batch_norm quantized_gru quantized_gru_cell quantized_lstm
+            quantized_lstm_cell quantized_max_pool1d quantized_max_pool2d
+            quantized_max_pool3d quantized_rnn_relu_cell quantized_rnn_tanh_cell
+            _scaled_mm _make_per_tensor_quantized_tensor dsmm hsmm hspmm
+            resize_as_sparse_ saddmm smm spmm sspaddmm import_ir_module
+            import_ir_module_from_buffer parse_ir parse_schema parse_type_comment
+            merge_type_from_type_comment unify_type_list lobpcg hash_tensor while_loop
+            AliasDb AnyType Argument ArgumentSpec AwaitType Block BoolType CallStack
+            Capsule ClassType Code CompilationUnit CompleteArgumentSpec ComplexType
+            ConcreteModuleType ConcreteModuleTypeBuilder DeepCopyMemoTable
+            DeserializationStorageContext DeviceObjType DictType EnumType ErrorReport
+            ExecutionPlan FileCheck FloatType FunctionSchema FutureType Gradient Graph
+            GraphExecutorState IODescriptor InferredType IntType InterfaceType
+            JITException ListType LiteScriptModule LockingLogger LoggerBase Node
+            NoneType NoopLogger NumberType OperatorInfo OptionalType PyObjectType
+            PyTorchFileReader PyTorchFileWriter RRefType ScriptClass ScriptClassFunction
+            ScriptDict ScriptList ScriptMethod ScriptModuleSerializer ScriptObject
+            ScriptObjectProperty SerializationStorageContext StaticModule StreamObjType
+            StringType SymBoolType SymIntType TensorType TracingState TupleType Type
+            UnionType Use BufferDict ModuleDict ParameterDict SymBool SymFloat SymInt
+            Event Stream ExcludeDispatchKeyGuard DispatchKey DispatchKeySet
+            DisableTorchFunction DisableTorchFunctionSubclass Tag ThroughputBenchmark
+            BenchmarkConfig BenchmarkExecutionStats AggregationType QInt8Storage
+            QInt32Storage QUInt8Storage QUInt2x4Storage QUInt4x2Storage
+        """,
         "_errors": "OutOfMemoryError",
         "compiler": "compile",
         "amp.autocast_mode": """
@@ -305,6 +351,16 @@ _FUNCTIONS_ON_DEMAND = {
             transpose_copy unbind_copy unfold_copy unsqueeze_copy view_as_complex_copy
             view_as_real_copy view_copy
         """,
+        "nn._root_forms": """
+            embedding embedding_bag batch_norm instance_norm native_batch_norm
+            native_layer_norm native_group_norm dropout_ alpha_dropout_
+            feature_alpha_dropout_ feature_dropout feature_dropout_ native_dropout
+            adaptive_max_pool1d native_channel_shuffle binary_cross_entropy_with_logits
+            cosine_embedding_loss ctc_loss hinge_embedding_loss kl_div
+            margin_ranking_loss poisson_nll_loss triplet_margin_loss frobenius_norm
+            nuclear_norm lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell
+            rnn_relu_cell segment_reduce
+        """,
         "ops.activations": """
             celu celu_ hardshrink prelu relu relu_ rrelu rrelu_ selu selu_ threshold threshold_
         """,
@@ -346,6 +402,9 @@ _FUNCTIONS_ON_DEMAND = {
         """,
         "ops.spectra": "svd",
         "futures": "Future",
+        "autograd._anomaly": "is_anomaly_check_nan_enabled is_anomaly_enabled",
+        "amp.grad_scaler": "GradScaler",
+        "jit": "ScriptFunction ScriptModule fork wait",
         "profiler._recorder": "profile",
         "serialization._load": "load",
         "serialization._save": "save",
@@ -354,6 +413,7 @@ _FUNCTIONS_ON_DEMAND = {
             sparse_csc_tensor sparse_csr_tensor
         """,
         "storage": "TypedStorage UntypedStorage",
+        "tensor._device": "jagged sparse_bsc sparse_bsr sparse_csc",
         "tensor._defaults": """
             get_default_device set_default_device set_default_tensor_type
         """,
@@ -362,7 +422,8 @@ _FUNCTIONS_ON_DEMAND = {
             multinomial poisson
         """,
         "tensor._storage": """
-            BFloat16Storage BoolStorage ByteStorage CharStorage DoubleStorage FloatStorage
+            BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage
+            ComplexFloatStorage DoubleStorage FloatStorage
             HalfStorage IntStorage LongStorage ShortStorage
         """,
         "viz": "graph summary",

@@ -49,6 +49,14 @@ class dtype:
         """The complex type whose parts have this type."""
         return _COMPLEX.get(self, self)
 
+    @property
+    def abbr(self) -> str:
+        """A short name: f32, bf16, i64, c64, b8 ..."""
+        for long, short in (("float", "f"), ("complex", "c"), ("uint", "u"), ("int", "i")):
+            if self.name.startswith(long):
+                return short + self.name.removeprefix(long)
+        return {"bfloat16": "bf16", "bool": "b8"}.get(self.name, self.name)
+
 
 float64 = dtype("float64", np.float64, FLOATING, "Double")
 float32 = dtype("float32", np.float32, FLOATING, "Float")

@@ -160,6 +160,9 @@ class layout:
 strided = layout("strided")
 sparse_coo = layout("sparse_coo")
 sparse_csr = layout("sparse_csr")
+# kinds that no tensor has, either
+sparse_csc, sparse_bsr, sparse_bsc = map(layout, ("sparse_csc", "sparse_bsr", "sparse_bsc"))
+jagged = layout("jagged")
 
 
 class Size(tuple):

@@ -27,9 +27,10 @@ from ..ops import (
 )
 from ..ops import addmm as added
 from . import _sampling, _sharing
+from ._other_kinds import OtherKinds
 
 
-class FurtherMethods:
+class FurtherMethods(OtherKinds):
     """Methods of tensors that ``Tensor`` takes over on demand."""
 
     __slots__ = ()

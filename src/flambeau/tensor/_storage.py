@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from .. import _dtypes, _shapes
-from ..core.value import Value, address, offset_of, owner_of, reading
-from ._device import CPU, META, Elsewhere, device, place_of
+from ..core.value import Value, address, offset_of, owner_of, reading, wrap
+from ._device import CPU, META, Elsewhere, device, here, place_of
 
 
 class UntypedStorage:
@@ -52,6 +52,88 @@ class UntypedStorage:
     def clone(self) -> UntypedStorage:
         """A storage of its own with the same bytes."""
         return UntypedStorage(self._bytes().copy())
+
+    @classmethod
+    def from_buffer(cls, *args: object, **kwargs: object) -> TypedStorage | UntypedStorage:
+        """A copy of the bytes of a buffer: ``from_buffer(buffer, byte_order, count, offset)``."""
+        kwargs.pop("dtype", None)
+        return ByteStorage._from_buffer(*args, **kwargs).untyped()
+
+    is_cuda = is_hpu = is_sparse = is_sparse_csr = False
+    resizable = staticmethod(lambda: True)
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return 1
+
+    def is_shared(self) -> bool:
+        """Whether the bytes are in memory that processes share."""
+        return wrap(self._owner).is_shared()
+
+    def share_memory_(self) -> UntypedStorage:
+        """Move the bytes to memory that processes share; tensors over the old ones stay there."""
+        self._owner = wrap(self._owner).share_memory_()._array
+        return self
+
+    def is_pinned(self, device: object = "cuda") -> bool:
+        """Whether the memory is page-locked for a GPU: never."""
+        return False
+
+    def pin_memory(self, device: object = "cuda") -> UntypedStorage:
+        """This storage: without a GPU there is nothing to lock pages for."""
+        return self
+
+    def get_device(self) -> int:
+        """The number of the device: -1 for the CPU."""
+        return -1
+
+    def to(self, *, device: object, non_blocking: bool = False) -> UntypedStorage:
+        """This storage on ``device``; the exception of a device that is not there."""
+        here(device)
+        return self
+
+    def cuda(self, device: object = None, non_blocking: bool = False) -> UntypedStorage:
+        """Refused: there is no CUDA device. AssertionError."""
+        return self.to(device="cuda")
+
+    def new(self) -> UntypedStorage:
+        """An empty storage."""
+        return UntypedStorage()
+
+    def copy_(self, source: UntypedStorage, non_blocking: bool | None = None) -> UntypedStorage:
+        """Write the elements of ``source``, of as many, into this storage; returns it."""
+        own, given = self._elements(), source._elements()
+        if own.size != given.size:
+            raise RuntimeError(
+                f"size does not match: this storage has {own.size} elements, source {given.size}"
+            )
+        own[...] = given
+        return self
+
+    def fill_(self, value: float) -> UntypedStorage:
+        """Write ``value`` into every element; returns this storage."""
+        self._elements()[...] = value
+        return self
+
+    def resize_(self, size: int) -> UntypedStorage:
+        """Make it hold ``size`` elements, the first of which stay; returns it. Tensors that look
+        into the old memory keep that."""
+        old = self._elements()
+        grown = np.empty(size, old.dtype)
+        grown[: old.size] = old[:size]
+        self._owner = grown
+        return self
+
+    def byteswap(self, dtype: _dtypes.dtype) -> None:
+        """Turn round the bytes of every element of ``dtype``, in place."""
+        self._bytes().view(dtype.numpy).byteswap(inplace=True)
+
+    def type(self, dtype: object = None, non_blocking: bool = False) -> str:
+        """The name of its class."""
+        return f"torch.storage.{type(self).__name__}"
+
+    def _elements(self) -> np.ndarray:
+        return self._bytes()
 
     def data_ptr(self) -> int:
         """The address of the first byte."""
@@ -113,6 +195,29 @@ class TypedStorage(UntypedStorage):
     def _elements(self) -> np.ndarray:
         return self._bytes().view(self.dtype.numpy)
 
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    def clone(self) -> TypedStorage:
+        """A storage of its own with the same elements."""
+        return TypedStorage(self._elements().copy(), self.dtype)
+
+    def pickle_storage_type(self) -> str:
+        """The name by which checkpoints know its class."""
+        return f"{self.dtype.legacy_name}Storage"
+
+    def type(
+        self, dtype: object = None, non_blocking: bool = False
+    ) -> str | TypedStorage | UntypedStorage:
+        """The name of its class; with ``dtype``, its numbers in a storage of that."""
+        if dtype is None:
+            return f"torch.{self.dtype.legacy_name}Storage"
+        return self._as(dtype if isinstance(dtype, _dtypes.dtype) else dtype.dtype)
+
+    def _as(self, d: _dtypes.dtype) -> TypedStorage:
+        return TypedStorage(self._elements().astype(d.numpy), d)
+
     def size(self) -> int:
         """The number of elements."""
         return self._owner.nbytes // self.dtype.itemsize
@@ -171,6 +276,26 @@ class _LegacyStorage(type):
     from_buffer = _from_buffer
 
 
+def _conversion(d: _dtypes.dtype) -> Callable[[UntypedStorage], TypedStorage]:
+    def method(self: UntypedStorage) -> TypedStorage:
+        return TypedStorage(self._elements().astype(d.numpy), d)
+
+    method.__name__ = method.__qualname__ = d.name
+    method.__doc__ = f"Its numbers in a storage of {d.name}."
+    return method
+
+
+for _name, _type in {
+    "double": _dtypes.float64, "float": _dtypes.float32, "half": _dtypes.float16,
+    "bfloat16": _dtypes.bfloat16, "byte": _dtypes.uint8, "char": _dtypes.int8,
+    "short": _dtypes.int16, "int": _dtypes.int32, "long": _dtypes.int64, "bool": _dtypes.bool_,
+    "complex_float": _dtypes.complex64, "complex_double": _dtypes.complex128,
+}.items():  # fmt: skip
+    setattr(UntypedStorage, _name, _conversion(_type))
+for _type in sorted(_dtypes.FLOAT8, key=lambda d: d.name):
+    setattr(UntypedStorage, _type.name, _conversion(_type))
+
+
 def _legacy_storage(d: _dtypes.dtype) -> _LegacyStorage:
     doc = f"Legacy constructor of storages of {d.name}: of a number of elements, or of data."
     return _LegacyStorage(d.legacy_name + "Storage", (), {"dtype": d, "__doc__": doc})
@@ -186,6 +311,8 @@ ShortStorage = _legacy_storage(_dtypes.int16)
 IntStorage = _legacy_storage(_dtypes.int32)
 LongStorage = _legacy_storage(_dtypes.int64)
 BoolStorage = _legacy_storage(_dtypes.bool_)
+ComplexFloatStorage = _legacy_storage(_dtypes.complex64)
+ComplexDoubleStorage = _legacy_storage(_dtypes.complex128)
 
 
 class StorageMethods:

@@ -37,6 +37,12 @@ NAMES = """
     index_copy_ index_fill index_fill_ index_reduce index_reduce_ put put_ masked_scatter
     masked_scatter_ select_scatter slice_scatter diagonal_scatter multinomial
     share_memory_ is_shared
+    coalesce indices is_coalesced values crow_indices col_indices ccol_indices row_indices
+    sparse_mask sparse_resize_ sparse_resize_and_clear_ resize_as_sparse_ smm sspaddmm
+    to_sparse_csc to_sparse_bsr to_sparse_bsc to_padded_tensor to_mkldnn q_scale q_zero_point
+    qscheme q_per_channel_axis int_repr q_per_channel_scales q_per_channel_zero_points xpu ipu
+    mtia nonzero_static sparse_dim dense_dim dequantize dim_order is_distributed record_stream
+    const_data_ptr storage_type slice_inverse module_load resize resize_as reinforce chalf
 """
 
 
@@ -50,8 +56,9 @@ class _Later:
 
     def __get__(self, tensor: Tensor | None, cls: type[Tensor]) -> object:
         methods = importlib.import_module("._further", __package__).FurtherMethods
+        found = {n: v for c in reversed(methods.__mro__) for n, v in vars(c).items()}
         for name in NAMES.split():
-            setattr(Tensor, name, vars(methods)[name])
+            setattr(Tensor, name, found[name])
         return getattr(cls if tensor is None else tensor, self.name)
 
 

@@ -11,8 +11,8 @@ import importlib as _importlib
 from .._missing import missing as _missing
 
 _ON_DEMAND = (
-    "_pytree", "benchmark", "checkpoint", "cpp_extension", "data", "dlpack", "hooks",
-    "model_zoo", "serialization", "tensorboard",
+    "_pytree", "benchmark", "checkpoint", "collect_env", "cpp_extension", "data", "dlpack",
+    "flop_counter", "hooks", "model_zoo", "serialization", "tensorboard",
 )  # fmt: skip
 
 
