@@ -103,6 +103,15 @@ def keep_freed_memory() -> bool:
     )
 
 
+def release_freed_memory() -> None:
+    """Have malloc give the freed blocks that it has kept back to the kernel, where it can."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return  # not glibc
+    trim(ctypes.c_size_t(0))
+
+
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_float32_matmul_precision",
     "get_num_interop_threads", "get_num_threads", "is_deterministic_algorithms_warn_only_enabled",

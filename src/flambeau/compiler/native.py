@@ -23,6 +23,7 @@ from functools import partial
 import numpy as np
 
 from .. import _config
+from .._settings import release_freed_memory
 from ..core import threads
 from ..core.generator import default_generator
 from ..core.modes import no_grad
@@ -42,6 +43,7 @@ from .schedule import ALIGNMENT, Plan, Unit, may_raise, new_array, np_view, sche
 from .segment_text import DECLARATIONS, SEGMENT, SegmentWriter, cost
 
 SPREAD = 150_000.0  # nanoseconds of work from which a program is spread over threads
+_TRIM = 8 << 20  # bytes of an arena from which freed memory is given back before it is made
 strict = False  # in tests: verify every kernel, and let mistakes of the compiler be seen
 
 
@@ -93,6 +95,8 @@ class Program:
         self.arena_slot = len(self.slot)
         partial = self._partials()
         size = plan.arena + partial
+        if size > _TRIM:  # what eager calls have used and will not need again
+            release_freed_memory()
         self.arena = np.zeros(size + ALIGNMENT, np.uint8)
         shift = -self.arena.ctypes.data % ALIGNMENT
         self.arena = self.arena[shift : shift + size]
@@ -249,6 +253,8 @@ class Program:
 
     def _load(self) -> None:
         code = machine_code.Code(self.text)
+        if self.arena.size > _TRIM and not code.was_cached:
+            release_freed_memory()  # LLVM's
         places = (self.table, self.numbers, self.barrier)
         self.addresses = tuple([ctypes.addressof(p) for p in places])
         number = 0
