@@ -12,7 +12,7 @@ Source: https://docs.pytorch.org/docs/stable/distributed.html
 from __future__ import annotations
 
 from .._missing import missing as _missing
-from . import _not_yet
+from . import _not_yet, algorithms
 from ._collectives import *  # noqa: F403
 from ._collectives import __all__ as _collectives_all
 from ._collectives import _all_gather_base, _reduce_scatter_base

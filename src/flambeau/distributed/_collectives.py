@@ -649,6 +649,48 @@ def gather_object(
         object_gather_list[: found.size()] = given
 
 
+def send_object_list(
+    object_list: list,
+    dst: int | None = None,
+    group: ProcessGroup | None = None,
+    device: Any = None,
+    group_dst: int | None = None,
+    use_batch: bool = False,
+) -> None:
+    """Send the objects of the list, pickled, to rank ``dst``."""
+    found = the_group(group)
+    if found is None:
+        return
+    for obj in object_list:
+        data = _pickled(obj)
+        send(wrap(np.array([data.size], np.int64)), dst, found, 0, group_dst)
+        send(wrap(data), dst, found, 0, group_dst)
+
+
+def recv_object_list(
+    object_list: list,
+    src: int | None = None,
+    group: ProcessGroup | None = None,
+    device: Any = None,
+    group_src: int | None = None,
+    use_batch: bool = False,
+) -> int:
+    """Receive as many objects as the list has places, from rank ``src`` or any; the sender's
+    rank."""
+    found = the_group(group)
+    if found is None:
+        return -1
+    sender = -1
+    for i in range(len(object_list)):
+        size = wrap(np.zeros(1, np.int64))
+        sender = recv(size, src, found, 0, group_src)
+        src, group_src = sender, None
+        data = wrap(np.zeros(int(size.item()), np.uint8))
+        recv(data, src, found, 0, group_src)
+        object_list[i] = pickle.loads(data._array.tobytes())
+    return sender
+
+
 def broadcast_object_list(
     object_list: list,
     src: int | None = None,
@@ -696,6 +738,7 @@ __all__ = [
     "P2POp", "ReduceOp", "Work", "all_gather", "all_gather_into_tensor", "all_gather_object",
     "all_reduce", "all_reduce_coalesced", "all_to_all", "all_to_all_single", "barrier",
     "batch_isend_irecv", "broadcast", "broadcast_object_list", "gather", "gather_object", "irecv",
-    "isend", "monitored_barrier", "recv", "reduce", "reduce_op", "reduce_scatter",
-    "reduce_scatter_tensor", "scatter", "scatter_object_list", "send",
+    "isend", "monitored_barrier", "recv", "recv_object_list", "reduce", "reduce_op",
+    "reduce_scatter", "reduce_scatter_tensor", "scatter", "scatter_object_list", "send",
+    "send_object_list",
 ]  # fmt: skip

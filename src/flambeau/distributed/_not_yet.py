@@ -5,6 +5,9 @@ and asked about (``isinstance``), and raises NotImplementedError when it is call
 from __future__ import annotations
 
 from .._refusals import refusing_modules
+from . import algorithms
+
+__all__ = ["algorithms"]  # loaded first: some of what is refused is put into it
 
 _FSDP = """
     BackwardPrefetch CPUOffload CPUOffloadPolicy FSDPModule FullOptimStateDictConfig
@@ -42,8 +45,6 @@ refusing_modules(
         "torch.distributed.tensor.experimental": "context_parallel implicit_replication local_map",
         "torch.distributed._tensor": _TENSOR,
         "torch.distributed._tensor.device_mesh": "DeviceMesh init_device_mesh",
-        "torch.distributed.algorithms": "",
-        "torch.distributed.algorithms.join": "Join Joinable JoinHook",
         "torch.distributed.algorithms.ddp_comm_hooks": "",
         "torch.distributed.algorithms.ddp_comm_hooks.default_hooks": """
             allreduce_hook bf16_compress_hook bf16_compress_wrapper fp16_compress_hook
@@ -57,9 +58,6 @@ refusing_modules(
         "torch.distributed.pipelining": """
             PipelineStage Schedule1F1B ScheduleGPipe ScheduleInterleaved1F1B SplitPoint pipe_split
             pipeline
-        """,
-        "torch.distributed.optim": """
-            DistributedOptimizer PostLocalSGDOptimizer ZeroRedundancyOptimizer
         """,
     },
     "models are not sharded over processes yet: use the module itself, or "

@@ -16,10 +16,34 @@ from ...core.modes import no_grad, state
 from ...core.value import Value, wrap
 from ...distributed._collectives import ReduceOp, _broadcast, all_reduce_coalesced
 from ...distributed._group import ProcessGroup, the_group
+from ...distributed.algorithms.join import Join, Joinable, JoinHook, _counted, common_rank
+from ...tensor._device import device
 from ..modules.module import Module
 
 
-class DistributedDataParallel(Module):
+class _Shadow(JoinHook):
+    """What a rank does that has no batches any more: it takes part in what the others exchange."""
+
+    def __init__(self, model: DistributedDataParallel, by_initial_size: bool) -> None:
+        self.model = model
+        model._by_initial_size = by_initial_size
+
+    def main_hook(self) -> None:
+        """See JoinHook."""
+        model = self.model
+        if model._sends_buffers():
+            model._send(False)
+        if _counted(0, model.process_group):
+            model._average(joined=True)
+
+    def post_hook(self, is_last_joiner: bool) -> None:
+        """See JoinHook: all take the model of one of those that came last."""
+        model = self.model
+        root = common_rank(model.process_group, is_last_joiner)
+        _broadcast(model.process_group, model._state(), root)
+
+
+class DistributedDataParallel(Module, Joinable):
     """``module``, whose gradients are averaged over the processes of a group.
 
     When it is made, all ranks get the parameters and buffers of the group's rank 0; before each
@@ -77,6 +101,9 @@ class DistributedDataParallel(Module):
         self.gradient_as_bucket_view = gradient_as_bucket_view
         self.static_graph = static_graph
         self.require_backward_grad_sync = True
+        Joinable.__init__(self)
+        self._by_initial_size = True
+        self._active: int | None = None  # ranks that still have batches, within a Join
         self._alone = self.process_group is None or self.process_group.size() == 1
         self._under_way = False
         if self._alone:
@@ -94,7 +121,12 @@ class DistributedDataParallel(Module):
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """What the module computes."""
         self._under_way = False
-        if not self._alone and self.training and self.broadcast_buffers:
+        if self._join_config.enable:
+            self._active = Join.notify_join_context(self)
+            if self._sends_buffers():
+                self._send(True)
+            _counted(int(self.require_backward_grad_sync and state.grad), self.process_group)
+        elif not self._alone and self.training and self.broadcast_buffers:
             buffers = [b.detach() for b in self.module.buffers()]
             if buffers and self.require_backward_grad_sync and state.grad:
                 _broadcast(self.process_group, buffers, 0)
@@ -106,12 +138,23 @@ class DistributedDataParallel(Module):
             self._under_way = True
             state.after.append(self._average)
 
-    def _average(self) -> None:
+    def _sends_buffers(self) -> bool:
+        return self.broadcast_buffers and next(self.module.buffers(), None) is not None
+
+    def _send(self, active: bool) -> None:
+        """Within a Join, the buffers of a rank that has batches."""
+        root = common_rank(self.process_group, active)
+        _broadcast(self.process_group, [b.detach() for b in self.module.buffers()], root)
+
+    def _average(self, joined: bool = False) -> None:
+        """Average the gradients; ``joined``: give zeros, and keep what is one's own."""
         self._under_way = False
         parameters = [p for p in self.module.parameters() if p.requires_grad]
-        used = np.array([p.grad is not None for p in parameters], np.int32)
+        used = np.array([p.grad is not None and not joined for p in parameters], np.int32)
         with no_grad():
-            grads = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in parameters]
+            grads = [
+                p.new_zeros(p.shape) if p.grad is None or joined else p.grad for p in parameters
+            ]
             sums = [wrap(used)]
             kinds: dict = {}
             for grad in grads:
@@ -120,6 +163,11 @@ class DistributedDataParallel(Module):
                 wrap(np.concatenate([g._array.reshape(-1) for g in k])) for k in kinds.values()
             ]
             all_reduce_coalesced(sums, ReduceOp.SUM, self.process_group)
+            if joined:
+                return
+            size = self.process_group.size()
+            if self._join_config.enable and not self._by_initial_size and self._active:
+                size = self._active
             starts = dict.fromkeys(kinds, 0)
             totals = dict(zip(kinds, sums[1:], strict=True))
             for parameter, grad, count in zip(parameters, grads, sums[0].tolist(), strict=True):
@@ -127,7 +175,7 @@ class DistributedDataParallel(Module):
                 starts[grad.dtype] = start + grad.numel()
                 if count:
                     mean = totals[grad.dtype][start : start + grad.numel()]
-                    grad.copy_(mean.view(grad.shape) / self.process_group.size())
+                    grad.copy_(mean.view(grad.shape) / size)
                     parameter.grad = grad
 
     @contextlib.contextmanager
@@ -139,19 +187,41 @@ class DistributedDataParallel(Module):
         finally:
             self.require_backward_grad_sync = before
 
-    @contextlib.contextmanager
     def join(
         self,
         divide_by_initial_world_size: bool = True,
         enable: bool = True,
         throw_on_early_termination: bool = False,
-    ) -> Iterator[DistributedDataParallel]:
-        """For ranks with different numbers of batches: NotImplementedError where there are several.
-        A rank that has left is named to those who wait for it, so give all the same number, for
-        example by ``DistributedSampler``."""
-        if enable and not self._alone:
-            refuse("DistributedDataParallel.join", "give all ranks the same number of batches")
-        yield self
+    ) -> Join:
+        """Scope in which some ranks may run out of batches before others: ``Join([self])``.
+
+        ``divide_by_initial_world_size``: gradients are divided by the number of all ranks, else by
+        that of those that still have batches.
+        """
+        return Join(
+            [self],
+            enable,
+            throw_on_early_termination,
+            divide_by_initial_world_size=divide_by_initial_world_size,
+        )
+
+    def join_hook(self, **kwargs: Any) -> JoinHook:
+        """See Joinable."""
+        return _Shadow(self, kwargs.get("divide_by_initial_world_size", True))
+
+    @property
+    def join_device(self) -> device:
+        """See Joinable."""
+        return self.device
+
+    @property
+    def join_process_group(self) -> ProcessGroup:
+        """See Joinable."""
+        return self.process_group
+
+    def will_sync_module_buffers(self) -> bool:
+        """Whether forward passes exchange buffers."""
+        return not self._alone and self._sends_buffers()
 
     def register_comm_hook(self, state: object, hook: Callable) -> None:
         """Refused: NotImplementedError."""
