@@ -82,6 +82,8 @@ class Sample:
             leaves = [t for t in tensors if t.requires_grad]
             if not roots or not leaves:
                 return out
+            # 16 bits are rounded at every operation eagerly, and once where operations are fused.
+            roots = [r.float() if r.dtype.itemsize < 4 else r for r in roots]
             total = sum((r * r * 0.5 + r).sum() for r in roots)
             return out, fl.autograd.grad(total, leaves, allow_unused=True)
 
@@ -96,6 +98,9 @@ def copies(tensors: list, turn: int, kit: Any) -> list:
         twin = (
             fl.empty_strided(tuple(t.shape), t.stride(), dtype=t.dtype) if t.numel() else d.clone()
         )
+        if t.numel() and all(t.stride()):
+            extent = 1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride()))
+            twin.as_strided((extent,), (1,)).zero_()  # as_strided reads between the elements
         if not t.is_sparse and t.numel():
             twin = twin if 0 in t.stride() else twin.copy_(d)
             if 0 in t.stride():

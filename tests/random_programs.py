@@ -195,6 +195,10 @@ PRODUCTS = [
     (1, "{r} = F.avg_pool1d({f}.reshape(1, 1, -1), 2, 1)"),
     (1, "{r} = F.scaled_dot_product_attention({f}, {same}, {same2})"),
     (1, "{r} = torch.cdist({f}, {f2})"),
+    (2, "{r} = F.layer_norm({f} @ {f2}, ({f2}.shape[-1],)).tanh()"),
+    (2, "{r} = F.linear(F.gelu(F.linear({f}, {f2})), {f2}.T) + {f}"),
+    (1, "{r} = F.linear(F.rms_norm({f}, {f}.shape[-1:]), {f2}).softmax(-1) @ {f2}"),
+    (1, "{r} = ({f} @ {f2}).relu() * {like}"),
 ]
 VIEWS = [
     (8, "{r} = {t}{p}"),
@@ -304,6 +308,13 @@ WRITES = [
     (1, "{v}.detach().mul_({n})"),
     (1, "{v}.diagonal().fill_({n})"),
     (1, "{v}.unfold({d}, 2, 1)[..., 0] = {n}"),
+    (2, "{r} = {v}{p}\n{r}.add_({n})"),
+    (2, "{r} = {v}.view({view})\n{r}.mul_({n})\n{v}.add_({n2})"),
+    (1, "{v}.view(-1)[::2].sub_({n})"),
+    (1, "{r} = {v}.transpose({d}, {d2})[..., :1]\n{r}.copy_({t}.sum())"),
+    (1, "{r}, {q} = {v}.chunk(2, {d})\n{r}.add_(1)\n{q}.add_({r}.sum())"),
+    (1, "{v}.diagonal().add_({v}.sum())"),
+    (1, "{v}.swapaxes({d}, {d2})[0] = {v}.sum()"),
     (2, "with torch.no_grad():\n    {w}.sub_({n})"),
     (1, "with torch.no_grad():\n    {w}{p} = {n}"),
     (1, "with torch.no_grad():\n    {w}.copy_({like})"),
@@ -329,11 +340,25 @@ GRADIENTS = [
     (1, "{g}.register_hook(lambda g: g * 2)"),
     (1, "with torch.no_grad():\n    {r} = {g} * {n}"),
     (1, "{r} = Double.apply({f})"),
+    (2, "{f}.requires_grad_()"),
+    (1, "{f}.requires_grad_(False)"),
+    (1, "{w}.requires_grad_(False)\n{r} = {w} * {n}\n{w}.requires_grad_()"),
+    (1, "net.zero_grad()"),
     (1, "{r} = torch.utils.checkpoint.checkpoint(lambda x: x.tanh() * {f2}, {f}, "
         "use_reentrant=False)"),
 ]  # fmt: skip
 CONTROL = [
-    (2, "if {f}.sum() > {n}:\n    {v}.add_(1)"),
+    (3, "if {f}.sum() > {n}:\n    {v}.add_(1)"),
+    (2, "if ({t} > {n}).any():\n    {x} = {x} - 1\nelse:\n    {x} = {x} * {n2}"),
+    (1, "while {x}.abs().sum() > 50:\n    {x} = {x} * 0.25"),
+    (1, "for j in range(int({n})):\n    {x} = {x} * 0.5 + j"),
+    (1, "{r} = {f} if bool({b}.all()) else {f2}"),
+    (1, "{r} = torch.equal({t}, {t2})"),
+    (1, "torch.manual_seed({k})"),
+    (1, "with torch.random.fork_rng():\n    {r} = torch.rand({shape})"),
+    (1, "{r} = torch.rand({shape}, generator=torch.Generator().manual_seed({k}))"),
+    (1, "net.eval()"),
+    (1, "net.train({n} > 0.5)"),
     (2, "for _ in range({k}):\n    {x} = {x}.tanh() + {n}"),
     (2, "if {n} > 0.5:\n    {x} = {x} * 2"),
     (1, "if {x}.shape[0] > 2:\n    {x} = {x} - 1"),
@@ -376,6 +401,11 @@ MODULES = [
     "torch.nn.Sequential(torch.nn.LayerNorm({n}), torch.nn.Dropout(0.3))",
     "torch.nn.Sequential(torch.nn.Linear({n}, {n}, bias=False), torch.nn.BatchNorm1d({n}))",
     "torch.nn.Sequential(torch.nn.Linear({n}, {n}), torch.nn.Dropout(0.5), torch.nn.GELU())",
+    "torch.nn.Sequential(torch.nn.LayerNorm({n}), torch.nn.Linear({n}, 13), torch.nn.GELU(), "
+    "torch.nn.Linear(13, {n}), torch.nn.LayerNorm({n}))",
+    "torch.nn.Sequential(torch.nn.Linear({n}, 7), torch.nn.RMSNorm(7), torch.nn.Linear(7, {n}), "
+    "torch.nn.Softmax(-1))",
+    "torch.nn.TransformerEncoderLayer({n}, 1, 9, 0.2, batch_first=True)",
 ]
 OPTIMIZERS = [
     "torch.optim.SGD({w}, 0.1)",
@@ -410,7 +440,8 @@ class Writer:
         self.count = 0
         rng = self.rng
         sizes = rng.choice([[2, 3, 4], [2, 3, 5], [1, 3, 4], [3, 3, 3], [2, 0, 3], [1, 1, 2],
-                            [3, 7, 17], [4, 8, 16], [2, 33, 5]])  # fmt: skip
+                            [3, 7, 17], [4, 8, 16], [2, 33, 5], [5, 13, 19],
+                            [1, 9, 31]])  # fmt: skip
         self.sizes = sizes
         self.scope: dict = {}
         exec(HEAD, self.scope)
@@ -751,6 +782,9 @@ class Writer:
             p.returns.append(f"'number': {rng.choice(floats)}.sum().item()")
         if floats and rng.random() < 0.1:
             p.returns.append(f"'piece': {rng.choice(floats)}.view(-1)[:2]")
+        if floats and rng.random() < 0.1:
+            name = rng.choice(floats)
+            p.returns.append(f"'turned': {name}.mT, 'other': {name}.unsqueeze(0)[..., 1:]")
 
 
 def broadcasts(a: torch.Tensor, b: torch.Tensor) -> bool:

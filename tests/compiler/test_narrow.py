@@ -92,3 +92,21 @@ def test_sums_of_float32_stay_with_numpy(kernels):
     x = torch.ones(threads.LARGE)
     assert (x + x).sum() == 2 * x.numel()
     assert not any(kernels.values())
+
+
+@DTYPES
+def test_a_conversion_that_is_asked_for_rounds_in_compiled_programs_too(dtype):
+    kind = torch.float16 if dtype == FLOAT16 else torch.bfloat16
+    x = torch.tensor([1.0001, 3.14159, 1e-9, 70000.0], requires_grad=True)
+    h = torch.zeros(4, dtype=kind)
+
+    def step(x):
+        low = x.to(kind).float()
+        h.copy_(x.detach())
+        (g,) = torch.autograd.grad((low * low * 0.5 + low).sum(), x)
+        return low, x - low, g, h.float() * 2
+
+    compiled = torch.compile(step)
+    for _ in range(3):
+        for want, got in zip(step(x), compiled(x)):
+            assert torch.equal(want, got)

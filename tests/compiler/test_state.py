@@ -247,3 +247,55 @@ def test_muon_steps() -> None:
     c = made(program)
     agree(made(lambda f: f), c, lambda: (torch.randn(5, 4),))
     assert len(c.variants) == 1, c.explain()
+
+
+def test_requires_grad_may_be_set_within() -> None:
+    def toward(x: torch.Tensor) -> torch.Tensor:
+        x.requires_grad_()
+        (x.sin() * x).sum().backward()
+        return x.grad * 2
+
+    def returned(x: torch.Tensor) -> torch.Tensor:
+        return (x.requires_grad_() ** 2).sum()
+
+    def for_a_while(x: torch.Tensor) -> torch.Tensor:
+        x.requires_grad_()
+        (x * x).sum().backward()
+        x.requires_grad_(False)
+        return x + 1
+
+    def off(x: torch.Tensor) -> torch.Tensor:
+        return x.requires_grad_(False) * 2
+
+    for f, begins in ((toward, False), (returned, False), (for_a_while, False), (off, True)):
+        compiled = torch.compile(f)
+        for k in range(4):
+            x, y = [(torch.arange(3.0) + k).requires_grad_(begins) for _ in range(2)]
+            want, got = f(x), compiled(y)
+            if f is returned:
+                want.backward()
+                got.backward()
+            torch.testing.assert_close(got, want)
+            assert (x.requires_grad, x.is_leaf) == (y.requires_grad, y.is_leaf)
+            torch.testing.assert_close(y.grad, x.grad)
+        assert len(compiled.variants) == 1 and not compiled.eager
+
+
+def test_layers_may_be_frozen_within() -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 2))
+
+    def step(x: torch.Tensor) -> torch.Tensor:
+        net.zero_grad()
+        for p in net[0].parameters():
+            p.requires_grad_(False)
+        net(x).sum().backward()
+        for p in net[0].parameters():
+            p.requires_grad_()
+        return net[1].weight.grad * 1
+
+    compiled = torch.compile(step)
+    for k in range(5):
+        x = torch.full((2, 4), float(k))
+        torch.testing.assert_close(compiled(x), step(x))
+        assert net[0].weight.grad is None and net[0].weight.requires_grad
+    assert compiled.variants and not compiled.eager

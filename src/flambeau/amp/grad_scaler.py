@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._dtypes import float16
-from ..core.modes import hook
-from ..core.value import Value, wrap
+from ..core.value import Value, constant
 
 
 class OptState(enum.Enum):
@@ -24,11 +23,6 @@ class OptState(enum.Enum):
     READY = 0
     UNSCALED = 1
     STEPPED = 2
-
-
-def _opaque() -> None:
-    if hook.active is not None:
-        hook.active.opaque("GradScaler looks for infinities in the gradients")
 
 
 class GradScaler:
@@ -79,7 +73,7 @@ class GradScaler:
 
     def _current(self) -> Value:
         if self._scale is None:
-            self._scale = wrap(np.full((), self._init_scale, np.float32))
+            self._scale = constant(np.full((), self._init_scale, np.float32))
         return self._scale
 
     def scale(self, outputs: Value | Iterable) -> Value | Iterable:
@@ -99,7 +93,6 @@ class GradScaler:
         if not self._enabled:
             return
         self._check("unscale_")
-        _opaque()
         state = self._state_of(optimizer)
         if state["stage"] is OptState.UNSCALED:
             raise RuntimeError(
@@ -107,8 +100,8 @@ class GradScaler:
             )
         if state["stage"] is OptState.STEPPED:
             raise RuntimeError("unscale_() is being called after step().")
-        inverse = 1.0 / float(self._current()._array)
-        found_inf = False
+        inverse = self._current().double().reciprocal().float()
+        found_inf = None
         for group in optimizer.param_groups:
             for p in group["params"]:
                 if p.grad is None:
@@ -119,12 +112,10 @@ class GradScaler:
                         "  the parameters themselves are float16; keep them in float32 and let "
                         "autocast convert them"
                     )
-                array = p.grad._array
                 p.grad.mul_(inverse)
-                # A sum is finite only where all elements are (or overflowed: then look again).
-                if not np.isfinite(array.sum(dtype=np.float64)):
-                    found_inf = found_inf or not np.isfinite(array.astype(np.float64)).all()
-        state["found_inf"] = found_inf
+                bad = (p.grad.detach() * 0).sum() != 0  # nan, where an element was not finite
+                found_inf = bad if found_inf is None else found_inf | bad
+        state["found_inf"] = None if found_inf is None else bool(found_inf)
         state["stage"] = OptState.UNSCALED
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> float | None:
@@ -134,13 +125,12 @@ class GradScaler:
         if "closure" in kwargs:
             raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
         self._check("step")
-        _opaque()
         state = self._state_of(optimizer)
         if state["stage"] is OptState.STEPPED:
             raise RuntimeError("step() has already been called since the last update().")
         if state["stage"] is OptState.READY:
             self.unscale_(optimizer)
-        if not any(p.grad is not None for g in optimizer.param_groups for p in g["params"]):
+        if state["found_inf"] is None:
             raise RuntimeError("No inf checks were recorded for this optimizer.\n"
                                "  no parameter has a gradient: was backward() called?")  # fmt: skip
         result = None if state["found_inf"] else optimizer.step(*args, **kwargs)
@@ -152,7 +142,6 @@ class GradScaler:
         if not self._enabled:
             return
         self._check("update")
-        _opaque()
         if new_scale is not None:
             if isinstance(new_scale, Value):
                 if new_scale.numel() != 1 or new_scale.requires_grad:
@@ -177,9 +166,9 @@ class GradScaler:
             else:
                 self._growth_tracker += 1
                 if self._growth_tracker == self._growth_interval:
-                    grown = float(scale._array) * self._growth_factor
-                    if np.isfinite(np.float32(grown)):
-                        scale.fill_(grown)
+                    grown = (scale.double() * self._growth_factor).float()
+                    if bool(grown.isfinite()):
+                        scale.copy_(grown)
                     self._growth_tracker = 0
         self._optimizers.clear()
 
@@ -196,7 +185,7 @@ class GradScaler:
         """The scale; 1.0 if disabled."""
         if not self._enabled:
             return 1.0
-        return self._init_scale if self._scale is None else float(self._scale._array)
+        return self._init_scale if self._scale is None else self._scale.item()
 
     def get_growth_factor(self) -> float:
         """By what the scale grows."""

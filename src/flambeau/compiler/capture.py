@@ -205,9 +205,12 @@ class Recorder(Interpreter):
         self.owned: list[ndarray] = []  # memory that was there before
         self.alive: dict[int, weakref.ref] = {}  # arrays and owners that were made in the run
         self.asked: set[int] = set()  # ids of tensors whose .grad was looked at
+        self.marked: list[Value] = []  # tensors that were there, and whose requires_grad was set
         self.start = ticks()  # whatever is on the tape with an earlier one was there before
         self.drawn = False  # whether an operation was given a generator
         self.walked = False  # whether there was a backward pass
+        self.within = True  # the function runs, and not the way back from its results
+        self.ways = 0  # how often Python went on by a computed truth
         self.count = 0
         self.doing = "the function"  # what is being recorded, for people
         self.pending: str | None = None
@@ -587,6 +590,23 @@ class Recorder(Interpreter):
         except Beyond as error:
             self.stop(error)
 
+    def seeded(self, generator: Generator, start: int | Value) -> None:
+        """See Interpreter: a node among those that draw, which gives nothing."""
+        if not self.mine():
+            return
+        try:
+            self.settled()
+            out = self.fresh(NOTHING, "random")
+            if isinstance(start, Value):
+                state = self.var(start._array)
+                node = Call(continued.op, continued.plain, (state, generator), (out,), user_line())
+            else:
+                node = Draw(lambda: _seeded(generator, start), out)
+            self.graph.nodes.append(node)
+            self.drawn = True
+        except Beyond as error:
+            self.stop(error)
+
     def made(self, tensor: Value) -> None:
         """See Interpreter."""
         array = tensor._array
@@ -634,7 +654,7 @@ class Recorder(Interpreter):
 
     def expects(self, valid: Value) -> bool:
         """See Interpreter: an operation that raises, so that such a call runs eagerly."""
-        if not self.mine() or not valid._array.all():
+        if not self.mine() or not self.within or not valid._array.all():
             return False
         self.checks.append(self.run(all_true.op, all_true.plain, (valid,)))
         return True
@@ -673,7 +693,8 @@ class Recorder(Interpreter):
             self.stop(Beyond(what, again))
 
     def read(self, tensor: Value, what: str) -> Stand | None:
-        """See Interpreter. A stand-in for a number that is only returned."""
+        """See Interpreter. A stand-in for a number that is only returned. Where Python asks whether
+        a tensor is true, the program asks, too, and is Undone where the answer is another."""
         if not self.mine():
             return None
         try:
@@ -681,6 +702,11 @@ class Recorder(Interpreter):
             m = self.member(tensor._array)
             if self._now(m) in self.graph.constants:
                 return None  # of Python's own numbers, which are the same in every run
+            if what == "bool()" and tensor._array.size == 1 and self.within:
+                truth = bool(tensor._array.reshape(()).astype(bool))
+                self.checks.append(self.run(same_way.op, same_way.plain, (tensor, truth)))
+                self.ways += 1
+                return None
             if what == "item()" and only_returned(sys._getframe(3), self.outermost):
                 return Stand(self._now(m), number_of(tensor._array))
             if m.storage.before and not m.storage.version:
@@ -704,13 +730,18 @@ class Recorder(Interpreter):
     def unchanged(self) -> None:
         """Beyond if something was done to what was there before that no event tells."""
         before = self.before
+        had_grads = {id(o) for o, _ in before.grads}
         for o, array, edge, hooks in zip(
             before.held, before.arrays, before.edges, before.hooks, strict=True
         ):
             if o._array is not array:
                 raise Beyond("the memory of a tensor is exchanged (.data = ...)", again=True)
+            if o._grad is not None and id(o) not in had_grads:
+                before.grads.append((o, None))
             if o._edge is not edge:
-                raise Beyond("requires_grad or the graph of a tensor that was there is changed")
+                if not {type(edge), type(o._edge)} <= {Leaf, type(None)}:
+                    raise Beyond("the graph of a tensor that was there is changed")
+                self.marked.append(o)
             if hooks_on(edge) != hooks:
                 raise Beyond("hooks are registered on a tensor that was there")
         if any(gate.watch is not None for _, _, gate in self.gates.values()):
@@ -755,6 +786,35 @@ def _all_true(valid: ndarray) -> ndarray:
 
 
 all_true = define("all_true", _all_true)
+
+
+NOTHING = np.zeros(0, np.bool_)  # what an operation gives that is there for what it does
+
+
+def _seeded(generator: Generator, seed: int) -> ndarray:
+    generator.manual_seed(seed)
+    return NOTHING
+
+
+def _continued(state: ndarray, generator: Generator) -> ndarray:
+    generator.set_state_array(state)
+    return NOTHING
+
+
+continued = define("set_state", _continued)
+
+
+class OtherWay(Exception):
+    """A run finds that Python would have gone another way than at capture."""
+
+
+def _same_way(x: ndarray, truth: bool) -> ndarray:
+    if bool(x.reshape(()).astype(bool)) is not truth:
+        raise OtherWay
+    return np.zeros((), np.bool_)
+
+
+same_way = define("same_way", _same_way)
 
 
 class _Strided:

@@ -101,6 +101,8 @@ class Compiled:
                 if result is EAGER:
                     return self.eagerly(args, kwargs)
                 if result is not MISS:
+                    if variant.ways and variant is not self.variants[0]:
+                        self._to_the_front(variant)
                     return result
             if self.given_up is None:
                 for way in self.eager:
@@ -109,6 +111,12 @@ class Compiled:
                 else:
                     return self._capture(args, kwargs)
         return self.eagerly(args, kwargs)
+
+    def _to_the_front(self, variant: Variant) -> None:
+        """Let the way that Python went last be tried first: each that is not the right one costs a
+        run of its program as far as it looks."""
+        self.variants.remove(variant)
+        self.variants.insert(0, variant)
 
     def eagerly(self, args: tuple, kwargs: dict) -> Any:
         """The call, uncompiled."""
@@ -145,9 +153,10 @@ class Compiled:
             self.given_up = f"it was called in more than {MOST_VARIANTS} different ways"
             warnings.warn(
                 f"flambeau.compile: {self._name()} runs eagerly from now on: {self.given_up} "
-                "(shapes, dtypes, modes, or values of Python arguments)",
+                "(shapes, dtypes, modes, values of Python arguments, or outcomes of `if`)",
                 stacklevel=3,
             )
+            self.variants = [v for v in self.variants if not v.ways]
             return self.eagerly(args, kwargs)
         run = Run(self, args, kwargs)
         try:
@@ -372,6 +381,7 @@ class Run:
         """A guard for calls like this one."""
         changing = self.owner.changing.keys
         guards = Guards(self.args, self.kwargs, changing)
+        guards.edges.update(self.guards.edges)  # as they were when it was called
         guards.argument_tensors()
         guards.modes()
         guards.places(

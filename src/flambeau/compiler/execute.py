@@ -16,11 +16,11 @@ import numpy as np
 
 from .._dtypes import from_numpy
 from ..core import formulas
-from ..core.generator import default_generator
+from ..core.generator import Generator, current
 from ..core.modes import state
 from ..core.value import address, strided, wrap
 from ..ops.memory import converted
-from .graph import Call, Copy, Draw, Graph, Node, Put, Update, Var, View, draws
+from .graph import Call, Copy, Draw, Graph, Node, Put, Update, Var, View, draws, generators_of
 
 ndarray = np.ndarray
 Program = Callable[..., "list[ndarray]"]
@@ -80,6 +80,26 @@ def _laid(array: ndarray, strides: tuple[int, ...]) -> ndarray:
     return out
 
 
+class RandomState:
+    """The state of every generator that ``nodes`` draw from, for runs that are Undone."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.drawing = any(draws(node) for node in nodes)
+        self.named = generators_of(nodes)
+
+    def now(self) -> list[tuple[Generator, tuple]]:
+        """The states as they are."""
+        if not self.drawing:
+            return []
+        return [(g, g.snapshot()) for g in dict.fromkeys((current(), *self.named))]
+
+    @staticmethod
+    def back(states: list[tuple[Generator, tuple]]) -> None:
+        """Set every generator back to where ``now`` found it."""
+        for generator, snapshot in states:
+            generator.restore(snapshot)
+
+
 class DullExecutor:
     """Each node by its NumPy meaning, one after the other: slow, and easy to trust."""
 
@@ -87,7 +107,7 @@ class DullExecutor:
     def build(graph: Graph) -> Program:
         """See Executor."""
         last = _last_uses(graph)
-        drawing = any(draws(node) for node in graph.nodes)
+        random = RandomState(graph.nodes)
 
         def program(
             inputs: Sequence[ndarray],
@@ -97,7 +117,7 @@ class DullExecutor:
             values = dict(zip(graph.inputs, inputs, strict=True))
             values.update(graph.constants)
             before = (state.grad, state.inference)
-            random = default_generator.snapshot() if drawing else None
+            before_draws = random.now()
             state.grad = state.inference = False
             try:
                 for node, dead in zip(graph.nodes, last, strict=True):
@@ -105,8 +125,7 @@ class DullExecutor:
                     for v in dead:
                         del values[v]
             except Exception as error:
-                if random is not None:
-                    default_generator.restore(random)
+                random.back(before_draws)
                 raise Undone from error
             finally:
                 state.grad, state.inference = before

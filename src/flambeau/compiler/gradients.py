@@ -154,6 +154,7 @@ def recorded(
             if node not in targets and node.watch is not None:
                 raise Beyond("hooks are registered on tensors that are computed in the run")
         start = len(rec.graph.nodes)
+        rec.within = False
         grads, types = _gradients_in(rec, [t for _, t in roots])
         watches = [(n, n.watch) for n in targets]
         for n in targets:

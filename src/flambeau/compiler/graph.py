@@ -16,8 +16,9 @@ A Var that a View made is a value like any other: its elements, not its place in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,24 @@ def draws(node: Node) -> bool:
     return isinstance(node, Draw) or (
         isinstance(node, Call) and any(isinstance(a, Generator) for a in node.args)
     )
+
+
+def generators_of(nodes: Iterable[Node]) -> list[Generator]:
+    """The generators that ``nodes`` name; others draw from the one that is current."""
+    found: dict[int, Generator] = {}
+    for node in nodes:
+        held = list(node.args) if isinstance(node, Call) else []
+        if isinstance(node, Draw):
+            held = [node.again]
+        while held:
+            thing = held.pop()
+            if isinstance(thing, Generator):
+                found[id(thing)] = thing
+            elif isinstance(thing, FunctionType):
+                held += [cell.cell_contents for cell in thing.__closure__ or ()]
+            elif isinstance(thing, MethodType):
+                held.append(thing.__self__)
+    return list(found.values())
 
 
 def check(graph: Graph) -> None:

@@ -92,6 +92,7 @@ class Guards:
         self.source = source = Source()
         source.names.update(MISS=MISS, state=state, Edits=Edits, dtypes=_dtypes, Leaf=Leaf)
         self.arguments: dict[int, str] = {}  # id(tensor) -> name
+        self.edges: dict[int, Any] = {}  # id(tensor) -> its place in the graph, before the run
         self.tensors: list[tuple[str, Value]] = []
         self.objects: list[tuple[str, Any]] = []
         source.add("def call(args, kwargs):", 1)
@@ -105,8 +106,7 @@ class Guards:
             if isinstance(obj, Value):
                 name = f"a{len(self.tensors)}"
                 source.add(f"{name} = {path}", 3)
-                self.tensors.append((name, obj))
-                self.arguments.setdefault(id(obj), name)
+                self._tensor(name, obj)
             else:
                 self._value(path, obj)
 
@@ -191,7 +191,7 @@ class Guards:
             else:
                 arrays[id(t._array)] = x
                 self.array(x, t._array)
-            edge = t._edge
+            edge = self.edges[id(t)]
             if edge is None:
                 self.miss_if(f"{name}._edge is not None")
             elif type(edge) is Leaf:
@@ -209,8 +209,12 @@ class Guards:
         """The tensor in a place is one more argument."""
         name = f"a{len(self.tensors)}"
         self.add(f"{name} = {self.now(p)}")
-        self.tensors.append((name, p.value))
-        self.arguments.setdefault(id(p.value), name)
+        self._tensor(name, p.value)
+
+    def _tensor(self, name: str, tensor: Value) -> None:
+        self.tensors.append((name, tensor))
+        self.arguments.setdefault(id(tensor), name)
+        self.edges[id(tensor)] = tensor._edge
 
     def numbers(self, book: Book) -> None:
         """Numbers that come with each run: their types, and what Python decided by them."""

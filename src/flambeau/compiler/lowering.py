@@ -30,7 +30,7 @@ from .arrays import (
     located,
     row_major,
 )
-from .fusion import memory_strides
+from .fusion import memory_dtype, memory_strides
 from .graph import Call, Copy, Graph, Node, Put, Update, Var, View
 from .products_code import batch_split, matrix_layout
 from .scalar import COMPUTED, FLOAT32, FLOAT64, Scalar
@@ -170,6 +170,16 @@ def converted(x: Lazy, dtype: np.dtype) -> Lazy:
         return mapped(lambda a: scalar.convert(a, compute_dtype(dtype)), x, dtype=dtype)
     except TypeError as error:
         raise Refused(str(error)) from None
+
+
+def rounded(x: Lazy, dtype: np.dtype) -> Lazy:
+    """``x`` as who asks for ``dtype`` by name gets it: to 16 bits, it is rounded there and then,
+    where ``converted`` leaves that to the end of the kernel."""
+    if x.dtype == dtype or compute_dtype(dtype) == dtype:
+        return converted(x, dtype)
+    x = converted(x, dtype)
+    memory = memory_dtype(dtype)
+    return mapped(lambda a: scalar.widen(scalar.narrow(a, memory)), x, dtype=dtype)
 
 
 def reduced(kind: str, x: Lazy, dims: Sequence[int], keep: bool = True) -> Lazy:
@@ -350,7 +360,7 @@ class Lowering:
                 self.out.reads[node.out] = self._view(whole)
         elif isinstance(node, Copy):
             x = expanded(self.of(node.source), node.out.shape)
-            self.out.reads[node.out] = converted(x, node.out.dtype)
+            self.out.reads[node.out] = rounded(x, node.out.dtype)
         elif isinstance(node, Put):
             self.out.reads[node.out] = self._put(node)
         elif isinstance(node, Call):

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 
 from . import scalar
 from .arrays import Added, Leaf, Map, Read, Split, Tangled, composed, row_major
 from .fusion import memory_strides
-from .graph import Call, Draw, Node, Update, Var
+from .graph import Call, Draw, Node, Update, Var, draws
 from .lowering import (
     Lazy,
     Lowering,
@@ -45,8 +46,6 @@ def _checked_index(lowering: Lowering, v: Var, rows: int) -> Lazy:
         if values.size and (values.min() < 0 or values.max() >= rows):
             raise Refused("indices from the end")
     elif key in lowering.graph.inputs or _is_picked(lowering, x):
-        if any(_held(node).get("generator") is not None for node in lowering.graph.nodes):
-            raise Refused("indices beside numbers of a generator that cannot be set back")
         try:
             located_elements(x)
         except (Split, Tangled):
@@ -64,13 +63,22 @@ def _is_picked(lowering: Lowering, x: Lazy) -> bool:
         return False
     (read,) = made.reads
     outside = (*lowering.graph.inputs, *lowering.graph.constants)
+    there = (*outside, *_drawn_at_once(lowering))
     return (
         is_dense(x)
         and x.shape == made.shape
         and read.index is not None
         and getattr(read.array, "key", None) in outside
         and isinstance(read.index.array, Leaf)
+        and read.index.array.key in there
     )
+
+
+def _drawn_at_once(lowering: Lowering) -> list[Var]:
+    """What a program draws before it looks at indices: all that comes before an operation which
+    draws by a tensor's elements (see ``schedule``)."""
+    ahead = takewhile(lambda n: isinstance(n, Draw) or not draws(n), lowering.graph.nodes)
+    return [node.out for node in ahead if isinstance(node, Draw)]
 
 
 def _held(node: Node) -> dict[str, object]:

@@ -28,6 +28,7 @@ from .lowering import (
     permuted,
     product,
     reduced,
+    rounded,
     view,
 )
 from .scalar import BOOL, FLOAT64, INT64, Scalar
@@ -254,14 +255,14 @@ def _addcmul(lowering: Lowering, node: Call) -> Lazy:
 
 @rule("to_copy")
 def _to_copy(lowering: Lowering, node: Call) -> Lazy:
-    return converted(lowering.of(node.args[0]), node.outs[0].dtype)
+    return rounded(lowering.of(node.args[0]), node.outs[0].dtype)
 
 
 @rule("clone", "_unsafe_view", "alias", "copy_backwards")
 def _same(lowering: Lowering, node: Call) -> Lazy:
     x = lowering.of(node.args[0])
     if node.op.name == "copy_backwards":
-        return converted(expanded(x, node.outs[0].shape), node.outs[0].dtype)
+        return rounded(expanded(x, node.outs[0].shape), node.outs[0].dtype)
     return x if x.shape == node.outs[0].shape else reshaped(x, node.outs[0].shape)
 
 

@@ -25,14 +25,13 @@ import numpy as np
 from .. import _config
 from .._settings import release_freed_memory
 from ..core import threads
-from ..core.generator import default_generator
 from ..core.modes import no_grad
 from . import machine_code, report, vector_code
 from .arrays import Array, Leaf, Native, Product
 from .builder import PTR, Code, Value
 from .crew import crew
-from .execute import DullExecutor, Undone, run_node
-from .graph import Draw, Graph, Node, Var, draws
+from .execute import DullExecutor, RandomState, Undone, run_node
+from .graph import Draw, Graph, Node, Var
 from .kernel import Kernel, verify
 from .live_rows import pruned
 from .lowering import Lowered, Lowering, located_elements
@@ -276,8 +275,8 @@ class Program:
             self.draws += 1
         raising = [k for k, s in enumerate(self.segments) if s.call and may_raise(s.call.work)]
         self.unsure = raising[-1] + 1 if raising else 0  # segments until nothing can fail any more
-        drawing = any(s.call and draws(s.call.work) for s in self.segments)
-        self.restores = drawing and (bool(raising) or self.check is not None)
+        fails = raising or self.check is not None
+        self.random = RandomState([s.call.work for s in self.segments if s.call] if fails else [])
 
     def address(self, array: Array) -> tuple[int, int]:
         """(place in the table, byte offset) of the memory of ``array``."""
@@ -318,7 +317,7 @@ class Program:
             self.numbers[: len(numbers)] = numbers
         filled: dict[int, np.ndarray] = {}
         place, segments = 0, self.segments
-        random = default_generator.snapshot() if self.restores else None
+        random = self.random.now()
         outputs = None
         try:
             if self.check is not None:
@@ -333,8 +332,7 @@ class Program:
                 self._do(segments[place], filled)
                 place += 1
         except Exception as error:
-            if random is not None:
-                default_generator.restore(random)
+            self.random.back(random)
             raise Undone from error
         if sure is not None:
             sure()

@@ -15,11 +15,11 @@ from ..core import tape
 from ..core.modes import Edits
 from ..core.tape import FREED, Leaf, Node, Output
 from ..core.value import Value, _Class, address, new, owner_of, ticks, wrap_view
-from .capture import Beyond, Member, Number, Recorder, hooks_on, strided_view
+from .capture import Beyond, Member, Number, OtherWay, Recorder, hooks_on, strided_view
 from .execute import Program, Undone, _piece
 from .gradients import CompiledFunctionBackward, Plan, kept_from_writes, recorded, stages
 from .graph import Graph, Var
-from .guards import EAGER, Guards, flatten
+from .guards import EAGER, MISS, Guards, flatten
 from .memory_of import same_place
 from .numbers import Unit, units_of
 from .reach import PLAIN, Place, Reach
@@ -266,6 +266,7 @@ class Variant:
         self.backward: list[Plan] = []
         self.fixed: list[ndarray] = []
         self.kept: set[int] = set()
+        self.ways = 0  # how often Python went on by a computed truth, which must be the same again
 
 
 def replayed(
@@ -342,15 +343,20 @@ def replayed(
             source.add(f"{p}._grad = None", 3)
         sure = ", sure"
     source.names["program"] = program = _Later(graph, build)
-    source.names.update(Undone=Undone, EAGER=EAGER)
+    source.names.update(Undone=Undone, EAGER=EAGER, MISS=MISS, OtherWay=OtherWay)
     source.add("try:")
     source.add(f"o = program.run(inputs, {f'[{numbers}]' if brackets else numbers}{sure})", 3)
-    source.add("except Undone:")
-    source.add(f"{back}return EAGER", 3)
+    source.add("except Undone as error:")
+    source.add(f"{back}return MISS if error.__cause__.__class__ is OtherWay else EAGER", 3)
     for u in units:
         source.names[f"advance_{source.by_id[id(u)]}"] = u.advance
         source.add(f"advance_{source.by_id[id(u)]}()")
     _count_writes(rec, source, out)
+    for t in rec.marked:
+        name = out.known(t)
+        if name is None:
+            raise Beyond("requires_grad is set of a tensor that flambeau cannot find again")
+        source.add(f"{name}._edge = {'None' if t._edge is None else f'Leaf({name})'}")
     for v, name in out.needed.items():
         source.add(f"{name} = inputs[{graph.inputs.index(v)}]")
     for line in out.lines:
@@ -365,6 +371,7 @@ def replayed(
     variant.backward = plans
     variant.fixed = fixed
     variant.kept = out.kept
+    variant.ways = rec.ways
     return variant
 
 
@@ -694,6 +701,8 @@ def _new_gradients(rec: Recorder, out: Result) -> list[tuple[str, str]]:
 def _gradients_as_before(rec: Recorder, guards: Guards, out: Result) -> None:
     """Leaves require grad, have gradients and no hooks, as before the run; others require none."""
     leaves = {id(t): t for t in (*out.reach.held, *[t for _, t in guards.tensors])}
+    edges = {id(t): e for t, e in zip(rec.before.held, rec.before.edges, strict=True)}
+    marked = {id(t) for t in rec.marked}
     for t, grad in rec.before.grads:
         used = id(t._array) in rec.members or id(t) in rec.asked
         if not used:
@@ -715,15 +724,19 @@ def _gradients_as_before(rec: Recorder, guards: Guards, out: Result) -> None:
         if out.is_gradient(owner):
             continue
         tests = []
+        before = edges.get(id(t), t._edge)
+        edge = f"{owner}._edge"
         if id(t) in guards.arguments:
-            edge = f"{owner}._edge"
-        elif t._edge is None:
+            pass
+        elif before is None:
             tests.append(f"{owner}._edge is not None")
+        elif id(t) in marked:  # each run makes another one
+            tests.append(f"{owner}._edge.__class__ is not Leaf")
         else:
-            edge = guards.source.bind(t._edge, "edge")
+            edge = guards.source.bind(before, "edge")
             tests.append(f"{owner}._edge is not {edge}")
-        if rec.walked and type(t._edge) is Leaf:
-            if hooks_on(t._edge):
+        if rec.walked and type(before) is Leaf:
+            if hooks_on(before):
                 raise Beyond("a backward pass within the function may call hooks of a leaf")
             guards.source.names["hooks_on"] = hooks_on
             tests.append(f"{edge}.watch is not None and hooks_on({edge})")

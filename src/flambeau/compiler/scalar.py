@@ -220,6 +220,16 @@ def widen(a: Scalar) -> Scalar:
     return from_bits(shift_left(Scalar("extend", INT32, (a,)), 16))
 
 
+def _widened(a: Scalar) -> Scalar | None:
+    """The number of 16 bits that ``a`` is, if it was made by ``widen``."""
+    way = ("widen",) if a.operation == "widen" else ("from_bits", "shift_left", "extend")
+    for operation in way:
+        if a.operation != operation:
+            return None
+        a = a.operands[0]
+    return a
+
+
 def convert(a: Scalar, dtype: np.dtype) -> Scalar:
     """``a`` as another dtype: numbers rounded to nearest, integers wrapped, bools 0 and 1.
 
@@ -302,6 +312,9 @@ def substituted(
 
 def narrow(a: Scalar, dtype: np.dtype) -> Scalar:
     """A float32 rounded to nearest, ties to even: ``widen`` the other way."""
+    given = _widened(a)
+    if given is not None and given.dtype == dtype:
+        return given
     if dtype == FLOAT16:
         return Scalar("narrow", FLOAT16, (a,))
     pattern = bits(a)

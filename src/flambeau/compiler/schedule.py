@@ -38,9 +38,10 @@ ALIGNMENT = 64
 
 #: How the names of operations begin that look at elements and may refuse them.
 MAY_RAISE = (
-    "_ctc", "_pa", "bernoulli", "binary_cross", "chol", "div", "embedding", "floor_div", "fmod",
-    "gather", "geqrf", "index", "kth", "linalg", "lshift", "masked_sc", "max_unpool", "multi",
-    "nll", "normal", "pick", "pow", "put", "remainder", "rshift", "scatter", "take",
+    "_ctc", "_dirichlet", "_pa", "_standard_gamma", "all_true", "bernoulli", "binary_cross",
+    "binomial", "chol", "div", "embedding", "floor_div", "fmod", "gather", "geqrf", "index", "kth",
+    "linalg", "lshift", "masked_sc", "max_unpool", "multi", "nll", "normal", "pick", "poisson",
+    "pow", "put", "remainder", "rshift", "same_way", "scatter", "set_state", "take",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from threading import local
 import numpy as np
 
 from .modes import hook
-from .value import Value, wrap
+from .value import Value, drawn, wrap
 
 WORDS = 624  # words of state, and outputs of one twist
 DEFAULT_SEED = 67280421310721  # of a Generator that nobody seeded, as in PyTorch
@@ -115,6 +115,8 @@ class Generator:
             raise RuntimeError(f"Generator on device {device!s}: random numbers are made on cpu")
         self._lock = allocate_lock()
         self._reset(DEFAULT_SEED)
+        if hook.active is not None:
+            hook.active.seeded(self, DEFAULT_SEED)
 
     def _reset(self, seed: int) -> None:
         with self._lock:
@@ -129,12 +131,12 @@ class Generator:
 
         mt19937 takes the low 32 bits. Returns the generator. ValueError when out of range.
         """
-        if hook.active is not None:
-            hook.active.opaque("a generator is seeded")
         if type(seed) is not int:
             raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
         if not -(2**63) <= seed < 2**64:
             raise ValueError(f"Overflow when unpacking long long: seed {seed} needs over 64 bits")
+        if hook.active is not None:
+            hook.active.seeded(self, seed)
         self._reset(seed % 2**64)
         return self
 
@@ -147,6 +149,8 @@ class Generator:
 
     def initial_seed(self) -> int:
         """The seed that the generator was last started from."""
+        if hook.active is not None:
+            hook.active.opaque("the seed of a generator is asked for")
         return self._seed
 
     def words(self, count: int) -> np.ndarray:
@@ -224,6 +228,9 @@ class Generator:
         """
         if hook.active is not None:
             hook.active.opaque("a generator's state is set")
+        self._continue(state)
+
+    def _continue(self, state: np.ndarray) -> None:
         if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
             found = state.dtype if isinstance(state, np.ndarray) else type(state).__name__
             raise TypeError(f"RNG state must be a torch.ByteTensor, not {found}")
@@ -268,13 +275,15 @@ class Generator:
 
     def get_state(self) -> Value:
         """The state as a tensor of 5056 bytes; flambeau and PyTorch take each other's."""
-        return wrap(self.get_state_array())
+        return wrap(drawn(self.get_state_array))
 
     def set_state(self, new_state: Value) -> Generator:
         """Continue from a tensor that ``get_state`` returned; returns the generator."""
         if not isinstance(new_state, Value):
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
-        self.set_state_array(new_state._array)
+        self._continue(new_state._array)
+        if hook.active is not None:
+            hook.active.seeded(self, new_state)
         return self
 
     def state_dict(self) -> dict[str, Value]:

@@ -180,7 +180,8 @@ def is_inference_mode_enabled() -> bool:
 # ``graded``   a tensor whose ``.grad`` is asked for or set,
 # ``reached``  the walk back has come to a node, or is over,
 # ``doubted``  the program did what is probably a mistake, and the library warned,
-# ``opaque``   something that no event describes (a generator is seeded, memory is exchanged).
+# ``seeded``   a generator that was seeded, or given a state,
+# ``opaque``   something that no event describes (memory is exchanged).
 #
 # and may answer ``operands`` (convert what a function works on), ``write`` (carry out a write),
 # ``draws`` (refuse random numbers) and ``function`` (apply an ``autograd.Function``).
@@ -322,6 +323,11 @@ class Interpreter:
         """``array`` holds random numbers; ``again()`` draws the next ones in an array alike."""
         if self.below is not None:
             self.below.drew(array, again)
+
+    def seeded(self, generator: Any, start: int | Value) -> None:
+        """``generator`` begins at the seed ``start``, or at the state that this tensor holds."""
+        if self.below is not None:
+            self.below.seeded(generator, start)
 
     def recorded(self, node: Any) -> None:
         """``node`` is that of an operation recorded without ``run``: an ``autograd.Function``."""

@@ -52,7 +52,7 @@ def multinomial(
             np.divide(weights, q, out=q)
         if count == 1:
             return q.argmax(-1, keepdims=True)
-        return np.argsort(-q, -1, kind="stable")[..., :count]
+        return np.ascontiguousarray(np.argsort(-q, -1, kind="stable")[..., :count])
     rows = work.reshape(-1, categories)
     out = np.empty((len(rows), count), np.int64)
     for row, indices in zip(rows, out):

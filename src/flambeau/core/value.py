@@ -124,6 +124,16 @@ def reading(tensor: Value, what: str) -> Any:
     return None if hook.active is None else hook.active.read(tensor, what)
 
 
+def fails(bad: Value) -> bool:
+    """Whether ``bad`` has an element that is not 0, so that something is to be refused. A compiled
+    program looks for itself, and the call is run eagerly where it finds one."""
+    if hook.active is not None:
+        if hook.active.expects(bad == 0):
+            return False
+        hook.active.read(bad, "a check")
+    return bool(bad._array.any())
+
+
 def wrap_view(array: np.ndarray, base: Value, edge: object = None) -> Value:
     """A tensor over ``array``, which is a view into the memory of ``base``."""
     out = new(_Class.tensor)

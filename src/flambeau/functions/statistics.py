@@ -12,7 +12,7 @@ from .._shapes import wrap_dim
 from ..core.modes import hook
 from ..core.mutation import accepts_out
 from ..core.promotion import Number, is_number
-from ..core.value import Value, constant, reading
+from ..core.value import Value, constant, fails
 
 # ---- quantiles -----------------------------------------------------------------------------
 
@@ -53,8 +53,7 @@ def _quantile(
             raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
         if q.dtype is not input.dtype:
             raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
-        reading(q, name)
-        if not ((q._array >= 0) & (q._array <= 1)).all():
+        if fails(~((q >= 0) & (q <= 1))):
             raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
         levels = q.reshape(-1)
     if dim is None or not input.dim():
@@ -144,8 +143,7 @@ def _weights(v: Value, count: int, name: str, floating: bool) -> None:
             f"cov(): expected {name} to have the same numel as there are observations in the input "
             f"but got {v.numel()} != {count}"
         )
-    reading(v, "cov")
-    if (v._array < 0).any():
+    if fails(v < 0):
         raise RuntimeError(f"cov(): {name} cannot be negative")
 
 
@@ -181,15 +179,14 @@ def cov(
         _weights(aweights, count, "aweights", True)
         w = aweights if w is None else w * aweights
     w_sum = count if w is None else w.sum()
-    if isinstance(w_sum, Value) and not w_sum.item():
+    if isinstance(w_sum, Value) and fails(w_sum == 0):
         raise RuntimeError("cov(): the sum of fweights times aweights is 0, expected it to be > 0")
     mean = (x if w is None else x * w).sum(1, True) / w_sum
     if w is not None and aweights is not None and correction:
         norm = w_sum - correction * (w * aweights).sum() / w_sum
     else:
         norm = w_sum - correction
-    value = norm.item() if isinstance(norm, Value) else norm
-    if value <= 0:
+    if norm <= 0:
         warnings.warn(
             "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number "
             "of observations.",

@@ -11,10 +11,11 @@ from .._dtypes import BOOL, COMPLEX, INTEGRAL, dtype, finfo, from_numpy
 from .._errors import type_name
 from .._shapes import broadcast
 from ..core import threads
+from ..core.modes import hook
 from ..core.mutation import accepts_out, write_out
 from ..core.op import binary, define, unary
 from ..core.promotion import Number, by_pieces, is_number, result_type
-from ..core.value import Value, reading, wrap
+from ..core.value import Value, wrap
 from .arithmetic import as_dtype, unbroadcast
 
 BOOLEAN = np.dtype(np.bool_)
@@ -154,9 +155,7 @@ def allclose(
     equal_nan: bool = False,
 ) -> bool:
     """Whether ``isclose`` holds everywhere."""
-    close = isclose(input, other, rtol, atol, equal_nan)
-    reading(close, "allclose")
-    return bool(np.all(close._array))
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
 def equal(input: Value, other: Value) -> bool:
@@ -164,10 +163,10 @@ def equal(input: Value, other: Value) -> bool:
     for place, v in (("'input' (position 1)", input), ("'other' (position 2)", other)):
         if not isinstance(v, Value):
             raise TypeError(f"equal(): argument {place} must be Tensor, not {type_name(v)}")
-    reading(input, "equal")
-    reading(other, "equal")
     a, b = input._array, other._array
-    return a.shape == b.shape and bool(np.all(np.equal(a, b)))
+    if a.shape != b.shape:
+        return False
+    return bool(np.all(np.equal(a, b))) if hook.active is None else bool((input == other).all())
 
 
 # ---- logic ---------------------------------------------------------------------------------

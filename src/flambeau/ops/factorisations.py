@@ -12,10 +12,9 @@ import numpy as np
 from .. import _dtypes, _optional
 from .._errors import LinAlgError
 from ..core import return_types
-from ..core.modes import hook
 from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
-from ..core.value import Value, reading, wrap
+from ..core.value import Value, fails, wrap
 from . import _matrix_arrays as arrays
 from ._arguments import check_tensor
 from .joining import cat_op
@@ -60,9 +59,7 @@ def _checked_cholesky(name: str, A: Value, upper: bool, check: bool) -> tuple[Va
     check_matrix("linalg.cholesky", A, square=True)
     check_floating("linalg.cholesky", A.dtype, "cholesky_cpu")
     factor, info = cholesky_ex_op(A, upper)
-    if check:
-        reading(info, name)
-    if check and info._array.any():
+    if check and fails(info):
         order, place = batch_place(info._array)
         raise LinAlgError(
             f"{name}: {place}The factorization could not be completed because the input is not "
@@ -368,11 +365,9 @@ def check_lu(name: str, A: Value) -> None:
         raise unsupported("lu", d)
 
 
-def _raise_zero_pivot(name: str, info: ndarray) -> None:
-    if hook.active is not None:
-        hook.active.opaque(f"{name} looks whether it succeeded")
-    if info.any():
-        i, place = batch_place(info)
+def _raise_zero_pivot(name: str, info: Value) -> None:
+    if fails(info):
+        i, place = batch_place(info._array)
         raise RuntimeError(
             f"{name}: {place}U[{i},{i}] is zero and using it on lu_solve would result in a "
             "division by zero. If you still want to perform the factorization, consider calling "
@@ -385,7 +380,7 @@ def lu_factor(A: Value, *, pivot: bool = True) -> return_types.linalg_lu_factor:
     """``P A = L U``: both factors in one matrix, and the exchanges of rows, counted from 1."""
     check_lu("torch.lu_factor", A)
     factors, pivots, info = lu_factor_op(A, pivot)
-    _raise_zero_pivot("torch.linalg.lu_factor", info._array)
+    _raise_zero_pivot("torch.linalg.lu_factor", info)
     return return_types.linalg_lu_factor((factors, pivots))
 
 
@@ -397,7 +392,7 @@ def lu_factor_ex(
     check_lu("torch.lu_factor", A)
     results = lu_factor_op(A, pivot)
     if check_errors:
-        _raise_zero_pivot("torch.linalg.lu_factor_ex", results[2]._array)
+        _raise_zero_pivot("torch.linalg.lu_factor_ex", results[2])
     return return_types.linalg_lu_factor_ex(results)
 
 
@@ -492,7 +487,7 @@ def ldl_factor_ex(
     check_floating(name, A.dtype, "ldl_factor_kernel_cpu")
     results = ldl_factor_op(A, hermitian)
     if check_errors:
-        _raise_singular_ldl(name, results[2]._array)
+        _raise_singular_ldl(name, results[2])
     return return_types.linalg_ldl_factor_ex(results)
 
 
@@ -503,15 +498,13 @@ def ldl_factor(A: Value, *, hermitian: bool = False) -> return_types.linalg_ldl_
     check_matrix(name, A, square=True)
     check_floating(name, A.dtype, "ldl_factor_kernel_cpu")
     factors, pivots, info = ldl_factor_op(A, hermitian)
-    _raise_singular_ldl("torch.linalg.ldl_factor", info._array)
+    _raise_singular_ldl("torch.linalg.ldl_factor", info)
     return return_types.linalg_ldl_factor((factors, pivots))
 
 
-def _raise_singular_ldl(name: str, info: ndarray) -> None:
-    if hook.active is not None:
-        hook.active.opaque(f"{name} looks whether it succeeded")
-    if info.any():
-        i, place = batch_place(info)
+def _raise_singular_ldl(name: str, info: Value) -> None:
+    if fails(info):
+        i, place = batch_place(info._array)
         raise LinAlgError(
             f"{name}: {place}The factorization could not be completed because the input is "
             f"singular: D[{i},{i}] is zero"

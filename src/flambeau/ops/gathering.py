@@ -10,7 +10,7 @@ from ..core import threads
 from ..core.modes import hook
 from ..core.mutation import accepts_out, put_out
 from ..core.op import define
-from ..core.value import Value, constant, reading, wrap
+from ..core.value import Value, constant, fails, reading, wrap
 from ._arguments import check_tensor, dimension, integers
 from .indexing import INT32, INT64, check_bounds, index_backward, taken
 
@@ -226,7 +226,7 @@ def _from_front(index: Value, n: int) -> Value:
     """``index`` with negative places counted from the front."""
     array = index._array
     if hook.active is not None:
-        return index.remainder(n) if n else index
+        return index + (index < 0) * n
     if not array.size or int(array.min()) >= 0:
         return index
     return wrap(np.where(array < 0, array + n, array))
@@ -366,7 +366,7 @@ def one_hot(tensor: Value, num_classes: int = -1) -> Value:
     if hook.active is not None:
         if num_classes < 1:
             reading(tensor, "one_hot() without num_classes")
-        else:
+        elif not fails((tensor < 0) | (tensor >= num_classes)):
             places = constant(np.arange(num_classes)).to(tensor.device)
             return (tensor.unsqueeze(-1) == places).to(tensor.dtype)
     low, high = int(classes.min()), int(classes.max())

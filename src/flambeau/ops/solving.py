@@ -14,10 +14,9 @@ from .._dtypes import dtype
 from .._errors import LinAlgError
 from .._shapes import broadcast
 from ..core import return_types
-from ..core.modes import hook
 from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
-from ..core.value import Value, reading, wrap
+from ..core.value import Value, fails, reading, wrap
 from . import _matrix_arrays as arrays
 from ._arguments import check_tensor
 from .joining import cat_op
@@ -208,11 +207,9 @@ def solve_general(a: Value, b: Value) -> Value:
     return solve_ex_op(a, b)[0]
 
 
-def _raise_singular(text: str, name: str, info: ndarray) -> None:
-    if hook.active is not None:
-        hook.active.opaque(f"{name} looks whether it succeeded")
-    if info.any():
-        i, place = batch_place(info)
+def _raise_singular(text: str, name: str, info: Value) -> None:
+    if fails(info):
+        i, place = batch_place(info._array)
         raise LinAlgError(f"{name}: {place}{text.format(i)}")
 
 
@@ -245,7 +242,7 @@ def _solved(name: str, A: Value, B: Value, left: bool, check: bool) -> tuple[Val
         x, info = solve_ex_op(A.transpose(-2, -1), B.transpose(-2, -1))
         x = x.transpose(-2, -1)
     if check:
-        _raise_singular(_NOT_SOLVED, name, info._array)
+        _raise_singular(_NOT_SOLVED, name, info)
     return (x.squeeze(-1) if vector else x), info
 
 
@@ -288,7 +285,7 @@ def _inverted(name: str, A: Value, check: bool) -> tuple[Value, Value]:
     check_floating("linalg.inv", A.dtype)
     results = inv_ex_op(A)
     if check:
-        _raise_singular(_NOT_INVERTED, name, results[1]._array)
+        _raise_singular(_NOT_INVERTED, name, results[1])
     return results
 
 

@@ -67,11 +67,11 @@ def fork_rng(
         yield
         return
     generator = current()
-    state = generator.get_state_array()
+    state = generator.get_state()
     try:
         yield
     finally:
-        generator.set_state_array(state)
+        generator.set_state(state)
 
 
 # ---- new tensors ---------------------------------------------------------------------------
