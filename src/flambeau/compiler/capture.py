@@ -27,10 +27,11 @@ import numpy as np
 from .. import _dtypes
 from ..core.generator import Generator, current
 from ..core.modes import Interpreter, hook
-from ..core.op import Op, define
+from ..core.op import Op
 from ..core.promotion import compute_type
 from ..core.tape import Leaf, Node
 from ..core.value import Value, address, owner_of, ticks, wrap
+from .effects import NOTHING, all_true, continued, same_way, seeded
 from .graph import Call, Copy, Draw, Graph, Put, Update, Var, View
 from .memory_of import Place, extent, overlap, same_place, within
 from .reach import STDLIB
@@ -601,7 +602,7 @@ class Recorder(Interpreter):
                 state = self.var(start._array)
                 node = Call(continued.op, continued.plain, (state, generator), (out,), user_line())
             else:
-                node = Draw(lambda: _seeded(generator, start), out)
+                node = Draw(lambda: seeded(generator, start), out)
             self.graph.nodes.append(node)
             self.drawn = True
         except Beyond as error:
@@ -777,44 +778,6 @@ def _is_plain(value: Any) -> bool:
     if type(value) is tuple:
         return all(_is_plain(v) for v in value)
     return value is None or type(value) in (bool, int, float, str)
-
-
-def _all_true(valid: ndarray) -> ndarray:
-    if not valid.all():
-        raise ValueError("a condition does not hold")
-    return np.zeros((), np.bool_)
-
-
-all_true = define("all_true", _all_true)
-
-
-NOTHING = np.zeros(0, np.bool_)  # what an operation gives that is there for what it does
-
-
-def _seeded(generator: Generator, seed: int) -> ndarray:
-    generator.manual_seed(seed)
-    return NOTHING
-
-
-def _continued(state: ndarray, generator: Generator) -> ndarray:
-    generator.set_state_array(state)
-    return NOTHING
-
-
-continued = define("set_state", _continued)
-
-
-class OtherWay(Exception):
-    """A run finds that Python would have gone another way than at capture."""
-
-
-def _same_way(x: ndarray, truth: bool) -> ndarray:
-    if bool(x.reshape(()).astype(bool)) is not truth:
-        raise OtherWay
-    return np.zeros((), np.bool_)
-
-
-same_way = define("same_way", _same_way)
 
 
 class _Strided:

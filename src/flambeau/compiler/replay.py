@@ -15,7 +15,8 @@ from ..core import tape
 from ..core.modes import Edits
 from ..core.tape import FREED, Leaf, Node, Output
 from ..core.value import Value, _Class, address, new, owner_of, ticks, wrap_view
-from .capture import Beyond, Member, Number, OtherWay, Recorder, hooks_on, strided_view
+from .capture import Beyond, Member, Number, Recorder, hooks_on, strided_view
+from .effects import OtherWay
 from .execute import Program, Undone, _piece
 from .gradients import CompiledFunctionBackward, Plan, kept_from_writes, recorded, stages
 from .graph import Graph, Var
