@@ -39,6 +39,7 @@ from .returned import Stand, number_of, only_returned, with_numbers
 from .symbols import Book, Symbol, plain
 
 ndarray = np.ndarray
+TRUTHS = ("bool()", "equal", "allclose")  # by what Python reads whether a tensor is true
 #: Operations whose second operand may be a 0-d tensor where it was a number.
 ARITHMETIC = frozenset(["add", "sub", "rsub", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge"])
 PACKAGE = str(Path(__file__).parents[1])
@@ -703,7 +704,7 @@ class Recorder(Interpreter):
             m = self.member(tensor._array)
             if self._now(m) in self.graph.constants:
                 return None  # of Python's own numbers, which are the same in every run
-            if what == "bool()" and tensor._array.size == 1 and self.within:
+            if what in TRUTHS and tensor._array.size == 1 and self.within:
                 truth = bool(tensor._array.reshape(()).astype(bool))
                 self.checks.append(self.run(same_way.op, same_way.plain, (tensor, truth)))
                 self.ways += 1

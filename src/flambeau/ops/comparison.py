@@ -15,7 +15,7 @@ from ..core.modes import hook
 from ..core.mutation import accepts_out, write_out
 from ..core.op import binary, define, unary
 from ..core.promotion import Number, by_pieces, is_number, result_type
-from ..core.value import Value, wrap
+from ..core.value import Value, reading, wrap
 from .arithmetic import as_dtype, unbroadcast
 
 BOOLEAN = np.dtype(np.bool_)
@@ -155,7 +155,9 @@ def allclose(
     equal_nan: bool = False,
 ) -> bool:
     """Whether ``isclose`` holds everywhere."""
-    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+    close = isclose(input, other, rtol, atol, equal_nan).all()
+    reading(close, "allclose")
+    return bool(close._array)
 
 
 def equal(input: Value, other: Value) -> bool:
@@ -166,7 +168,11 @@ def equal(input: Value, other: Value) -> bool:
     a, b = input._array, other._array
     if a.shape != b.shape:
         return False
-    return bool(np.all(np.equal(a, b))) if hook.active is None else bool((input == other).all())
+    if hook.active is None:
+        return bool(np.all(np.equal(a, b)))
+    same = (input == other).all()
+    reading(same, "equal")
+    return bool(same._array)
 
 
 # ---- logic ---------------------------------------------------------------------------------
