@@ -34,7 +34,7 @@ LAYERS = {
     3: "tensor functions _settings",
     4: "autograd compiler",
     5: "_C _dynamo _inductor _utils nn optim utils linalg fft special distributions func amp"
-    " serialization distributed _about _absent _doctor __config__ __future__",
+    " serialization distributed _about _absent _machinery _doctor __config__ __future__",
     6: "__init__ __main__ compat cli viz _alias",
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.split()}

@@ -280,6 +280,11 @@ _FUNCTIONS_ON_DEMAND = {
             BenchmarkConfig BenchmarkExecutionStats AggregationType QInt8Storage
             QInt32Storage QUInt8Storage QUInt2x4Storage QUInt4x2Storage
         """,
+        "_machinery": """
+            _custom_op _custom_ops _decomp _disable_dynamo _dispatch _export _functorch _guards
+            _higher_order_ops _lazy _library _logging _numpy _ops _prims_common _subclasses classes
+            monitor mtia package
+        """,
         "_errors": "OutOfMemoryError",
         "compiler": "compile",
         "amp.autocast_mode": """

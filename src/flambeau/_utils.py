@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ._dtypes import dtype
 from ._missing import missing
 from .core.value import Value
 from .ops.joining import cat
+from .tensor._device import device as _device
 
 
 def _flatten_dense_tensors(tensors: Sequence[Value]) -> Value:
@@ -21,6 +23,26 @@ def _unflatten_dense_tensors(flat: Value, tensors: Sequence[Value]) -> tuple[Val
         pieces.append(flat.narrow(0, start, t.numel()).view(t.shape))
         start += t.numel()
     return tuple(pieces)
+
+
+def _element_size(dtype: dtype) -> int:
+    """Bytes of an element of ``dtype``."""
+    return dtype.itemsize
+
+
+def _get_device_index(device: object, optional: bool = False, allow_cpu: bool = False) -> int:
+    """The number of a GPU; -1 for the CPU where ``allow_cpu``. ValueError for anything else."""
+    if isinstance(device, int):
+        return device
+    found = _device(device) if isinstance(device, str) else device
+    if isinstance(found, _device):
+        if found.type == "cpu" and allow_cpu:
+            return -1
+        if found.index is not None and found.type != "cpu":
+            return found.index
+    raise ValueError(
+        f"Expected a torch.device with a specified index or an integer, but got: {device}"
+    )
 
 
 def __getattr__(name: str) -> object:

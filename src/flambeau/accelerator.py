@@ -66,5 +66,41 @@ def memory_allocated(device_index: object = None, /) -> int:
 max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
 
 
+def memory_stats(device_index: object = None) -> dict:
+    """Figures of the device's allocator: there are none."""
+    return {}
+
+
+def reset_peak_memory_stats(device_index: object = None) -> None:
+    """Forget the peak of device memory: there is none."""
+
+
+reset_accumulated_memory_stats = reset_peak_memory_stats
+
+
+def get_memory_info(device_index: object = None) -> tuple[int, int]:
+    """Refused: there is no accelerator. RuntimeError."""
+    raise _none()
+
+
+def set_stream(stream: object) -> None:
+    """Refused: there is no accelerator. RuntimeError."""
+    raise _none()
+
+
+class device_index:
+    """Scope in which an accelerator is chosen: None chooses nothing; otherwise RuntimeError."""
+
+    def __init__(self, device: int | None, /) -> None:
+        self.index = device
+
+    def __enter__(self) -> None:
+        if self.index is not None:
+            raise _none()
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
 def __getattr__(name: str) -> object:
     raise _missing(__name__, name, globals())

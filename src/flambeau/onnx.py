@@ -5,9 +5,55 @@ Source: https://docs.pytorch.org/docs/stable/onnx.html
 
 from __future__ import annotations
 
+from enum import Enum, IntEnum
 from typing import Any, NoReturn
 
 from ._missing import missing as _missing
+
+
+class TrainingMode(Enum):
+    """Whether a model is exported as it trains."""
+
+    EVAL = 0
+    PRESERVE = 1
+    TRAINING = 2
+
+
+class OperatorExportTypes(Enum):
+    """What becomes of operations that ONNX has not."""
+
+    ONNX = 0
+    ONNX_ATEN = 2
+    ONNX_ATEN_FALLBACK = 3
+    ONNX_FALLTHROUGH = 1
+
+
+class TensorProtoDataType(IntEnum):
+    """ONNX's numbers of the kinds of elements."""
+
+    UNDEFINED = 0
+    FLOAT = 1
+    UINT8 = 2
+    INT8 = 3
+    UINT16 = 4
+    INT16 = 5
+    INT32 = 6
+    INT64 = 7
+    STRING = 8
+    BOOL = 9
+    FLOAT16 = 10
+    DOUBLE = 11
+    UINT32 = 12
+    UINT64 = 13
+    COMPLEX64 = 14
+    COMPLEX128 = 15
+    BFLOAT16 = 16
+
+
+def register_custom_op_symbolic(
+    symbolic_name: str, symbolic_fn: Any, opset_version: int, custom_opset: Any = None
+) -> None:
+    """Accepted: nothing is exported that could ask for it."""
 
 
 def export(model: Any, *args: Any, **kwargs: Any) -> NoReturn:
@@ -29,7 +75,10 @@ def is_in_onnx_export() -> bool:
     return False
 
 
-__all__ = ["dynamo_export", "export", "is_in_onnx_export"]
+__all__ = [
+    "OperatorExportTypes", "TensorProtoDataType", "TrainingMode", "dynamo_export", "export",
+    "is_in_onnx_export", "register_custom_op_symbolic",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -7,12 +7,14 @@ Source: https://docs.pytorch.org/docs/stable/torch.overrides.html
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 from ._missing import missing as _missing
 from .core.value import Value
+from .tensor._tensor import Tensor
 
 
 def is_tensor_like(inp: Any) -> bool:
@@ -100,7 +102,54 @@ class TorchFunctionMode:
         pass
 
 
+BaseTorchFunctionMode = TorchFunctionMode
+
+
+def get_ignored_functions() -> set[Callable]:
+    """The functions that do not ask for ``__torch_function__`` though they take tensors: to list
+    them all would be to list flambeau's; an empty set."""
+    return set()
+
+
+def get_testing_overrides() -> dict[Callable, Callable]:
+    """A stand-in for each function that asks for ``__torch_function__``: none does."""
+    return {}
+
+
+def get_overridable_functions() -> dict[Any, list[Callable]]:
+    """The functions that ask for ``__torch_function__``, by module: none does."""
+    return {}
+
+
+def is_tensor_method_or_property(func: Callable) -> bool:
+    """Whether ``func`` is a method of tensors, or the getter of one of their attributes."""
+    if getattr(func, "__name__", None) == "__get__":
+        return True
+    return any(func is found for cls in Tensor.__mro__ for found in vars(cls).values())
+
+
+def resolve_name(f: Callable) -> str | None:
+    """The name by which ``f`` is found: ``torch.Tensor.add``, which is ``torch.add``, too, here."""
+    name = getattr(f, "__name__", None)
+    if name is None:
+        return None
+    if is_tensor_method_or_property(f):
+        return f"torch.Tensor.{name}"
+    home = str(f.__module__).replace("flambeau.", "torch.")
+    inside = ("torch.ops.", "torch.functions.", "torch.tensor.")
+    return f"torch.{name}" if home.startswith(inside) else f"{home}.{name}"
+
+
+@contextlib.contextmanager
+def enable_reentrant_dispatch() -> Iterator[None]:
+    """Accepted: a scope that changes nothing."""
+    yield
+
+
 __all__ = [
+    "BaseTorchFunctionMode", "enable_reentrant_dispatch", "get_ignored_functions",
+    "get_overridable_functions", "get_testing_overrides", "is_tensor_method_or_property",
+    "resolve_name",
     "TorchFunctionMode", "handle_torch_function", "has_torch_function", "has_torch_function_unary",
     "has_torch_function_variadic", "is_tensor_like", "wrap_torch_function",
 ]  # fmt: skip

@@ -195,3 +195,47 @@ def flops(t: ModuleType) -> list:
             lambda: t.einsum("bij,bjk->bik", t.ones(2, 3, 4), t.ones(2, 4, 5)),
         )
     ]
+
+
+def trees(t: ModuleType) -> list:
+    p = importlib.import_module(t.__name__ + ".utils._pytree")
+    value = {"a": [1, (2, 3)], "b": t.zeros(2).max(0)}
+    leaves, _ = p.tree_flatten({"a": [1, (2, 3)]})
+    paths, _ = p.tree_flatten_with_path({"a": [1, (2, 3)]})
+    return [
+        leaves, [p.key_get({"a": [1, (2, 3)]}, path) for path, _ in paths], p.tree_is_leaf(3),
+        p.tree_is_leaf([3]), p.arg_tree_leaves(1, [2], k={"x": 3}), list in p.SUPPORTED_NODES,
+        p._get_node_type([1]) is list, p.is_structseq(value["b"]), p.is_structseq((1,)),
+        p.is_structseq_class(tuple),
+    ]  # fmt: skip
+
+
+def swapped(t: ModuleType) -> list:
+    a, b = t.nn.Parameter(t.ones(2)), t.zeros(3)
+    b.note = "b"
+    t.utils.swap_tensors(a, b)
+    (b * 3).sum().backward()
+    kinds = [isinstance(a, t.nn.Parameter), isinstance(b, t.nn.Parameter)]
+    return [a, b, *kinds, a.note, a.requires_grad, b.requires_grad, b.grad]
+
+
+def choices(t: ModuleType) -> list:
+    fsdp = importlib.import_module(t.__name__ + ".distributed.fsdp")
+    full = importlib.import_module(t.__name__ + ".distributed.fsdp.fully_sharded_data_parallel")
+    told = [str(m) for e in (fsdp.ShardingStrategy, fsdp.BackwardPrefetch) for m in e]
+    told += [str(fsdp.StateDictType.FULL_STATE_DICT), full.StateDictType is fsdp.StateDictType]
+    return told + [int(t.onnx.TensorProtoDataType.INT64), str(t.onnx.TrainingMode.EVAL)]
+
+
+def without_a_gpu(t: ModuleType) -> list:
+    cuda = t.cuda
+    memory = importlib.import_module(t.__name__ + ".cuda.memory")
+    random = importlib.import_module(t.__name__ + ".cuda.random")
+    importlib.import_module(t.__name__ + ".cuda.graphs")
+    return [
+        memory.memory_allocated(), cuda.max_memory_allocated(), cuda.manual_seed_all(1),
+        random.manual_seed(1), random.get_rng_state_all(), cuda.empty_cache(), cuda.is_available(),
+        _tried(cuda.can_device_access_peer, 0, 1), cuda.has_half in (True, False),
+        t.mtia.is_available(), t.accelerator.device_index(None).__enter__(),
+        t.profiler.kineto_available() in (True, False),
+    ]  # fmt: skip

@@ -106,3 +106,79 @@ def test_a_file_as_a_tensor(tmp_path: Path) -> None:
     shared = torch.from_file(str(file), shared=True, size=4)
     shared[3] = 2.0
     assert torch.from_file(str(file), size=4).tolist() == [1.0, 1.0, 1.0, 2.0]
+
+
+def test_a_dispatch_mode_is_handed_each_operation() -> None:
+    from flambeau.utils._python_dispatch import TorchDispatchMode
+
+    seen: list[str] = []
+
+    class Doubled(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: object, types: tuple, args: tuple = (), kwargs: dict | None = None
+        ) -> object:
+            seen.append(str(func))
+            result = func(*args, **(kwargs or {}))
+            return result * 2 if func.name() == "aten::exp" else result
+
+    x = torch.zeros(3, requires_grad=True)
+    with Doubled():
+        y = x.exp() + 1
+        y.sum().backward()
+    assert y.tolist() == [3.0] * 3 and seen[:2] == ["aten.exp.default", "aten.add.default"]
+    assert "aten.sum.default" in seen and x.grad.tolist() == [2.0] * 3
+    count = len(seen)
+    x.exp()
+    assert len(seen) == count
+
+
+def test_machinery_can_be_imported_and_is_refused_by_name() -> None:
+    code = """
+import torch, torch._guards, torch._ops, torch._subclasses.fake_tensor, torch._logging
+import torch._higher_order_ops.wrap, torch.monitor, torch.package, torch._lazy.metrics
+import torch.distributed.checkpoint.format_utils, torch.distributed.launcher.api
+from torch._subclasses.fake_tensor import FakeTensorMode, is_fake
+from torch.utils._triton import has_triton
+torch._logging.set_logs(dynamo=1)
+assert not is_fake(torch.ones(1)) and not has_triton() and not isinstance(1, FakeTensorMode)
+try:
+    FakeTensorMode()
+except NotImplementedError as error:
+    print(str(error).splitlines()[0])
+try:
+    torch.classes.my.Thing
+except RuntimeError as error:
+    print(error)
+"""
+    run = "import flambeau.compat as c; c.install(); exec(open(0).read())"
+    out = subprocess.run(
+        [sys.executable, "-c", run], input=code, capture_output=True, text=True, check=True
+    )
+    assert out.stdout.splitlines()[0] == (
+        "torch._subclasses.fake_tensor.FakeTensorMode is not supported by flambeau"
+    )
+    assert "Class my not registered" in out.stdout
+
+
+def test_names_of_functions() -> None:
+    from flambeau import overrides
+
+    assert overrides.resolve_name(torch.Tensor.cumsum) == "torch.Tensor.cumsum"
+    assert overrides.resolve_name(torch.nn.functional.linear) == "torch.linear"
+    assert overrides.is_tensor_method_or_property(torch.Tensor.cumsum)
+    assert not overrides.is_tensor_method_or_property(torch.einsum)
+
+
+def test_views_are_not_swapped() -> None:
+    x = torch.ones(3)
+    view = x[1:]
+    with pytest.raises(RuntimeError, match="cannot be swapped"):
+        torch.utils.swap_tensors(view, torch.ones(1))
+
+
+def test_selective_checkpoints_are_refused_by_name() -> None:
+    from flambeau.utils import checkpoint
+
+    with pytest.raises(NotImplementedError, match="create_selective_checkpoint_contexts"):
+        checkpoint.create_selective_checkpoint_contexts([])
+    assert checkpoint.get_device_states(torch.ones(1)) == ([], [])

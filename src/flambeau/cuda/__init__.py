@@ -11,7 +11,12 @@ from .._errors import OutOfMemoryError
 from .._missing import missing as _missing
 from ..tensor._device import device as _device
 from ..tensor._device import here as _here
-from . import amp, nvtx
+from . import amp, memory, nvtx, random
+from ._needs import MEMORY as _MEMORY
+from ._needs import needing_modules as _needing_modules
+from ._needs import needs as _needs
+from .memory import *  # noqa: F403
+from .random import *  # noqa: F403
 
 _NONE = "flambeau has no cuda device: tensors live on the CPU"
 
@@ -74,30 +79,6 @@ def synchronize(device: object = None) -> None:
     _here("cuda")
 
 
-def manual_seed(seed: int) -> None:
-    """Seed the GPU's generator: nothing to seed."""
-
-
-def manual_seed_all(seed: int) -> None:
-    """Seed all GPUs' generators: nothing to seed."""
-
-
-def empty_cache() -> None:
-    """Give unused GPU memory back: there is none."""
-
-
-def memory_allocated(device: object = None) -> int:
-    """Bytes of GPU memory in use: 0."""
-    return 0
-
-
-max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
-
-
-def reset_peak_memory_stats(device: object = None) -> None:
-    """Forget the peak of GPU memory: there is none."""
-
-
 class device:
     """Context manager that selects a GPU: with None or -1 it does nothing, else AssertionError."""
 
@@ -112,10 +93,6 @@ class device:
         pass
 
 
-reset_max_memory_allocated = reset_max_memory_cached = reset_accumulated_memory_stats = (
-    reset_peak_memory_stats
-)
-memory_cached = max_memory_cached = memory_allocated
 _initialized = False
 default_generators = ()
 
@@ -132,55 +109,6 @@ def _is_in_bad_fork() -> bool:
 def get_arch_list() -> list[str]:
     """The GPU architectures this library was built for: none."""
     return []
-
-
-def memory_stats(device: object = None) -> dict:
-    """Figures of the GPU's allocator: there are none."""
-    return {}
-
-
-def memory_summary(device: object = None, abbreviated: bool = False) -> str:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
-    return ""
-
-
-def mem_get_info(device: object = None) -> tuple[int, int]:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
-    return 0, 0
-
-
-def get_rng_state(device: object = "cuda") -> object:
-    """Refused: there is no CUDA device. AssertionError."""
-    return _here("cuda")
-
-
-def set_rng_state(new_state: object, device: object = "cuda") -> None:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
-
-
-def get_rng_state_all() -> list:
-    """The states of all GPUs' generators: none."""
-    return []
-
-
-def set_rng_state_all(new_states: object) -> None:
-    """Set the states of all GPUs' generators: there are none."""
-
-
-def initial_seed() -> int:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
-    return 0
-
-
-def seed_all() -> None:
-    """Seed all GPUs' generators: nothing to seed."""
-
-
-seed = seed_all
 
 
 def current_stream(device: object = None) -> object:
@@ -201,11 +129,6 @@ def set_stream(stream: object) -> None:
 
 def ipc_collect() -> None:
     """Free memory that other processes have released: there is none."""
-
-
-def set_per_process_memory_fraction(fraction: float, device: object = None) -> None:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
 
 
 def set_sync_debug_mode(debug_mode: int | str) -> None:
@@ -316,6 +239,54 @@ BFloat16Tensor = _legacy_type("BFloat16Tensor")
 FloatTensor = _legacy_type("FloatTensor")
 DoubleTensor = _legacy_type("DoubleTensor")
 BoolTensor = _legacy_type("BoolTensor")
+
+
+has_half = has_magma = False
+globals().update(
+    _needs(
+        f"""{_MEMORY}
+        can_device_access_peer clock_rate current_blas_handle current_solver_handle
+        device_memory_used get_gencode_flags get_stream_from_external power_draw temperature
+        utilization memory_usage check_error _sleep _compile_kernel _get_pynvml_handler graph
+        graph_pool_handle make_graphed_callables ExternalStream GreenContext cudaStatus
+        """,
+        "torch.cuda",
+    )
+)
+_needing_modules(
+    {
+        "torch.cuda.graphs": """
+            CUDAGraph graph graph_pool_handle is_current_stream_capturing make_graphed_callables
+        """,
+        "torch.cuda.streams": "Event ExternalStream Stream",
+        "torch.cuda.nccl": """
+            all_gather all_reduce broadcast is_available init_rank reduce reduce_scatter unique_id
+            version
+        """,
+        "torch.cuda.profiler": "cudart init profile start stop",
+        "torch.cuda.gds": "GdsFile gds_deregister_buffer gds_register_buffer",
+        "torch.cuda.tunable": "enable is_enabled tune_gemm_in_file tuning_enable",
+        "torch.cuda.jiterator": "_create_jit_fn _create_multi_output_jit_fn",
+        "torch.cuda.comm": "broadcast broadcast_coalesced gather reduce_add scatter",
+        "torch.cuda._memory_viz": "memory profile_plot segment_plot segments trace_plot",
+    }
+)
+
+
+def is_tf32_supported() -> bool:
+    """Whether the GPU computes in TF32: there is no GPU."""
+    return False
+
+
+class CudaError(RuntimeError):
+    """What PyTorch raises for an error code of CUDA's: nobody gives one here."""
+
+
+class DeferredCudaCallError(Exception):
+    """An error of a call that waited for CUDA's start: there is none."""
+
+
+AcceleratorError = CudaError
 
 
 def __getattr__(name: str) -> object:

@@ -4,17 +4,20 @@ and asked about (``isinstance``), and raises NotImplementedError when it is call
 
 from __future__ import annotations
 
+import sys
+from enum import Enum
+
 from .._refusals import refusing_modules
 from . import algorithms
 
 __all__ = ["algorithms"]  # loaded first: some of what is refused is put into it
 
 _FSDP = """
-    BackwardPrefetch CPUOffload CPUOffloadPolicy FSDPModule FullOptimStateDictConfig
+    CPUOffload CPUOffloadPolicy FSDPModule FullOptimStateDictConfig
     FullStateDictConfig FullyShardedDataParallel LocalOptimStateDictConfig LocalStateDictConfig
-    MixedPrecision MixedPrecisionPolicy OffloadPolicy OptimStateKeyType ShardedOptimStateDictConfig
-    ShardedStateDictConfig ShardingStrategy StateDictConfig StateDictSettings StateDictType
-    UnshardHandle fully_shard register_fsdp_forward_method
+    MixedPrecision MixedPrecisionPolicy OffloadPolicy ShardedOptimStateDictConfig
+    ShardedStateDictConfig StateDictConfig StateDictSettings UnshardHandle fully_shard
+    register_fsdp_forward_method
 """
 _TENSOR = """
     DTensor DeviceMesh Partial Placement Replicate Shard distribute_module distribute_tensor empty
@@ -52,11 +55,11 @@ refusing_modules(
         """,
         "torch.distributed.algorithms._checkpoint": "",
         "torch.distributed.algorithms._checkpoint.checkpoint_wrapper": """
-            CheckpointImpl CheckpointWrapper apply_activation_checkpointing checkpoint_wrapper
+            CheckpointWrapper apply_activation_checkpointing checkpoint_wrapper
             offload_wrapper
         """,
         "torch.distributed.pipelining": """
-            PipelineStage Schedule1F1B ScheduleGPipe ScheduleInterleaved1F1B SplitPoint pipe_split
+            PipelineStage Schedule1F1B ScheduleGPipe ScheduleInterleaved1F1B pipe_split
             pipeline
         """,
     },
@@ -73,6 +76,9 @@ refusing_modules(
         """,
         "torch.distributed.autograd": "backward context get_gradients",
         "torch.distributed.launcher": "LaunchConfig elastic_launch",
+        "torch.distributed.launcher.api": "LaunchConfig elastic_launch",
+        "torch.distributed.rpc.api": "_all_gather _require_initialized",
+        "torch.distributed.rpc.functions": "async_execution",
     },
     "processes talk through the collectives of torch.distributed alone",
 )
@@ -83,6 +89,17 @@ refusing_modules(
             LoadPlanner Metadata SavePlan SavePlanner StorageReader StorageWriter async_save load
             load_state_dict save save_state_dict
         """,
+        "torch.distributed.checkpoint.format_utils": """
+            BroadcastingTorchSaveReader DynamicMetaLoadPlanner _EmptyStateDictLoadPlanner
+            dcp_to_torch_save torch_save_to_dcp
+        """,
+        "torch.distributed.checkpoint.metadata": "BytesStorageMetadata Metadata",
+        "torch.distributed.checkpoint.optimizer": "load_sharded_optimizer_state_dict",
+        "torch.distributed.checkpoint.planner": "LoadPlan LoadPlanner SavePlan SavePlanner",
+        "torch.distributed.checkpoint.state_dict_loader": "_load_state_dict load",
+        "torch.distributed.checkpoint.state_dict_saver": "async_save save",
+        "torch.distributed.checkpoint.storage": "StorageReader StorageWriter",
+        "torch.distributed.checkpoint.utils": "CheckpointException",
         "torch.distributed.checkpoint.default_planner": "DefaultLoadPlanner DefaultSavePlanner",
         "torch.distributed.checkpoint.state_dict": """
             StateDictOptions get_model_state_dict get_optimizer_state_dict get_state_dict
@@ -91,3 +108,26 @@ refusing_modules(
     },
     "torch.save and torch.load write and read whole state_dicts",
 )
+
+# ---- choices, which programs name where they are imported ----------------------------------------
+
+
+def _choice(name: str, members: str, *modules: str) -> None:
+    """The enumeration ``name`` in each of ``modules`` of ``torch.distributed``."""
+    made = Enum(name, members.split(), module="flambeau.distributed.fsdp")
+    made.__doc__ = f"A choice of PyTorch's: {', '.join(members.split())}."
+    for module in modules:
+        setattr(sys.modules[f"flambeau.distributed.{module}"], name, made)
+
+
+_HOMES = ("fsdp", "fsdp.api", "fsdp.fully_sharded_data_parallel", "_composable.fsdp")
+_choice("BackwardPrefetch", "BACKWARD_PRE BACKWARD_POST", *_HOMES)
+_choice("OptimStateKeyType", "PARAM_NAME PARAM_ID", *_HOMES)
+_choice(
+    "ShardingStrategy",
+    "FULL_SHARD SHARD_GRAD_OP NO_SHARD HYBRID_SHARD _HYBRID_SHARD_ZERO2",
+    *_HOMES,
+)
+_choice("StateDictType", "FULL_STATE_DICT LOCAL_STATE_DICT SHARDED_STATE_DICT", *_HOMES)
+_choice("CheckpointImpl", "REENTRANT NO_REENTRANT", "algorithms._checkpoint.checkpoint_wrapper")
+_choice("SplitPoint", "BEGINNING END", "pipelining")

@@ -103,6 +103,11 @@ def tensorboard_trace_handler(
     return handle
 
 
+def kineto_available() -> bool:
+    """Whether PyTorch's own recorder is there: no, flambeau has one."""
+    return False
+
+
 class record_function:
     """Context manager and decorator: names a piece of the program in the profile."""
 
@@ -262,6 +267,6 @@ class profile:
 
 
 __all__ = [
-    "EventList", "FunctionEvent", "ProfilerAction", "ProfilerActivity", "profile",
-    "record_function", "schedule", "supported_activities", "tensorboard_trace_handler",
+    "EventList", "FunctionEvent", "ProfilerAction", "ProfilerActivity", "kineto_available",
+    "profile", "record_function", "schedule", "supported_activities", "tensorboard_trace_handler",
 ]  # fmt: skip

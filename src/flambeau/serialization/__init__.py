@@ -7,10 +7,15 @@ Source: https://docs.pytorch.org/docs/stable/notes/serialization.html
 
 from __future__ import annotations
 
+import os as _os
 import tempfile as _tempfile
+from collections.abc import Callable as _Callable
 from types import ModuleType as _ModuleType
+from typing import IO as _IO
 
 from .._missing import missing as _missing
+from ..tensor._device import device as _device
+from ..tensor._storage import UntypedStorage as _UntypedStorage
 from ._load import get_unsafe_globals_in_checkpoint, load
 from ._locations import *  # noqa: F403
 from ._names import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
@@ -44,6 +49,10 @@ def check_module_version_greater_or_equal(
                 f"{getattr(module, '__version__', None)}"
             ) from None
         return True
+
+
+MAP_LOCATION = _Callable[[_UntypedStorage, str], _UntypedStorage] | _device | str | dict | None
+FILE_LIKE = str | _os.PathLike | _IO[bytes]
 
 
 def __getattr__(name: str) -> object:

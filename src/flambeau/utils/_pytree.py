@@ -6,7 +6,7 @@ whatever else ``register_pytree_node`` says; everything else is a leaf.
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -204,6 +204,10 @@ class MappingKey:
     def __str__(self) -> str:
         return f"[{self.key!r}]"
 
+    def get(self, obj: Any) -> Any:
+        """What ``obj`` has there."""
+        return obj[self.key]
+
 
 @dataclass(frozen=True)
 class SequenceKey:
@@ -214,6 +218,10 @@ class SequenceKey:
     def __str__(self) -> str:
         return f"[{self.idx!r}]"
 
+    def get(self, obj: Any) -> Any:
+        """What ``obj`` has there."""
+        return obj[self.idx]
+
 
 @dataclass(frozen=True)
 class GetAttrKey:
@@ -223,6 +231,10 @@ class GetAttrKey:
 
     def __str__(self) -> str:
         return f".{self.name}"
+
+    def get(self, obj: Any) -> Any:
+        """What ``obj`` has there."""
+        return getattr(obj, self.name)
 
 
 KeyPath = tuple[MappingKey | SequenceKey | GetAttrKey, ...]
@@ -340,3 +352,64 @@ def broadcast_to(prefix: PyTree, spec: TreeSpec) -> list[Any] | None:
             return None
         result += below
     return result
+
+
+# ---- PyTorch's further names ---------------------------------------------------------------------
+
+PyTreeSpec, SUPPORTED_NODES = TreeSpec, _NODES
+
+
+def _get_node_type(tree: PyTree) -> Any:
+    """The type by which ``tree`` is flattened."""
+    return namedtuple if is_namedtuple(tree) and type(tree) not in _NODES else type(tree)
+
+
+def tree_is_leaf(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+    """Whether ``tree`` is no container, or ``is_leaf`` says so."""
+    return (is_leaf is not None and is_leaf(tree)) or _node(tree) is None
+
+
+def arg_tree_leaves(*args: PyTree, **kwargs: PyTree) -> list[Any]:
+    """The leaves of all arguments."""
+    return tree_leaves((list(args), kwargs))
+
+
+def _register_namedtuple(cls: type, *, serialized_type_name: str) -> None:
+    """Accepted: named tuples are containers without being told."""
+
+
+def is_structseq_class(cls: type) -> bool:
+    """Whether ``cls`` makes tuples with named fields that C defines, such as ``gmtime()``'s."""
+    return (
+        isinstance(cls, type)
+        and issubclass(cls, tuple)
+        and all(isinstance(getattr(cls, f"n_{n}", None), int)
+                for n in ("fields", "sequence_fields", "unnamed_fields"))
+    )  # fmt: skip
+
+
+def is_structseq(obj: Any) -> bool:
+    """Whether ``obj``, or the class that it is, is one of those."""
+    return is_structseq_class(obj if isinstance(obj, type) else type(obj))
+
+
+def is_structseq_instance(obj: Any) -> bool:
+    """Whether ``obj`` is a value of such a class."""
+    return is_structseq_class(type(obj))
+
+
+def key_get(obj: Any, kp: KeyPath) -> Any:
+    """What stands in ``obj`` at the path ``kp``."""
+    for key in kp:
+        obj = key.get(obj)
+    return obj
+
+
+def treespec_pprint(treespec: TreeSpec) -> str:
+    """The nesting as text, with ``*`` for leaves."""
+    return str(tree_unflatten([_Star()] * treespec.num_leaves, treespec))
+
+
+class _Star:
+    def __repr__(self) -> str:
+        return "*"

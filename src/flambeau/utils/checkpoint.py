@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import warnings
 import weakref
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import Any, NoReturn
 
 from ..amp.autocast_mode import (
     autocast,
@@ -353,7 +354,56 @@ def checkpoint_sequential(
     return part(start, len(steps))(input)
 
 
+class CheckpointPolicy(Enum):
+    """What a selective checkpoint says of an operation's result."""
+
+    MUST_SAVE = 0
+    PREFER_SAVE = 1
+    MUST_RECOMPUTE = 2
+    PREFER_RECOMPUTE = 3
+    MUST_CPU_OFFLOAD = 4
+
+
+def create_selective_checkpoint_contexts(
+    policy_fn_or_list: Any, allow_cache_entry_mutation: bool = False
+) -> NoReturn:
+    """Refused: a checkpoint keeps nothing of what its function computes. NotImplementedError."""
+    raise NotImplementedError(
+        "torch.utils.checkpoint.create_selective_checkpoint_contexts is not supported by flambeau\n"
+        "  checkpoint smaller functions, and leave out those whose results are to be kept"
+    )
+
+
+class DefaultDeviceType:
+    """The kind of device whose generators are kept, besides the CPU's: there is none."""
+
+    _kind = "cuda"
+
+    @staticmethod
+    def set_device_type(device: str = "cuda") -> None:
+        """Remember it."""
+        DefaultDeviceType._kind = device
+
+    @staticmethod
+    def get_device_type() -> str:
+        """What was remembered: "cuda"."""
+        return DefaultDeviceType._kind
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Value]]:
+    """The devices that the tensors among ``args`` are on, and their generators' states: none."""
+    return [], []
+
+
+def set_device_states(
+    devices: Sequence[int], states: Sequence[Value], *, device_type: str | None = None
+) -> None:
+    """Put the generators of devices back to their states: there are none."""
+
+
 __all__ = [
+    "CheckpointPolicy", "DefaultDeviceType", "create_selective_checkpoint_contexts",
+    "get_device_states", "set_device_states",
     "CheckpointError", "CheckpointFunction", "check_backward_validity", "checkpoint",
     "checkpoint_sequential", "detach_variable", "noop_context_fn", "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
