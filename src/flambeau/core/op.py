@@ -28,7 +28,7 @@ from .modes import hook as _hook
 from .modes import hooked, state
 from .mutation import write_out
 from .promotion import Number, compute_type, is_number, result_type, widened
-from .tape import FREED, Anomaly, Node, Output, held_by, made_by, note_line
+from .tape import FREED, Anomaly, Node, Output, called_at, held_by, made_by, note_line
 from .value import Value, Version, _Class, as_array, constant, new, ticks, wrap, wrap_view
 
 ndarray = np.ndarray
@@ -124,14 +124,19 @@ def _was_written(
     kind = _dtypes.from_numpy(array.dtype).legacy_name
     maker = "" if edge is None else f", which is output 0 of {made_by(edge)},"
     held = held_by(lambda value: np.may_share_memory(value._array, array))
+    saved, changed = "it", ""
+    if held is None:  # no variable tells where to look
+        saved_at, changed_at = called_at(op_name), called_at(writers[0])
+        saved += f" (it is called at {saved_at})" if saved_at else ""
+        changed = f" (at {changed_at})" if changed_at else ""
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace "
         f"operation: [torch.{kind}Tensor {list(array.shape)}]{maker} is at version {cell.count}; "
         f"expected version {cell.count - len(writers)} instead. Hint: enable anomaly detection to "
         "find the operation that failed to compute its gradient, with "
         "torch.autograd.set_detect_anomaly(True, check_nan=False).\n"
-        f"  {op_name} saved {held or 'it'} for its gradient, then "
-        f"{', '.join(writers)} changed it; "
+        f"  {op_name} saved {held or saved} for its gradient, then "
+        f"{', '.join(writers)} changed it{changed}; "
         f"use the version of {writers[0].removesuffix('_')} that returns a new tensor, "
         f"or change a .clone()"
     )

@@ -417,6 +417,11 @@ def held_by(wanted: Callable[[Value], bool]) -> str | None:
     return importlib.import_module(f"{__package__}.whereabouts").named(wanted)
 
 
+def called_at(operation: str) -> str | None:
+    """The user's lines that seem to call ``operation``: ``whereabouts.calls_of``."""
+    return importlib.import_module(f"{__package__}.whereabouts").calls_of(operation)
+
+
 def _second_time(node: Node, roots: Sequence[Node], order: Sequence[Node]) -> RuntimeError:
     """``node`` has been used up. Name the variable that led there, where the user's variables tell:
     what a loop carries has been made anew, by the same operation, in the graph walked now."""
@@ -433,7 +438,10 @@ def _second_time(node: Node, roots: Sequence[Node], order: Sequence[Node]) -> Ru
         held = held_by(lambda value: value._edge in roots)
         reason = f"{held}, or what it was made from, has been through backward before"
     if held is None:
-        reason = "if a loop carries a tensor from one step to the next, .detach() it there"
+        made = getattr(getattr(node, "op", None), "name", None)
+        line = None if made is None else called_at(made)
+        reason = "" if line is None else f"{made} is called at {line}; "
+        reason += "if a loop carries a tensor from one step to the next, .detach() it there"
     return RuntimeError(
         "Trying to backward through the graph a second time (or directly access saved tensors "
         "after they have already been freed). Saved intermediate values of the graph are freed "

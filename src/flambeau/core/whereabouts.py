@@ -86,6 +86,46 @@ def named(wanted: Callable[[Value], bool]) -> str | None:
     return None
 
 
+_OPERATORS = {
+    "add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "matmul": "@", "mm": "@",
+    "remainder": "%", "floor_divide": "//",
+}  # fmt: skip
+
+
+def calls_of(operation: str, most: int = 3) -> str | None:
+    """The user's lines, by the look of them, that call ``operation`` ("exp", "mul_"): those of the
+    innermost function on the way here that does, or else that names functions or holds modules
+    that do; functions of the innermost one's file are asked. None where no line does, or more than
+    ``most`` in one place."""
+    frame = user_frame()
+    file = None if frame is None else frame.f_code.co_filename
+    while frame is not None and frame.f_code.co_filename == file:
+        names, own = {**frame.f_globals, **frame.f_locals}, frame.f_code
+        held = [names.get(n) for n in (*own.co_names, *own.co_varnames, *own.co_freevars)]
+        functions = (f for v in held for f in (v, getattr(type(v), "forward", None)))
+        codes = {c: None for f in functions if _is_users(c := getattr(f, "__code__", None))}
+        for group in ([frame.f_code], codes):
+            lines = {line: None for code in group for line in _calls_in(code, operation)}
+            if lines:
+                return " or ".join(map(told, lines)) if len(lines) <= most else None
+        frame = frame.f_back
+    return None
+
+
+def _is_users(code: object) -> bool:
+    return isinstance(code, CodeType) and not code.co_filename.startswith((_PACKAGE, "<frozen"))
+
+
+def _calls_in(code: CodeType, operation: str) -> Iterator[Line]:
+    """The lines of ``code`` that name the method or function, or use its operator."""
+    symbol = _OPERATORS.get(operation.removesuffix("_"), "")
+    symbol += "=" if operation[-1] == "_" else ""
+    for step in dis.get_instructions(code):
+        called = step.opname.startswith("LOAD_") and step.argval == operation
+        if called or (step.opname == "BINARY_OP" and step.argrepr == symbol):
+            yield code, step.positions.lineno
+
+
 def _line_that_sets(frame: FrameType, place: str) -> Line | None:
     """The last line that assigns to the variable; to the attribute, in a method of the object's
     class, or in the frame's own code."""
