@@ -208,11 +208,9 @@ def shares_terms(work: Product, threads: int) -> bool:
     return sizes is not None and sizes.shared(threads) == "terms"
 
 
-def summed_call(writer: Any, work: Product, small: bool, partial: str) -> None:
-    """The call that adds this thread's terms of ``work`` to ``partial``."""
-    sizes = sizes_of(work)
-    name = writer.program.shared(own_product.summed(sizes, "$self"))
-    first, last = writer.share(sizes.k, 8, small)
+def summed_call(writer: Any, work: Product, partial: str, first: str, last: str) -> None:
+    """The call that adds these terms of ``work`` to ``partial``."""
+    name = writer.program.shared(own_product.summed(sizes_of(work), "$self"))
     a, b, _ = product_pointers(writer, work)
     writer.lines.append(
         f"call void @{name}(ptr {partial}, ptr {a}, ptr {b}, ptr {writer.thread_memory()}, "
@@ -232,19 +230,33 @@ def _own_text(
     name = writer.program.shared(own_product.text(sizes, "$self"))
     count, threads = math.prod(work.batch), writer.program.threads
     panel = writer.thread_memory()
-    blocks, tasks = ("0", str(sizes.blocks)), ("0", str(sizes.tasks))
-    several = count >= threads and count > 1  # threads take those, one or more at a time
-    if not several and sizes.shared(threads) == "blocks":
-        blocks = writer.share(sizes.blocks, 1, small)
-    elif not several:
-        tasks = writer.share(sizes.tasks, 1, small)
-    shares = ", ".join(f"i64 {x}" for x in (*blocks, *tasks))
+    totals = {"products": count, "blocks": sizes.blocks, "tasks": sizes.tasks}
+    what = "products" if 1 < count >= threads else sizes.shared(threads)
+    what = what if what in totals else "tasks"  # is shared out among the threads
+    function = name if count == 1 else _each_text(writer, work, sizes, name, strides)
     a, b, c = pointers
-    if count == 1:
-        call = f"call void @{name}(ptr {c}, ptr {a}, ptr {b}, ptr {panel}, {shares})"
-        writer.lines.append(call)
-        return
-    kinds = {"a": PTR, "b": PTR, "c": PTR, "panel": PTR}
+
+    def call(start: str, stop: str, number: str) -> None:
+        ranges = {w: ("0", str(n)) for w, n in totals.items()} | {what: (start, stop)}
+        if count == 1:
+            del ranges["products"]
+        given = ", ".join(f"i64 {x}" for pair in ranges.values() for x in pair)
+        writer.lines.append(
+            f"call void @{function}(ptr {c}, ptr {a}, ptr {b}, ptr {panel}, {given})"
+        )
+
+    if what == "products":
+        cut = writer.cut(count, 1, nanoseconds(work))
+    else:
+        cut = writer.shares(totals[what], 1, small)
+    writer.spread(totals[what], *cut, call)
+
+
+def _each_text(
+    writer: Any, work: Product, sizes: Sizes, name: str, strides: tuple[Any, Any, Any]
+) -> str:
+    """The function of several products of a batch: as ``name``'s, after a range of them."""
+    kinds = {"c": PTR, "a": PTR, "b": PTR, "panel": PTR}
     kinds |= dict.fromkeys(("first", "last", "b0", "b1", "t0", "t1"), I64)
     code = Code("$self", kinds)
 
@@ -263,18 +275,7 @@ def _own_text(
         code.run(name, *places, code["panel"], *shares)
 
     code.loop(code["first"], code["last"], one)
-    each = writer.program.shared(code.text())
-
-    def some(first: str, last: str, number: str = "") -> None:
-        writer.lines.append(
-            f"call void @{each}(ptr {a}, ptr {b}, ptr {c}, ptr {panel}, i64 {first}, i64 {last}, "
-            f"{shares})"
-        )
-
-    if several:
-        writer.spread(count, *writer.cut(count, 1, nanoseconds(work)), some)
-    else:
-        some("0", str(count))
+    return writer.program.shared(code.text())
 
 
 def added_text(writer: Any, work: Added) -> None:

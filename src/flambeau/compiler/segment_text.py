@@ -136,7 +136,7 @@ class SegmentWriter:
         self.pointers: dict[tuple[int, int], str] = {}
         self.head: list[str] = []
         self.inner: dict[int, Inner] = {}  # of the chain that is being written
-        self.unjoined: list[tuple[Unit, int, np.dtype]] = []  # sums that are there in parts
+        self.unjoined: list[tuple[Unit, int, np.dtype, int]] = []  # sums that are there in parts
         self.part = "%thread"  # the number of the part of such sums that is being written
 
     def name(self) -> str:
@@ -196,7 +196,7 @@ class SegmentWriter:
             return
         mine = [(*self._extent(a), False) for a in reads]
         mine += [(*self._extent(a), True) for a in writes]
-        sums = [(*self._extent(u.buffers[k]), True) for u, k, _ in self.unjoined]
+        sums = [(*self._extent(u.buffers[k]), True) for u, k, *_ in self.unjoined]
         if _meet(mine, sums):
             self.wait()
         if _meet(mine, self.pending):
@@ -261,6 +261,10 @@ class SegmentWriter:
         call(start, stop, chunk)
         self.lines += [f"br label %{again}", f"{done}:"]
 
+    def shares(self, total: int, step: int, small: bool) -> tuple[int, int]:
+        """As ``cut``, into as many as there are threads: what each chunk needs is much."""
+        return chains.cut(total, step, 1 if small else self.program.threads)
+
     def cut(self, total: int, step: int, nanoseconds: float) -> tuple[int, int]:
         """The size and the number of chunks, at multiples of ``step``, for so much work."""
         count = 1
@@ -275,8 +279,7 @@ class SegmentWriter:
         if isinstance(work, Cluster):
             self.kernel(unit, small)
         elif isinstance(work, Product) and (unit.number, 0) in self.program.partial:
-            summed_call(self, work, small, self._zeroed(unit, 0))
-            self._join([unit])
+            self.summed(unit, small)
         elif isinstance(work, Product):
             product_text(self, work, small)
         elif isinstance(work, Native):
@@ -290,17 +293,30 @@ class SegmentWriter:
         flat = vector_code.is_flat(kernel)
         total = kernel.col_count if flat else kernel.row_count
         step = 64 if flat else 1
-        name, pointers, _ = self._kernel_call(unit)
-        given = ", ".join(f"ptr {p}" for p in pointers)
+        adds = bool(_added(kernel))
 
-        def call(start: str, stop: str, number: str = "") -> None:
+        def call(start: str, stop: str, number: str) -> None:
+            self.part = number if adds else "%thread"
+            name, pointers, _ = self._kernel_call(unit)
+            self.part = "%thread"
+            given = ", ".join(f"ptr {p}" for p in pointers)
             self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
 
-        if _added(kernel):
-            call(*self.share(total, step, small))
-        else:
-            self.spread(total, *self.cut(total, step, cost(unit)), call)
-        self._join([unit])
+        size, count = self.shares(total, step, small) if adds else self.cut(total, step, cost(unit))
+        self.spread(total, size, count, call)
+        self._join([unit], count)
+
+    def summed(self, unit: Unit, small: bool) -> None:
+        """The calls of a product of which threads add up some terms of all sums."""
+
+        def call(start: str, stop: str, number: str) -> None:
+            self.part = number
+            summed_call(self, unit.work, self._zeroed(unit, 0), start, stop)
+            self.part = "%thread"
+
+        size, count = self.shares(unit.work.k, 8, small)
+        self.spread(unit.work.k, size, count, call)
+        self._join([unit], count)
 
     def _touched(self, unit: Unit) -> tuple[list[Array], list[Array]]:
         """What a unit reads and writes."""
@@ -353,12 +369,12 @@ class SegmentWriter:
         self.lines.append(f"call void @llvm.memset.p0.i64(ptr {base}, i8 0, i64 {step}, i1 false)")
         return base
 
-    def _join(self, units: Sequence[Unit]) -> None:
-        """Note what is to be added up of these units' parts, at the next wait."""
+    def _join(self, units: Sequence[Unit], parts: int) -> None:
+        """Note what is to be added up of so many parts of these units' sums, at the next wait."""
         for unit in units:
             sums = _added(unit.kernel) if unit.kernel else {0: unit.work.dtype}
             self.unjoined += [
-                (unit, k, dtype)
+                (unit, k, dtype, parts)
                 for k, dtype in sums.items()
                 if (unit.number, k) in self.program.partial
             ]
@@ -368,14 +384,13 @@ class SegmentWriter:
     def _add_up(self) -> None:
         """Add up the parts, which are all there."""
         program = self.program
-        for unit, k, dtype in self.unjoined:
+        for unit, k, dtype, parts in self.unjoined:
             array = unit.buffers[k]
             offset, step = program.partial[unit.number, k]
             target = self.pointer(array)
             source = self.pointer_to(program.arena_slot, offset)
             joiner = program.shared(_joiner(step, dtype, memory_dtype(array.dtype)))
             first, last = self.share(array.size, 64, array.size < 4096)
-            parts = "%threads" if unit.chain is None else unit.chain.cut(program.threads)[1]
             self.lines.append(
                 f"call void @{joiner}(ptr {target}, ptr {source}, i64 {first}, i64 {last}, "
                 f"i64 {parts})"
@@ -426,9 +441,10 @@ class SegmentWriter:
                 f"call void @{function}({given}, ptr %numbers, i64 {start}, i64 {stop})"
             )
 
-        self.spread(chain.tasks, *chain.cut(program.threads), call)
+        size, count = chain.cut(program.threads)
+        self.spread(chain.tasks, size, count, call)
         self.inner = {}
-        self._join(chain.units)
+        self._join(chain.units, count)
 
     def finished(self, name: str) -> str:
         """The whole function."""
