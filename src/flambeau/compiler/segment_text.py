@@ -40,6 +40,8 @@ declare void @flambeau_dgemm(i32, i32, i32, INT, INT, INT,
 declare i32 @flambeau_nap(i32)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
+; The next chunk for a thread: one of those near its own or, when these are gone, of another's; -1
+; where none is left. taken: how many of each thread's are taken, a row of bytes apart.
 define i64 @next(ptr %taken, i64 %row, i64 %chunks, i64 %threads, i64 %thread) {
 entry:
   br label %look
@@ -265,11 +267,12 @@ class SegmentWriter:
         """As ``cut``, into as many as there are threads: what each chunk needs is much."""
         return chains.cut(total, step, 1 if small else self.program.threads)
 
-    def cut(self, total: int, step: int, nanoseconds: float) -> tuple[int, int]:
-        """The size and the number of chunks, at multiples of ``step``, for so much work."""
+    def cut(self, total: int, step: int, needed: float) -> tuple[int, int]:
+        """The size and the number of chunks, at multiples of ``step``, of work for which a thread
+        alone would need so many nanoseconds."""
         count = 1
-        if nanoseconds >= SPREAD_UNIT and self.program.threads > 1:
-            count = min(int(nanoseconds / CHUNK), CHUNKS * self.program.threads)
+        if needed >= SPREAD_UNIT and self.program.threads > 1:
+            count = min(int(needed / CHUNK), CHUNKS * self.program.threads)
         return chains.cut(total, step, count)
 
     def unit(self, unit: Unit) -> None:
@@ -293,15 +296,15 @@ class SegmentWriter:
         flat = vector_code.is_flat(kernel)
         total = kernel.col_count if flat else kernel.row_count
         step = 64 if flat else 1
-        adds = bool(_added(kernel))
 
         def call(start: str, stop: str, number: str) -> None:
-            self.part = number if adds else "%thread"
+            self.part = number
             name, pointers, _ = self._kernel_call(unit)
             self.part = "%thread"
             given = ", ".join(f"ptr {p}" for p in pointers)
             self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
 
+        adds = bool(_added(kernel))
         size, count = self.shares(total, step, small) if adds else self.cut(total, step, cost(unit))
         self.spread(total, size, count, call)
         self._join([unit], count)
