@@ -286,7 +286,7 @@ def test_children_have_the_alias(tmp_path: Path) -> None:
         """,
     )
     done = flambeau_run("run", job)
-    assert sorted(done.stdout.split("\n")) == ["", "True", "[(1, 'flambeau')]"], done.stderr
+    assert sorted(done.stdout.split("\n")) == ["", "True", "[(1, 'torch')]"], done.stderr
 
 
 def test_usage(capsys: pytest.CaptureFixture) -> None:

@@ -15,7 +15,7 @@ import flambeau as torch
     "name",
     [
         "sparse.mm", "sparse_coo_tensor", "quantization.quantize_dynamic", "nested.nested_tensor",
-        "ao.quantization.quantize_fx.prepare_fx", "export.export", "library.custom_op",
+        "ao.quantization.quantize_fx.prepare_fx", "export.export", "library.opcheck",
     ],
 )  # fmt: skip
 def test_a_refused_name_says_which_it_is(name: str) -> None:

@@ -12,6 +12,7 @@ import warnings as _warnings
 from math import e, inf, nan, pi
 
 from . import _config
+from . import ops as _records
 from ._dtypes import (
     bfloat16,
     can_cast,
@@ -114,7 +115,7 @@ def _first_kernel(*call: object) -> object:
     """Asked for the first kernel: load the compiler, and let it answer, now and ever after."""
     if not _config.compiled_kernels:
         return None
-    _threads.kernels = _importlib.import_module(f"{__name__}.compiler.eager").entry()
+    _threads.kernels = _importlib.import_module(f"{__package__}.compiler.eager").entry()
     return _threads.kernels and _threads.kernels(*call)
 
 
@@ -122,7 +123,7 @@ def _first_routine(name: str) -> object:
     """The same for whole routines."""
     if not _config.compiled_kernels:
         return None
-    _threads.routine = _importlib.import_module(f"{__name__}.compiler.routines").entry()
+    _threads.routine = _importlib.import_module(f"{__package__}.compiler.routines").entry()
     return _threads.routine(name)
 
 
@@ -131,15 +132,23 @@ _threads.kernels, _threads.routine = _first_kernel, _first_routine
 
 def _first_meta(*shape: object, **how: object) -> Tensor:
     """Asked for the first tensor on meta: load what makes it."""
-    return _importlib.import_module(f"{__name__}.func._meta").made(*shape, **how)
+    return _importlib.import_module(f"{__package__}.func._meta").made(*shape, **how)
 
 
 _Elsewhere.made = staticmethod(_first_meta)
 
 
+def _operators(name: str) -> object:
+    """``torch.ops.name``, which are PyTorch's operators by name, not the records of ``ops``."""
+    return _importlib.import_module(f"{__package__}._ops").namespace(name, torch)
+
+
+_records.__getattr__ = _operators
+
+
 def _uncaught(kind: type, error: BaseException, trace: object) -> None:
     """An exception that ends the program is printed up to the user's own line."""
-    _importlib.import_module(f"{__name__}.cli").shorten(error)
+    _importlib.import_module(f"{__package__}.cli").shorten(error)
     _sys.__excepthook__(kind, error, error.__traceback__)
 
 
@@ -147,6 +156,8 @@ if _sys.excepthook is _sys.__excepthook__ and _config.traceback == "short":
     _sys.excepthook = _uncaught
 
 newaxis = None
+legacy_contiguous_format = contiguous_format
+torch = _sys.modules[__package__]  # as PyTorch has itself among its names
 
 
 def is_tensor(obj: object) -> bool:
@@ -185,7 +196,11 @@ _ON_DEMAND = (
     "__config__",
     "__future__",
     "_dynamo",
+    "_higher_order_ops",
     "_inductor",
+    "_ops",
+    "_tensor",
+    "_tensor_str",
     "_utils",
     "accelerator",
     "amp",
@@ -237,6 +252,7 @@ _ON_DEMAND = (
 _FUNCTIONS_ON_DEMAND = {
     name: module
     for module, names in {
+        "_C": "DispatchKey DispatchKeySet",
         "_about": """
             has_lapack has_openmp has_mkl has_spectral set_warn_always
             is_warn_always_enabled set_deterministic_debug_mode
@@ -275,14 +291,14 @@ _FUNCTIONS_ON_DEMAND = {
             ScriptObjectProperty SerializationStorageContext StaticModule StreamObjType
             StringType SymBoolType SymIntType TensorType TracingState TupleType Type
             UnionType Use BufferDict ModuleDict ParameterDict SymBool SymFloat SymInt
-            Event Stream ExcludeDispatchKeyGuard DispatchKey DispatchKeySet
-            DisableTorchFunction DisableTorchFunctionSubclass Tag ThroughputBenchmark
+            Event Stream ExcludeDispatchKeyGuard DisableTorchFunction
+            DisableTorchFunctionSubclass Tag ThroughputBenchmark
             BenchmarkConfig BenchmarkExecutionStats AggregationType QInt8Storage
             QInt32Storage QUInt8Storage QUInt2x4Storage QUInt4x2Storage
         """,
         "_machinery": """
             _custom_op _custom_ops _decomp _disable_dynamo _dispatch _export _functorch _guards
-            _higher_order_ops _lazy _library _logging _numpy _ops _prims_common _subclasses classes
+            _lazy _library _logging _numpy _prims_common _subclasses classes
             monitor mtia package
         """,
         "_errors": "OutOfMemoryError",
@@ -440,13 +456,13 @@ _FUNCTIONS_ON_DEMAND = {
 
 def __getattr__(name: str) -> object:
     if name in _ON_DEMAND:
-        return _importlib.import_module(f"{__name__}.{name}")
+        return _importlib.import_module(f"{__package__}.{name}")
     if name in _FUNCTIONS_ON_DEMAND:
-        module = _importlib.import_module(f"{__name__}.{_FUNCTIONS_ON_DEMAND[name]}")
+        module = _importlib.import_module(f"{__package__}.{_FUNCTIONS_ON_DEMAND[name]}")
         globals()[name] = value = getattr(module, name)
         return value
     names = (*globals(), *_ON_DEMAND, *_FUNCTIONS_ON_DEMAND)
-    raise _importlib.import_module(f"{__name__}._missing").missing(__name__, name, names)
+    raise _importlib.import_module(f"{__package__}._missing").missing(__package__, name, names)
 
 
 def __dir__() -> list[str]:
@@ -456,4 +472,4 @@ def __dir__() -> list[str]:
 
 
 if _config.check:
-    _importlib.import_module(f"{__name__}.watching._check").check_whole_program()
+    _importlib.import_module(f"{__package__}.watching._check").check_whole_program()

@@ -147,7 +147,7 @@ globals().update(
     | refused("torch", "SymBool SymFloat SymInt", "sizes are Python's own numbers")
     | refused(
         "torch",
-        "Event Stream ExcludeDispatchKeyGuard DispatchKey DispatchKeySet DisableTorchFunction "
+        "Event Stream ExcludeDispatchKeyGuard DisableTorchFunction "
         "DisableTorchFunctionSubclass Tag ThroughputBenchmark BenchmarkConfig "
         "BenchmarkExecutionStats AggregationType",
         "operations are run in order, on the CPU, by Python",

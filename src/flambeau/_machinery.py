@@ -23,10 +23,7 @@ _refusing_modules(
             UnsupportedFakeTensorException UnsupportedOperatorException
         """,
         "torch._subclasses.meta_utils": "disable_inference_mode_for_fake_prop MetaConverter",
-        "torch._ops": "HigherOrderOperator OpOverload OpOverloadPacket",
         "torch._guards": "CompileContext CompileId Source TracingContext detect_fake_mode",
-        "torch._higher_order_ops": "foreach_map invoke_subgraph map scan while_loop",
-        "torch._higher_order_ops.wrap": "tag_activation_checkpoint wrap_activation_checkpoint",
         "torch._functorch": "",
         "torch._functorch.aot_autograd": "aot_function aot_module set_model_name",
         "torch._export": "capture_pre_autograd_graph",

@@ -124,7 +124,7 @@ def shorten(error: BaseException, seen: set[int] | None = None) -> None:
     seen.add(id(error))
     error.__traceback__ = _users_part(error.__traceback__)
     advice = compat.explain(error)
-    if advice:
+    if advice and advice not in getattr(error, "__notes__", ()):
         error.add_note(advice)
     for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
         if other is not None:

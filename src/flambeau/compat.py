@@ -11,19 +11,47 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import metadata
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 from ._missing import MissingName, advice, torch_names
+from .version import __version__
 
 ROOT = __name__.partition(".")[0]
 #: A folder whose torch.py calls ``install()``: on PYTHONPATH, it brings the alias to children.
 ALIAS_PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_alias")
 
 
+class TorchDistribution(metadata.Distribution):
+    """What ``importlib.metadata`` says of the package "torch": its name, and flambeau's version.
+
+    Libraries ask it whether PyTorch is installed, and which. There are no files to list.
+    """
+
+    def read_text(self, filename: str) -> str | None:
+        """The text of a file of the package's metadata; None where there is no such file."""
+        return {
+            "METADATA": f"Metadata-Version: 2.1\nName: torch\nVersion: {__version__}\n",
+            "top_level.txt": "torch\n",
+        }.get(filename)
+
+    def locate_file(self, path: str | os.PathLike[str]) -> Path:
+        """Where a file of the package would be, beside flambeau's."""
+        return Path(__file__).parent.parent / path
+
+
 class TorchFinder:
     """Finder and loader in one (PEP 302): resolves ``torch`` and ``torch.x`` to flambeau's."""
+
+    def find_distributions(
+        self, context: metadata.DistributionFinder.Context | None = None
+    ) -> Iterator[metadata.Distribution]:
+        """The package "torch", if that, or every package, is asked for."""
+        if context is None or context.name is None or context.name.lower() == "torch":
+            yield TorchDistribution()
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -49,9 +77,10 @@ class TorchFinder:
         The modules below it that it has loaded get their second name, too: importing one later
         would put it in the place of a function that has its name, such as multiprocessing.spawn.
         """
-        real = sys.modules[module.__name__] = self._resolve(module.__name__)
+        sys.modules[module.__name__] = self._resolve(module.__name__)
+        below = ROOT + module.__name__.removeprefix("torch") + "."
         for name, loaded in list(sys.modules.items()):
-            if name.startswith(real.__name__ + "."):
+            if name.startswith(below):
                 sys.modules.setdefault("torch" + name.removeprefix(ROOT), loaded)
 
     def _resolve(self, name: str) -> ModuleType:
@@ -85,11 +114,14 @@ def install() -> None:
         )
     if not any(isinstance(finder, TorchFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, TorchFinder())
+    # Libraries compare the module's name with "torch", and make names of functions from it.
+    importlib.import_module(ROOT).__name__ = "torch"
 
 
 def uninstall() -> None:
     """Undo ``install()``: later imports of torch look for PyTorch again."""
     sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, TorchFinder)]
+    importlib.import_module(ROOT).__name__ = ROOT
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "torch" and module.__name__.partition(".")[0] == ROOT:
             del sys.modules[name]
@@ -123,6 +155,7 @@ def explain(error: BaseException) -> str | None:
     elif isinstance(error, ImportError):
         found = re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
         holder = sys.modules.get(found[2]) if found else None
-        if holder is not None and holder.__name__.partition(".")[0] == ROOT:
-            return advice(holder.__name__, found[1], dir(holder))
+        own_name = getattr(getattr(holder, "__spec__", None), "name", "")  # the alias has another
+        if own_name.partition(".")[0] == ROOT:
+            return advice(own_name, found[1], dir(holder))
     return None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ._missing import missing as _missing
+from ._refusals import refusing_modules as _refusing_modules
 
 
 def _refuse(name: str) -> NoReturn:
@@ -78,6 +79,31 @@ def wrap(fn_or_name: str | Callable) -> str | Callable:
 def has_side_effect(fn: Callable) -> Callable:
     """The function as it is: nothing is removed from a graph."""
     return fn
+
+
+def get_proxy_mode() -> None:
+    """The tracer that is at work, as ``torch.fx.experimental.proxy_tensor`` says it: none."""
+    return
+
+
+_refusing_modules(
+    {
+        "torch.fx.graph": "",
+        "torch.fx.graph_module": "_CodeOnlyModule _copy_attr",
+        "torch.fx.node": "map_aggregate map_arg",
+        "torch.fx.proxy": "",
+        "torch.fx.experimental": "",
+        "torch.fx.experimental.proxy_tensor": "make_fx",
+        "torch.fx.experimental.symbolic_shapes": "ShapeEnv",
+    },
+    "flambeau has no torch.fx graphs",
+)
+graph.Graph, graph_module.GraphModule, node.Node, proxy.Proxy = (  # noqa: F821
+    Graph, GraphModule, Node, Proxy,
+)  # fmt: skip
+node.Target = Callable | str  # noqa: F821
+graph_module._USER_PRESERVED_ATTRIBUTES_KEY = "_user_preserved_attributes"  # noqa: F821
+experimental.proxy_tensor.get_proxy_mode = get_proxy_mode  # noqa: F821
 
 
 __all__ = [

@@ -55,6 +55,42 @@ def set_dir(d: str | os.PathLike) -> None:
 # ---- files -----------------------------------------------------------------------------------
 
 
+class tqdm:
+    """How much of ``total`` is done, on one line of stderr.
+
+    Named and called as the package is that libraries take from here.
+    """
+
+    def __init__(
+        self, total: int | None = None, disable: bool = False, desc: str = "", **look: Any
+    ) -> None:
+        self.total, self.disable, self.desc, self.n = total, disable, desc, 0
+
+    def update(self, n: int) -> None:
+        """``n`` more are done."""
+        self.n += n
+        if not self.disable:
+            share = f"{100 * self.n // self.total} %" if self.total else f"{self.n:,}"
+            sys.stderr.write(f"\r{self.desc}: {share}\x1b[K")
+            sys.stderr.flush()
+
+    def set_description(self, desc: str) -> None:
+        """What the line begins with."""
+        self.desc = desc
+
+    def close(self) -> None:
+        """End the line."""
+        if not self.disable:
+            sys.stderr.write("\n")
+            self.disable = True
+
+    def __enter__(self) -> tqdm:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
 def download_url_to_file(
     url: str, dst: str, hash_prefix: str | None = None, progress: bool = True
 ) -> None:
@@ -65,18 +101,15 @@ def download_url_to_file(
     """
     digest = hashlib.sha256()
     with _open(url, dst) as answer, replacing(os.path.expanduser(dst)) as file:
-        size, done = int(answer.headers.get("Content-Length") or 0), 0
-        while chunk := answer.read(_CHUNK):
-            file.write(chunk)
-            digest.update(chunk)
-            done += len(chunk)
-            if progress and sys.stderr.isatty():
-                share = f"{100 * done // size} %" if size else f"{done:,} bytes"
-                sys.stderr.write(f"\r{os.path.basename(dst)}: {share}\x1b[K")
-        if progress and sys.stderr.isatty():
-            sys.stderr.write("\n")
-        if size and done != size:
-            raise RuntimeError(f"{url} broke off after {done:,} of {size:,} bytes")
+        size = int(answer.headers.get("Content-Length") or 0)
+        quiet = not (progress and sys.stderr.isatty())
+        with tqdm(total=size or None, desc=os.path.basename(dst), disable=quiet) as bar:
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+                bar.update(len(chunk))
+        if size and bar.n != size:
+            raise RuntimeError(f"{url} broke off after {bar.n:,} of {size:,} bytes")
         if hash_prefix is not None and not digest.hexdigest().startswith(hash_prefix):
             raise RuntimeError(
                 f'invalid hash value (expected "{hash_prefix}", got "{digest.hexdigest()}")'

@@ -5,10 +5,12 @@ Source: https://docs.pytorch.org/docs/stable/onnx.html
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import Any, NoReturn
 
 from ._missing import missing as _missing
+from ._refusals import refusing_modules as _refusing_modules
 
 
 class TrainingMode(Enum):
@@ -75,9 +77,28 @@ def is_in_onnx_export() -> bool:
     return False
 
 
+def unregister_custom_op_symbolic(symbolic_name: str, opset_version: int) -> None:
+    """Accepted: undoes ``register_custom_op_symbolic``."""
+
+
+def _same(*described: Any) -> Callable[[Callable], Callable]:
+    """Decorator ``parse_args("v", "i")``: the function, as ONNX's rules are not called."""
+    return lambda function: function
+
+
+_refusing_modules(
+    {
+        "torch.onnx.symbolic_helper": "",
+        **{f"torch.onnx.symbolic_opset{n}": "" for n in range(9, 21)},
+        "torch.onnx.operators": "shape_as_tensor reshape_from_tensor_shape",
+    },
+    "flambeau does not write ONNX files yet",
+)
+symbolic_helper.parse_args = symbolic_helper.quantized_args = _same  # noqa: F821
+
 __all__ = [
     "OperatorExportTypes", "TensorProtoDataType", "TrainingMode", "dynamo_export", "export",
-    "is_in_onnx_export", "register_custom_op_symbolic",
+    "is_in_onnx_export", "register_custom_op_symbolic", "unregister_custom_op_symbolic",
 ]  # fmt: skip
 
 

@@ -7,9 +7,26 @@ from typing import Any
 
 from .._errors import LinAlgError as _LinAlgError
 from .._missing import missing as _missing
+from .._refusals import refused as _refused
 from ..core.generator import Generator, default_generator
+from ..core.modes import hook
+from ..func._batch import Level
 from ..tensor._device import CPU, device, here
 from . import _nn
+from ._dispatch import DispatchKey, DispatchKeySet
+
+#: The class of the class of tensors.
+_TensorMeta = type
+
+
+def _are_functorch_transforms_active() -> bool:
+    """Whether ``vmap`` or another transformation of ``torch.func`` is running."""
+    return isinstance(hook.active, Level)
+
+
+def _is_torch_function_mode_enabled() -> bool:
+    """Whether a TorchFunctionMode is entered: none can be."""
+    return False
 
 
 def _get_tracing_state() -> None:
@@ -66,6 +83,11 @@ def _get_default_device() -> str:
 def _len_torch_function_stack() -> int:
     """How many modes are entered: none can be."""
     return 0
+
+
+Graph, Node, Value = _refused(
+    "torch._C", "Graph Node Value", "TorchScript's graphs: flambeau runs plain Python"
+).values()
 
 
 def __getattr__(name: str) -> object:

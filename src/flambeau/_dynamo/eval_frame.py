@@ -4,4 +4,10 @@ from __future__ import annotations
 
 from ..nn.modules._optimized import OptimizedModule
 
-__all__ = ["OptimizedModule"]
+
+def is_dynamo_supported() -> bool:
+    """Whether programs can be compiled here: they can, by flambeau's own compiler."""
+    return True
+
+
+__all__ = ["OptimizedModule", "is_dynamo_supported"]

@@ -12,9 +12,9 @@ attention for example, zeros are put around them.
     dead   a value of which only the chosen rows are read: its readers pick these, or are row by row
            and dead themselves, or multiply its rows by those of a gradient that is zero elsewhere
 
-Of both, only the chosen rows are kept, as long as the readers can use them so. A product of a zero
-gradient with what is infinite or nan in a row that nobody reads is nan in eager execution; here
-that row does not count.
+Both are kept as their chosen rows, under one another's names as long as readers can use them so. A
+product of a zero gradient with what is infinite or nan in a row that nobody reads is nan in eager
+execution; here that row does not count.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .arrays import row_major
-from .graph import Call, Copy, Graph, Node, Var, View, draws
+from .graph import Call, Copy, Graph, Node, Var, View
 from .lowering import Refused, out_is_reshape
 from .scalar_rules import RULES as FUNCTIONS
 
@@ -147,7 +147,7 @@ def _row_operands(node: Node, rows: Rows) -> list[Var] | None:
     if isinstance(node, Copy):
         same = node.source.shape == node.out.shape
         return [node.source] if same and rows.form(node.out.shape) else None
-    if not isinstance(node, Call) or draws(node):
+    if not isinstance(node, Call):
         return None
     out = node.outs[0]
     form = rows.form(out.shape)

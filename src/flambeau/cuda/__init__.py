@@ -186,6 +186,13 @@ class CUDAGraph:
         raise RuntimeError(f"torch.cuda.CUDAGraph requires CUDA support\n  {_NONE}")
 
 
+class graph:
+    """Would record work as a CUDAGraph: cannot be made. RuntimeError."""
+
+    def __init__(self, cuda_graph: CUDAGraph, *args: object, **kwargs: object) -> None:
+        raise RuntimeError(f"torch.cuda.graph requires CUDA support\n  {_NONE}")
+
+
 class StreamContext:
     """Scope of a queue of work on a GPU: for None it does nothing; otherwise AssertionError."""
 

@@ -9,6 +9,7 @@ from enum import Enum
 
 from .._refusals import refusing_modules
 from . import algorithms
+from ._placements import PLACEMENTS
 
 __all__ = ["algorithms"]  # loaded first: some of what is refused is put into it
 
@@ -20,8 +21,7 @@ _FSDP = """
     register_fsdp_forward_method
 """
 _TENSOR = """
-    DTensor DeviceMesh Partial Placement Replicate Shard distribute_module distribute_tensor empty
-    full ones rand randn zeros
+    DTensor DeviceMesh distribute_module distribute_tensor empty full ones rand randn zeros
 """
 _PARALLEL = """
     ColwiseParallel ParallelStyle PrepareModuleInput PrepareModuleInputOutput PrepareModuleOutput
@@ -45,10 +45,22 @@ refusing_modules(
         "torch.distributed.tensor.parallel": _PARALLEL,
         "torch.distributed.tensor.parallel.style": _PARALLEL,
         "torch.distributed.tensor.device_mesh": "DeviceMesh init_device_mesh",
+        "torch.distributed.tensor.placement_types": "DTensorSpec TensorMeta",
+        "torch.distributed.tensor._utils": """
+            compute_local_shape_and_global_offset compute_global_tensor_info
+        """,
         "torch.distributed.tensor.experimental": "context_parallel implicit_replication local_map",
+        "torch.distributed.tensor.experimental._attention": "set_rotate_method context_parallel",
         "torch.distributed._tensor": _TENSOR,
+        "torch.distributed._tensor.placement_types": "DTensorSpec TensorMeta",
         "torch.distributed._tensor.device_mesh": "DeviceMesh init_device_mesh",
         "torch.distributed.algorithms.ddp_comm_hooks": "",
+        "torch.distributed.algorithms.ddp_comm_hooks.post_localSGD_hook": """
+            PostLocalSGDState post_localSGD_hook
+        """,
+        "torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook": """
+            PowerSGDState batched_powerSGD_hook powerSGD_hook
+        """,
         "torch.distributed.algorithms.ddp_comm_hooks.default_hooks": """
             allreduce_hook bf16_compress_hook bf16_compress_wrapper fp16_compress_hook
             fp16_compress_wrapper
@@ -70,6 +82,10 @@ refusing_modules(
     {
         "torch.distributed": "DeviceMesh init_device_mesh FileStore HashStore PrefixStore Store "
         "TCPStore",
+        "torch.distributed._functional_collectives": """
+            AsyncCollectiveTensor all_gather_tensor all_reduce all_to_all_single
+            all_to_all_single_autograd broadcast permute_tensor reduce_scatter_tensor wait_tensor
+        """,
         "torch.distributed.rpc": """
             RRef TensorPipeRpcBackendOptions get_worker_info init_rpc remote rpc_async rpc_sync
             shutdown
@@ -100,6 +116,12 @@ refusing_modules(
         "torch.distributed.checkpoint.state_dict_saver": "async_save save",
         "torch.distributed.checkpoint.storage": "StorageReader StorageWriter",
         "torch.distributed.checkpoint.utils": "CheckpointException",
+        "torch.distributed.checkpoint.hf_storage": """
+            HuggingFaceStorageReader HuggingFaceStorageWriter
+        """,
+        "torch.distributed.checkpoint._consolidate_hf_safetensors": """
+            consolidate_safetensors_files
+        """,
         "torch.distributed.checkpoint.default_planner": "DefaultLoadPlanner DefaultSavePlanner",
         "torch.distributed.checkpoint.state_dict": """
             StateDictOptions get_model_state_dict get_optimizer_state_dict get_state_dict
@@ -108,6 +130,8 @@ refusing_modules(
     },
     "torch.save and torch.load write and read whole state_dicts",
 )
+for _name in ("tensor", "tensor.placement_types", "_tensor", "_tensor.placement_types"):
+    vars(sys.modules[f"{__package__}.{_name}"]).update(PLACEMENTS)
 
 # ---- choices, which programs name where they are imported ----------------------------------------
 

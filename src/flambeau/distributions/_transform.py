@@ -11,7 +11,7 @@ from ..tensor._device import Size
 from ..tensor._tensor import Tensor
 from . import constraints
 from .constraints import Constraint
-from .utils import lazy_property, sum_rightmost
+from .utils import _sum_rightmost, lazy_property
 
 
 class Transform:
@@ -267,7 +267,7 @@ class ComposeTransform(Transform):
         event_dim = self.domain.event_dim
         for part, before, after in zip(self.parts, points[:-1], points[1:], strict=True):
             each = part.log_abs_det_jacobian(before, after)
-            total = total + sum_rightmost(each, event_dim - part.domain.event_dim)
+            total = total + _sum_rightmost(each, event_dim - part.domain.event_dim)
             event_dim += part.codomain.event_dim - part.domain.event_dim
         return total
 
@@ -342,7 +342,7 @@ class IndependentTransform(Transform):
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """The base's, summed."""
         each = self.base_transform.log_abs_det_jacobian(x, y)
-        return sum_rightmost(each, self.reinterpreted_batch_ndims)
+        return _sum_rightmost(each, self.reinterpreted_batch_ndims)
 
     def forward_shape(self, shape: Sequence[int]) -> Size:
         return self.base_transform.forward_shape(shape)

@@ -10,7 +10,7 @@ from ..tensor._tensor import Tensor
 from . import constraints
 from .constraints import Constraint
 from .distribution import Distribution
-from .utils import sum_rightmost
+from .utils import _sum_rightmost
 
 
 class Independent(Distribution):
@@ -91,11 +91,11 @@ class Independent(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The base's, summed over the dimensions taken from the batch."""
-        return sum_rightmost(self.base_dist.log_prob(value), self.reinterpreted_batch_ndims)
+        return _sum_rightmost(self.base_dist.log_prob(value), self.reinterpreted_batch_ndims)
 
     def entropy(self) -> Tensor:
         """The base's, summed over the dimensions taken from the batch."""
-        return sum_rightmost(self.base_dist.entropy(), self.reinterpreted_batch_ndims)
+        return _sum_rightmost(self.base_dist.entropy(), self.reinterpreted_batch_ndims)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """The base's; NotImplementedError if dimensions are taken from the batch."""

@@ -40,7 +40,7 @@ from .pareto import Pareto
 from .poisson import Poisson
 from .transformed_distribution import TransformedDistribution
 from .uniform import Uniform
-from .utils import euler_constant, sum_rightmost
+from .utils import _sum_rightmost, euler_constant
 
 Divergence = Callable[[Any, Any], Tensor]
 
@@ -49,9 +49,12 @@ _KL_MEMOIZE: dict[tuple[type, type], Divergence | None] = {}
 
 
 def register_kl(type_p: type, type_q: type) -> Callable[[Divergence], Divergence]:
-    """Decorator: the function gives KL(p || q) for these types and those derived from them."""
+    """Decorator: the function gives KL(p || q) for these types and those derived from them.
+
+    TypeError for what is no class. As in PyTorch, it may be a class of another library's own.
+    """
     for kind, name in ((type_p, "type_p"), (type_q, "type_q")):
-        if not (isinstance(kind, type) and issubclass(kind, Distribution)):
+        if not isinstance(kind, type):
             raise TypeError(f"Expected {name} to be a Distribution subclass but got {kind}")
 
     def register(function: Divergence) -> Divergence:
@@ -70,7 +73,8 @@ def _find(type_p: type, type_q: type) -> Divergence | None:
     if not matches:
         return None
     orders = type_p.__mro__, type_q.__mro__
-    far = lambda pair: (orders[0].index(pair[0]), orders[1].index(pair[1]))
+    # A class that only says that it is a base (issubclass, but not among the bases) is farthest.
+    far = lambda pair: tuple(o.index(b) if b in o else len(o) for o, b in zip(orders, pair))
     by_p = min(matches, key=far)
     by_q = min(matches, key=lambda pair: far(pair)[::-1])
     if _KL_REGISTRY[by_p] is not _KL_REGISTRY[by_q]:
@@ -178,7 +182,7 @@ def _exponential_family(p: ExponentialFamily, q: ExponentialFamily) -> Tensor:
     gradients = grad(normaliser.sum(), theta_p, create_graph=True)
     result = q._log_normalizer(*theta_q) - normaliser
     for one, other, g in zip(theta_p, theta_q, gradients, strict=True):
-        result = result - sum_rightmost((other - one) * g, len(q.event_shape))
+        result = result - _sum_rightmost((other - one) * g, len(q.event_shape))
     return result
 
 
@@ -267,7 +271,7 @@ def _uniform(p: Uniform, q: Uniform) -> Tensor:
 def _independent(p: Independent, q: Independent) -> Tensor:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
         raise NotImplementedError("KL of Independent needs equal reinterpreted_batch_ndims")
-    return sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
+    return _sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
 
 
 @register_kl(Cauchy, Cauchy)

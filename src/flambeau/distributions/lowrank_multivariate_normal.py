@@ -15,7 +15,7 @@ from ..tensor._tensor import Tensor
 from . import constraints
 from .distribution import Distribution
 from .multivariate_normal import log_diagonal, squared_distance
-from .utils import lazy_property, standard_normal
+from .utils import _standard_normal, lazy_property
 
 
 def _capacitance_tril(factor: Tensor, diagonal: Tensor) -> Tensor:
@@ -124,8 +124,9 @@ class LowRankMultivariateNormal(Distribution):
     def rsample(self, sample_shape: Sequence[int] = Size()) -> Tensor:
         """loc + W z + sqrt(D) e, z and e standard normal."""
         shape = self._extended_shape(sample_shape)
-        z = standard_normal(shape[:-1] + self.cov_factor.shape[-1:], self.loc)
-        e = standard_normal(shape, self.loc)
+        kind, place = self.loc.dtype, self.loc.device
+        z = _standard_normal(shape[:-1] + self.cov_factor.shape[-1:], kind, place)
+        e = _standard_normal(shape, kind, place)
         low_rank = matmul(self._factor.value, z.unsqueeze(-1)).squeeze(-1)
         return self.loc + low_rank + self._diagonal.value.sqrt() * e
 

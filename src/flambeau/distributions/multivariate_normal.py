@@ -14,7 +14,7 @@ from ..tensor._device import Size
 from ..tensor._tensor import Tensor
 from . import constraints
 from .distribution import Distribution
-from .utils import lazy_property, standard_normal
+from .utils import _standard_normal, lazy_property
 
 
 def precision_to_scale_tril(precision: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ class MultivariateNormal(Distribution):
 
     def rsample(self, sample_shape: Sequence[int] = Size()) -> Tensor:
         """loc + L z, z standard normal."""
-        z = standard_normal(self._extended_shape(sample_shape), self.loc)
+        z = _standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
         return self.loc + matmul(self._unbroadcasted_scale_tril, z.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from ..tensor._random import normal
 from ..tensor._tensor import Tensor
 from . import constraints
 from .exp_family import ExponentialFamily
-from .utils import broadcast_all, standard_normal
+from .utils import _standard_normal, broadcast_all
 
 
 class Normal(ExponentialFamily):
@@ -57,7 +57,7 @@ class Normal(ExponentialFamily):
 
     def rsample(self, sample_shape: Sequence[int] = Size()) -> Tensor:
         """loc + scale * z, z standard normal."""
-        z = standard_normal(self._extended_shape(sample_shape), self.loc)
+        z = _standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
         return self.loc + z * self.scale
 
     def log_prob(self, value: Tensor) -> Tensor:

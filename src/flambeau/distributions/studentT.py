@@ -11,7 +11,7 @@ from ..tensor._tensor import Tensor
 from . import constraints
 from .chi2 import Chi2
 from .distribution import Distribution
-from .utils import broadcast_all, standard_normal
+from .utils import _standard_normal, broadcast_all
 
 
 def _lbeta_half(df: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class StudentT(Distribution):
 
     def rsample(self, sample_shape: Sequence[int] = Size()) -> Tensor:
         """loc + scale z / sqrt(c / df), z normal and c chi-squared."""
-        z = standard_normal(self._extended_shape(sample_shape), self.df)
+        z = _standard_normal(self._extended_shape(sample_shape), self.df.dtype, self.df.device)
         c = self._chi2.rsample(sample_shape)
         return self.loc + self.scale * (z * (c / self.df).rsqrt())
 

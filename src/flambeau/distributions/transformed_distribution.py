@@ -13,7 +13,7 @@ from .constraints import Constraint
 from .distribution import Distribution
 from .independent import Independent
 from .transforms import ComposeTransform, Transform
-from .utils import sum_rightmost
+from .utils import _sum_rightmost
 
 
 class TransformedDistribution(Distribution):
@@ -115,10 +115,10 @@ class TransformedDistribution(Distribution):
             x = transform.inv(y)
             event_dim += transform.domain.event_dim - transform.codomain.event_dim
             change = transform.log_abs_det_jacobian(x, y)
-            total = total - sum_rightmost(change, event_dim - transform.domain.event_dim)
+            total = total - _sum_rightmost(change, event_dim - transform.domain.event_dim)
             y = x
         base = self.base_dist
-        return total + sum_rightmost(base.log_prob(y), event_dim - len(base.event_shape))
+        return total + _sum_rightmost(base.log_prob(y), event_dim - len(base.event_shape))
 
     def _monotonize_cdf(self, value: Tensor) -> Tensor:
         """1 - value where the transforms are decreasing."""

@@ -29,7 +29,7 @@ from ._transform import (
 )
 from .constraints import Constraint
 from .distribution import Distribution
-from .utils import lazy_property, sum_rightmost, tril_matrix_to_vec, vec_to_tril_matrix
+from .utils import _sum_rightmost, lazy_property, tril_matrix_to_vec, vec_to_tril_matrix
 
 
 def _same_type(self: Transform, other: object) -> bool:
@@ -252,7 +252,7 @@ class AffineTransform(Transform):
             each = full_like(x, math.log(abs(scale)))
         else:
             each = scale.abs().log()
-        return sum_rightmost(each.expand(broadcast(each.shape, x.shape)), self.event_dim)
+        return _sum_rightmost(each.expand(broadcast(each.shape, x.shape)), self.event_dim)
 
     def forward_shape(self, shape: Sequence[int]) -> Size:
         for parameter in (self.loc, self.scale):
@@ -560,7 +560,7 @@ class CatTransform(_PartsTransform):
         """The pieces', joined, or summed where ``dim`` is part of the event."""
         each = self._each(lambda t, x, y: t.log_abs_det_jacobian(x, y), x, y)
         each = [
-            sum_rightmost(d, self.event_dim - t.event_dim)
+            _sum_rightmost(d, self.event_dim - t.event_dim)
             for t, d in zip(self.transforms, each, strict=True)
         ]
         dim = self.dim if self.dim < 0 else self.dim - x.dim()

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from numbers import Number
 from typing import Any
 
+from .._dtypes import dtype as dtype_
 from .._dtypes import finfo, get_default_dtype
 from ..core.modes import enable_grad, hook
 from ..core.value import Value
 from ..functions.shape import broadcast_tensors, tril_indices
-from ..tensor._creation import tensor
+from ..tensor._creation import empty, tensor
+from ..tensor._device import device as device_
 from ..tensor._tensor import Tensor
 
 euler_constant = 0.57721566490153286060  # Euler and Mascheroni's
@@ -101,14 +103,14 @@ def tril_matrix_to_vec(mat: Tensor, diag: int = 0) -> Tensor:
     return mat[..., rows, columns]
 
 
-def sum_rightmost(value: Tensor | float, dims: int) -> Tensor | float:
+def _sum_rightmost(value: Tensor | float, dims: int) -> Tensor | float:
     """The sum over the last ``dims`` dimensions."""
     return value.sum(tuple(range(-dims, 0))) if dims else value
 
 
-def standard_normal(shape: Sequence[int], like: Tensor) -> Tensor:
-    """Normal numbers of mean 0 and variance 1, of the dtype of ``like``."""
-    return like.new_empty(shape).normal_()
+def _standard_normal(shape: Sequence[int], dtype: dtype_, device: device_ | str | None) -> Tensor:
+    """Normal numbers of mean 0 and variance 1."""
+    return empty(shape, dtype=dtype, device=device).normal_()
 
 
 def uniform(shape: Sequence[int], like: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -38,6 +39,16 @@ class ProfilerAction(IntEnum):
     WARMUP = 1
     RECORD = 2
     RECORD_AND_SAVE = 3
+
+
+def kineto_available() -> bool:
+    """Whether ``profile`` can be used, and not only its older form: yes."""
+    return True
+
+
+def _default_schedule_fn(_: int) -> ProfilerAction:
+    """Without a schedule: each step is recorded."""
+    return ProfilerAction.RECORD
 
 
 def supported_activities() -> set[ProfilerActivity]:
@@ -103,11 +114,6 @@ def tensorboard_trace_handler(
     return handle
 
 
-def kineto_available() -> bool:
-    """Whether PyTorch's own recorder is there: no, flambeau has one."""
-    return False
-
-
 class record_function:
     """Context manager and decorator: names a piece of the program in the profile."""
 
@@ -166,7 +172,7 @@ class profile:
         post_processing_timeout_s: float | None = None,
     ) -> None:
         self.activities = set(activities) if activities else supported_activities()
-        self.schedule = schedule or (lambda step: ProfilerAction.RECORD)
+        self.schedule = schedule or _default_schedule_fn
         self.on_trace_ready = on_trace_ready
         self.record_shapes = record_shapes
         self.step_num = 0
@@ -265,6 +271,8 @@ class profile:
         """A JSON value to be written into the trace."""
         self._metadata[key] = json.loads(value)
 
+
+profiler = sys.modules[__name__]  # PyTorch has a module of this name below
 
 __all__ = [
     "EventList", "FunctionEvent", "ProfilerAction", "ProfilerActivity", "kineto_available",

@@ -23,6 +23,10 @@ from ._rebuild import StorageType
 from ._save import save
 from ._tensors import load_safetensors, read_safetensors, save_safetensors, write_safetensors
 
+#: What ``map_location`` may be: for annotations.
+MAP_LOCATION = (
+    _Callable[[_UntypedStorage, str], _UntypedStorage] | _device | str | dict[str, str] | None
+)
 mkdtemp = _tempfile.TemporaryDirectory
 DEFAULT_PROTOCOL = 2  # of pickles
 

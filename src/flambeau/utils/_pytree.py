@@ -9,38 +9,92 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 PyTree = Any
 Context = Any
-# type -> (flatten: value -> (children, context), unflatten: (children, context) -> value)
-_NODES: dict[type, tuple[Callable, Callable]] = {
-    list: (lambda v: (list(v), None), lambda children, _: list(children)),
-    tuple: (lambda v: (list(v), None), lambda children, _: tuple(children)),
-    dict: (
-        lambda v: (list(v.values()), list(v)),
-        lambda children, keys: dict(zip(keys, children, strict=True)),
-    ),
-    OrderedDict: (
-        lambda v: (list(v.values()), list(v)),
-        lambda children, keys: OrderedDict(zip(keys, children, strict=True)),
-    ),
-    defaultdict: (
-        lambda v: (list(v.values()), [v.default_factory, list(v)]),
-        lambda children, c: defaultdict(c[0], zip(c[1], children, strict=True)),
-    ),
-    deque: (lambda v: (list(v), v.maxlen), lambda children, n: deque(children, n)),
+
+
+class NodeDef(NamedTuple):
+    """A kind of container.
+
+    ``flatten_fn(value)``                children and a context
+    ``unflatten_fn(children, context)``  the value again
+    ``flatten_with_keys_fn(value)``      pairs of step and child, and the context; None: steps are
+                                         numbers
+    """
+
+    type: Any
+    flatten_fn: Callable
+    unflatten_fn: Callable
+    flatten_with_keys_fn: Callable | None = None
+
+
+def _list_flatten(value: list) -> tuple[list, None]:
+    return list(value), None
+
+
+def _list_unflatten(children: Iterable, context: Context) -> list:
+    return list(children)
+
+
+def _dict_flatten(value: dict) -> tuple[list, list]:
+    return list(value.values()), list(value)
+
+
+def _dict_unflatten(children: Iterable, keys: list) -> dict:
+    return dict(zip(keys, children, strict=True))
+
+
+def _dict_flatten_with_keys(value: dict) -> tuple[list, list]:
+    return [(MappingKey(key), child) for key, child in value.items()], list(value)
+
+
+#: The containers by type; ``namedtuple`` stands for all classes that it made.
+SUPPORTED_NODES: dict[Any, NodeDef] = {
+    node.type: node
+    for node in (
+        NodeDef(list, _list_flatten, _list_unflatten),
+        NodeDef(tuple, _list_flatten, lambda children, _: tuple(children)),
+        NodeDef(
+            namedtuple,
+            lambda v: (list(v), type(v)),
+            lambda children, cls: cls(*children),
+            lambda v: ([(GetAttrKey(n), child) for n, child in zip(v._fields, v)], type(v)),
+        ),
+        NodeDef(dict, _dict_flatten, _dict_unflatten, _dict_flatten_with_keys),
+        NodeDef(
+            OrderedDict,
+            _dict_flatten,
+            lambda children, keys: OrderedDict(zip(keys, children, strict=True)),
+            _dict_flatten_with_keys,
+        ),
+        NodeDef(
+            defaultdict,
+            lambda v: (list(v.values()), [v.default_factory, list(v)]),
+            lambda children, c: defaultdict(c[0], zip(c[1], children, strict=True)),
+            lambda v: (_dict_flatten_with_keys(v)[0], [v.default_factory, list(v)]),
+        ),
+        NodeDef(deque, lambda v: (list(v), v.maxlen), lambda children, n: deque(children, n)),
+    )
 }
 
 
 def register_pytree_node(
-    cls: type, flatten_fn: Callable, unflatten_fn: Callable, **names: Any
+    cls: type,
+    flatten_fn: Callable,
+    unflatten_fn: Callable,
+    *,
+    flatten_with_keys_fn: Callable | None = None,
+    **names: Any,
 ) -> None:
-    """Make ``cls`` a container. ``flatten_fn(value)`` gives its children and a context,
-    ``unflatten_fn(children, context)`` makes it again. ValueError if it is one already."""
-    if cls in _NODES:
+    """Make ``cls`` a container: see ``NodeDef``. ValueError if it is one already."""
+    if cls in SUPPORTED_NODES:
         raise ValueError(f"{cls} is already registered as pytree node.")
-    _NODES[cls] = (flatten_fn, unflatten_fn)
+    SUPPORTED_NODES[cls] = NodeDef(cls, flatten_fn, unflatten_fn, flatten_with_keys_fn)
+
+
+_register_pytree_node = _private_register_pytree_node = register_pytree_node
 
 
 def is_namedtuple(value: Any) -> bool:
@@ -56,12 +110,21 @@ def is_namedtuple_class(cls: type) -> bool:
 is_namedtuple_instance = is_namedtuple
 
 
-def _node(value: Any) -> tuple[Callable, Callable] | None:
-    found = _NODES.get(type(value))
-    if found is None and is_namedtuple(value):
-        cls = type(value)
-        return (lambda v: (list(v), cls)), (lambda children, c: c(*children))
-    return found
+def _get_node_type(tree: Any) -> Any:
+    """The key of a value in ``SUPPORTED_NODES``, if it is a container."""
+    return namedtuple if is_namedtuple(tree) and type(tree) not in SUPPORTED_NODES else type(tree)
+
+
+def _node(value: Any) -> NodeDef | None:
+    return SUPPORTED_NODES.get(_get_node_type(value))
+
+
+def tree_is_leaf(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+    """Whether ``tree`` is no container."""
+    return _node(tree) is None or (is_leaf is not None and is_leaf(tree))
+
+
+_is_leaf = tree_is_leaf
 
 
 class TreeSpec:
@@ -94,9 +157,9 @@ class TreeSpec:
         """The parts of ``tree`` that stand where this spec has leaves."""
         if self.type is None:
             return [tree]
-        if type(tree) is not self.type:
+        if _get_node_type(tree) is not self.type:
             raise ValueError(f"Type mismatch; expected {self.type!r}, but got {type(tree)!r}.")
-        children, _ = _node(tree)[0](tree)
+        children, _ = _node(tree).flatten_fn(tree)
         if len(children) != len(self._children):
             raise ValueError(
                 f"Node arity mismatch; expected {len(self._children)}, but got {len(children)}."
@@ -133,8 +196,10 @@ def _flatten_into(tree: PyTree, leaves: list, is_leaf: Callable[[Any], bool] | N
     if node is None or (is_leaf is not None and is_leaf(tree)):
         leaves.append(tree)
         return LeafSpec()
-    children, context = node[0](tree)
-    return TreeSpec(type(tree), context, [_flatten_into(c, leaves, is_leaf) for c in children])
+    children, context = node.flatten_fn(tree)
+    return TreeSpec(
+        _get_node_type(tree), context, [_flatten_into(c, leaves, is_leaf) for c in children]
+    )
 
 
 def tree_flatten(
@@ -149,9 +214,7 @@ def _unflatten(leaves: Iterable[Any], spec: TreeSpec) -> PyTree:
     if spec.type is None:
         return next(leaves)
     children = [_unflatten(leaves, c) for c in spec._children]
-    if is_namedtuple_class(spec.type):
-        return spec.type(*children)
-    return _NODES[spec.type][1](children, spec.context)
+    return SUPPORTED_NODES[spec.type].unflatten_fn(children, spec.context)
 
 
 def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> PyTree:
@@ -245,20 +308,16 @@ def keystr(kp: KeyPath) -> str:
     return "".join(map(str, kp))
 
 
-def _keys(value: Any) -> list:
-    if isinstance(value, dict):
-        return [MappingKey(key) for key in value]
-    if is_namedtuple(value):
-        return [GetAttrKey(name) for name in value._fields]
-    return [SequenceKey(i) for i in range(len(_node(value)[0](value)[0]))]
-
-
 def _paths(tree: PyTree, spec: TreeSpec, way: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
     if spec.type is None:
         yield way, tree
         return
-    children, _ = _node(tree)[0](tree)
-    for key, child, below in zip(_keys(tree), children, spec._children):
+    node = _node(tree)
+    if node.flatten_with_keys_fn is not None:
+        pairs, _ = node.flatten_with_keys_fn(tree)
+    else:
+        pairs = [(SequenceKey(i), child) for i, child in enumerate(node.flatten_fn(tree)[0])]
+    for (key, child), below in zip(pairs, spec._children):
         yield from _paths(child, below, (*way, key))
 
 
@@ -340,9 +399,9 @@ def broadcast_to(prefix: PyTree, spec: TreeSpec) -> list[Any] | None:
     for all below. None where the two do not fit."""
     if spec.type is None or _node(prefix) is None:
         return None if _node(prefix) is not None else [prefix] * spec.num_leaves
-    if type(prefix) is not spec.type:
+    if _get_node_type(prefix) is not spec.type:
         return None
-    children, context = _node(prefix)[0](prefix)
+    children, context = _node(prefix).flatten_fn(prefix)
     if len(children) != len(spec._children) or context != spec.context:
         return None
     result: list = []
@@ -356,17 +415,7 @@ def broadcast_to(prefix: PyTree, spec: TreeSpec) -> list[Any] | None:
 
 # ---- PyTorch's further names ---------------------------------------------------------------------
 
-PyTreeSpec, SUPPORTED_NODES = TreeSpec, _NODES
-
-
-def _get_node_type(tree: PyTree) -> Any:
-    """The type by which ``tree`` is flattened."""
-    return namedtuple if is_namedtuple(tree) and type(tree) not in _NODES else type(tree)
-
-
-def tree_is_leaf(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> bool:
-    """Whether ``tree`` is no container, or ``is_leaf`` says so."""
-    return (is_leaf is not None and is_leaf(tree)) or _node(tree) is None
+PyTreeSpec = TreeSpec
 
 
 def arg_tree_leaves(*args: PyTree, **kwargs: PyTree) -> list[Any]:

@@ -22,7 +22,7 @@ from ...tensor._creation import arange, zeros
 ScoreMod = Callable[[Value, Value, Value, Value, Value], Value]
 MaskMod = Callable[[Value, Value, Value, Value], Value]
 _mask_mod_signature, _score_mod_signature = MaskMod, ScoreMod
-_BLOCK = 128
+_DEFAULT_SPARSE_BLOCK_SIZE = 128
 
 
 class AuxRequest(NamedTuple):
@@ -117,7 +117,7 @@ class BlockMask:
         kv_indices: Value,
         full_kv_num_blocks: Value | None = None,
         full_kv_indices: Value | None = None,
-        BLOCK_SIZE: tuple[int, int] = (_BLOCK, _BLOCK),
+        BLOCK_SIZE: tuple[int, int] = (_DEFAULT_SPARSE_BLOCK_SIZE, _DEFAULT_SPARSE_BLOCK_SIZE),
         mask_mod: MaskMod = noop_mask,
     ) -> None:
         if kv_indices.dim() < 2:
@@ -134,7 +134,7 @@ class BlockMask:
         kv_indices: Value,
         full_kv_num_blocks: Value | None = None,
         full_kv_indices: Value | None = None,
-        BLOCK_SIZE: int | tuple[int, int] = _BLOCK,
+        BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_SPARSE_BLOCK_SIZE,
         mask_mod: MaskMod | None = None,
         seq_lengths: tuple[int, int] | None = None,
     ) -> BlockMask:
@@ -204,7 +204,7 @@ def create_block_mask(
     Q_LEN: int,
     KV_LEN: int,
     device: Any = None,
-    BLOCK_SIZE: int | tuple[int, int] = _BLOCK,
+    BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_SPARSE_BLOCK_SIZE,
     _compile: bool = False,
 ) -> BlockMask:
     """The BlockMask of ``mask_mod``. B or H None: the same for all of the batch or all heads."""

@@ -15,6 +15,8 @@ from ..parameter import Parameter
 from ._keys import advice
 
 _EMPTY: dict = {}
+#: Where ``get_extra_state`` stands in a state_dict, after the module's name.
+_EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 
 
 class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
@@ -95,7 +97,7 @@ class StateMethods:
             if b is not None and name not in self._non_persistent_buffers_set:
                 destination[prefix + name] = b if keep_vars else b.detach()
         if self._has_extra_state():
-            destination[prefix + "_extra_state"] = self.get_extra_state()
+            destination[prefix + _EXTRA_STATE_KEY_SUFFIX] = self.get_extra_state()
 
     def register_state_dict_pre_hook(self, hook: Callable) -> Handle:
         """Call ``hook(module, prefix, keep_vars)`` before ``state_dict`` collects."""
@@ -163,7 +165,7 @@ class StateMethods:
                 continue
             self._load_one(name, key, tensor, state_dict[key], assign, error_msgs)
         if self._has_extra_state():
-            key = prefix + "_extra_state"
+            key = prefix + _EXTRA_STATE_KEY_SUFFIX
             if key in state_dict:
                 self.set_extra_state(state_dict[key])
             elif strict:
@@ -217,7 +219,7 @@ class StateMethods:
     def _find_unexpected(
         self, state_dict: Mapping, prefix: str, unexpected_keys: list[str]
     ) -> None:
-        extra = prefix + "_extra_state"
+        extra = prefix + _EXTRA_STATE_KEY_SUFFIX
         for key in state_dict:
             if not key.startswith(prefix) or key == extra:
                 if key == extra and not self._has_extra_state():

@@ -32,6 +32,7 @@ from ._global_hooks import (
 )
 from ._hooks import BackwardHooks
 from ._place import note_module
+from ._state import _EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX
 from ._state import StateMethods
 
 T = TypeVar("T", bound="Module")
@@ -66,7 +67,7 @@ class Module(StateMethods):
 
     training: bool
     dump_patches = False
-    _optimized: type[Module]  # what torch.compile makes of a module
+    _optimized: Callable[..., Module]  # the class of what torch.compile makes of a module
     call_super_init = False
 
     def __init__(self, *args: object, **kwargs: object) -> None:

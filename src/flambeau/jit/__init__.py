@@ -14,8 +14,8 @@ from builtins import isinstance as _isinstance
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from ._missing import missing as _missing
-from .nn.modules.module import Module
+from .._missing import missing as _missing
+from ..nn.modules.module import Module
 
 T = TypeVar("T")
 
@@ -361,6 +361,8 @@ class strict_fusion:
     def __exit__(self, *error: object) -> None:
         pass
 
+
+_script_if_tracing = script_if_tracing
 
 __all__ = [
     "Attribute", "Error", "Final", "RecursiveScriptModule",
