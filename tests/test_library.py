@@ -231,6 +231,13 @@ def test_a_scan_says_what_is_wrong() -> None:
         associative_scan(torch.add, torch.ones(3), 0, combine_mode="x")
 
 
+def test_what_needs_rpc_can_be_decorated() -> None:
+    api = importlib.import_module("flambeau.distributed.rpc.api")
+    assert torch.distributed.is_available()
+    with pytest.raises(RuntimeError, match="RPC has not been initialized"):
+        api._require_initialized(lambda: 1)()
+
+
 def test_placements_describe_and_divergences_take_foreign_classes() -> None:
     from_tensor = importlib.import_module("flambeau.distributed.tensor.placement_types")
     shard, replicate = from_tensor.Shard(0), from_tensor.Replicate()

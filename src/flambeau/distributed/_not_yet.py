@@ -4,8 +4,11 @@ and asked about (``isinstance``), and raises NotImplementedError when it is call
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from enum import Enum
+from typing import Any, NoReturn
 
 from .._refusals import refusing_modules
 from . import algorithms
@@ -93,7 +96,7 @@ refusing_modules(
         "torch.distributed.autograd": "backward context get_gradients",
         "torch.distributed.launcher": "LaunchConfig elastic_launch",
         "torch.distributed.launcher.api": "LaunchConfig elastic_launch",
-        "torch.distributed.rpc.api": "_all_gather _require_initialized",
+        "torch.distributed.rpc.api": "_all_gather",
         "torch.distributed.rpc.functions": "async_execution",
     },
     "processes talk through the collectives of torch.distributed alone",
@@ -132,6 +135,23 @@ refusing_modules(
 )
 for _name in ("tensor", "tensor.placement_types", "_tensor", "_tensor.placement_types"):
     vars(sys.modules[f"{__package__}.{_name}"]).update(PLACEMENTS)
+
+
+def _require_initialized(func: Callable) -> Callable:
+    """Decorator of what needs ``rpc.init_rpc``, which never was: called, RuntimeError."""
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> NoReturn:
+        raise RuntimeError(
+            "RPC has not been initialized. Call torch.distributed.rpc.init_rpc first.\n"
+            f"  flambeau has no rpc: {func.__name__} needs it"
+        )
+
+    return wrapper
+
+
+sys.modules[f"{__package__}.rpc.api"]._require_initialized = _require_initialized
+
 
 # ---- choices, which programs name where they are imported ----------------------------------------
 
