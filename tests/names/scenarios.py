@@ -239,3 +239,17 @@ def without_a_gpu(t: ModuleType) -> list:
         t.mtia.is_available(), t.accelerator.device_index(None).__enter__(),
         t.profiler.kineto_available() in (True, False),
     ]  # fmt: skip
+
+
+def libraries(t: ModuleType) -> list:
+    b, f = t.backends, t.nn.functional
+    with b.cuda.sdp_kernel(enable_flash=False):
+        pass
+    return [
+        b.cpu.get_cpu_capability() in ("DEFAULT", "AVX2", "AVX512"),
+        b.opt_einsum.is_available() in (True, False),
+        f.has_torch_function((t.ones(1),)), f.GRID_SAMPLE_PADDING_MODES, f.Tensor is t.Tensor,
+        f.assert_int_or_pair(3, "kernel", "{} is odd"), f.assert_int_or_pair((1, 2), "k", "{}"),
+        _tried(f.assert_int_or_pair, (1, 2, 3), "kernel", "{} is odd"),
+        t.autograd.grad_mode.no_grad is t.no_grad, b.nnpack.is_available() in (True, False),
+    ]  # fmt: skip

@@ -6,6 +6,7 @@ Source: https://docs.pytorch.org/docs/stable/autograd.html
 from __future__ import annotations
 
 import importlib as _importlib
+import sys as _sys
 
 from .._missing import missing as _missing
 from ..core.modes import (
@@ -66,6 +67,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name in ("grad_mode", "anomaly_mode", "variable"):  # where PyTorch has some of these
+        return _sys.modules[__name__]
     # The profiler looks on from a layer further down, and comes when it is asked for.
     if name == "profiler":
         return _importlib.import_module("flambeau.profiler.legacy")

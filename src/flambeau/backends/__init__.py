@@ -6,6 +6,6 @@ Source: https://docs.pytorch.org/docs/stable/backends.html
 
 from __future__ import annotations
 
-from . import cuda, cudnn, mkl, mkldnn, mps, openmp
+from . import cpu, cuda, cudnn, mkl, mkldnn, mps, nnpack, openmp, opt_einsum
 
 __all__ = ["cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp"]

@@ -25,3 +25,12 @@ def mark(msg: str) -> None:
 def range(msg: str, *args: object, **kwargs: object) -> contextlib.AbstractContextManager:
     """A range as a scope: nothing is recorded."""
     return contextlib.nullcontext()
+
+
+def range_start(msg: str) -> int:
+    """Begin a range that another thread may end: nothing is recorded. Its number, 0."""
+    return 0
+
+
+def range_end(range_id: int) -> None:
+    """End it: nothing is recorded."""
