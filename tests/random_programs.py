@@ -199,6 +199,8 @@ PRODUCTS = [
     (2, "{r} = F.linear(F.gelu(F.linear({f}, {f2})), {f2}.T) + {f}"),
     (1, "{r} = F.linear(F.rms_norm({f}, {f}.shape[-1:]), {f2}).softmax(-1) @ {f2}"),
     (1, "{r} = ({f} @ {f2}).relu() * {like}"),
+    (2, "{r} = F.linear(({f} @ {f2}).tanh(), {f2})[..., {row}, :]"),
+    (1, "{r} = net({f})[..., {row}, :]"),
 ]
 VIEWS = [
     (8, "{r} = {t}{p}"),
@@ -532,7 +534,8 @@ class Writer:
         if kind == "shape":
             return ", ".join(map(str, self.shape() or (1,)))
         choices = {
-            "k": ["1", "2", "3", "4"], "dtype": [f"torch.{d}" for d in DTYPES],
+            "row": ["-1", "0", "::2", "1:2", "-1:"], "k": ["1", "2", "3", "4"],
+            "dtype": [f"torch.{d}" for d in DTYPES],
             "unary": UNARY, "activation": ACTIVATIONS, "binary": BINARY, "o": INFIX, "bit": BITWISE,
             "reduction": REDUCTIONS, "in_place": IN_PLACE, "alone": IN_PLACE_1,
             "minmax": ["max", "min"], "flag": ["True", "False"], "m": ["net"],

@@ -72,7 +72,8 @@ EXPRESSIONS = """
 x + y | x - 2 | x * y | x / y | (x.detach() // 2) * x | x % 0.7 | x ** 2 | p ** 1.7 | 2 ** x | p ** y | -x | x.abs()
 x.sum() | x.sum(1) | x.sum((0, 1), keepdim=True) | x.mean(0) | x.nansum(1) | x.prod() | x.prod(1)
 x.amax(1) | x.amin(0) | x.max() | x.min() | x.max(1)[0] | x.min(0)[0] | x.max(1)[1] | x.argmax(1)
-x.argmin() | x.all() | x.any(1) | mask.all(0) | mask.any() | x.var() | x.std(1) | x.var(0, correction=0)
+x.argmin() | x.all() | x.any(1) | mask.all(0) | mask.any() | i.all() | (i - i).any(0) | u8.all(0) | (u8 - 3).any() | i32.any(1, keepdim=True)
+(x * float('nan')).all() | (x.double() * 0).any() | z.any() | x.half().all(1) | (x > 9).any() | x.var() | x.std(1) | x.var(0, correction=0)
 x.logsumexp(1) | x.logcumsumexp(1) | x.cumsum(0) | x.cumprod(1) | x.cummax(1)[0] | x.cummin(0)[0]
 x.softmax(1) | x.log_softmax(0) | x.norm() | x.norm(3, dim=1) | torch.linalg.vector_norm(x, 1)
 x.median() | x.median(1)[0] | x.nanmedian() | x.nanmedian(1)[0] | x.mode(1)[0] | x.kthvalue(2, 1)[0]

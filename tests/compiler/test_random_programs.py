@@ -16,7 +16,7 @@ from program_runs import FOOT, found_in, shrunk
 from random_programs import Program, written
 
 import flambeau as torch
-from flambeau.compiler import chains, native, segment_text
+from flambeau.compiler import chains, live_rows, native, segment_text
 from flambeau.core import threads
 
 COUNT = int(os.environ.get("FLAMBEAU_PROGRAMS", "150"))
@@ -38,6 +38,7 @@ def strict(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     if way != "numpy":
         pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     monkeypatch.setattr(native, "strict", True)
+    monkeypatch.setattr(live_rows, "LEAST", 0.0)
     before = threads.get_num_threads()
     torch.set_num_threads(2 if way == "two threads" else 1)
     if way == "two threads":

@@ -31,7 +31,7 @@ from .lowering import (
     rounded,
     view,
 )
-from .scalar import BOOL, FLOAT64, INT64, Scalar
+from .scalar import BOOL, FLOAT32, FLOAT64, INT64, Scalar
 from .scalar_functions import exp_below, log
 from .scalar_rules import NARROW, RULES, SINGLE
 from .tracing import Untraceable, power, traced
@@ -527,6 +527,17 @@ def _extremum(lowering: Lowering, node: Call) -> Lazy:
     kind = "maximum" if "max" in node.op.name else "minimum"
     dims = _dims_of(node.args[1] if len(node.args) > 1 else None, len(x.shape))
     return reshaped(reduced(kind, converted(x, compute_dtype(x.dtype)), dims), out.shape)
+
+
+@rule("all", "any")
+def _truth_of_some(lowering: Lowering, node: Call) -> Lazy:
+    x, out = lowering.of(node.args[0]), node.outs[0]
+    x = converted(x, compute_dtype(x.dtype) if x.dtype.kind == "f" else FLOAT32)
+    one = scalar.constant(1.0, FLOAT32)
+    true = mapped(lambda a: scalar.select(scalar.equal(a, 0.0), 0.0, one), x, dtype=FLOAT32)
+    dims = _dims_of(node.args[1], len(x.shape))
+    best = reduced("minimum" if node.op.name == "all" else "maximum", true, dims)
+    return converted(reshaped(mapped(lambda m: m > 0.5, best, dtype=BOOL), out.shape), out.dtype)
 
 
 @rule("logsumexp")
