@@ -260,3 +260,10 @@ def test_as_machine_code_and_in_words() -> None:
     told = compiled.explain()
     assert "of 5x6 rows, only 3 of 6 are read" in told
     assert "linear" in told.graph and told.live.count("[5, 3, 8]") > told.graph.count("[5, 3, 8]")
+
+
+def test_rows_of_what_is_made_as_a_whole_are_picked_from_it() -> None:
+    x, w = torch.randn(8, 16), torch.randn(16, 16)
+    graph = captured(lambda x, w: (x.cumsum(0)[::2] * 2, (x @ w)[::2].tanh()), x, w)
+    made = pruned(graph)
+    assert operations(made) == operations(graph) / 2

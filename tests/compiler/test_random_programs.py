@@ -38,7 +38,7 @@ def strict(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     if way != "numpy":
         pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     monkeypatch.setattr(native, "strict", True)
-    monkeypatch.setattr(live_rows, "LEAST", 0.0)
+    monkeypatch.setattr(live_rows, "LEAST", 1.0)
     before = threads.get_num_threads()
     torch.set_num_threads(2 if way == "two threads" else 1)
     if way == "two threads":

@@ -314,7 +314,7 @@ class _Rewriting:
         found, rows = self.found, self.rows
         if node in found.places:
             self.small[node.outs[0]] = self._reshaped(node.args[0], rows.kept(node.outs[0].shape))
-        elif node in found.picks and node.source in found.dead:
+        elif node in found.picks and node.source in found.dead and node.source in self.small:
             rest = self._reshaped(self.small[node.source], node.out.shape)
             self.nodes.append(Copy(rest, node.out))
         elif found.narrow(node):
