@@ -758,15 +758,8 @@ class Writer:
                 if line is not None:
                     p.body.append(line)
             self.returned()
-        changes = [
-            "same",
-            "same",
-            "same",
-            *rng.sample(
-                ["shape", "dtype", "way", "number", "number", "state", "no_grad", "back"], 3
-            ),
-            "same",
-        ]
+        kinds = ["shape", "dtype", "way", "number", "number", "state", "no_grad", "back"]
+        changes = ["same"] * 3 + rng.sample(kinds, 3) + ["same"]
         p.calls = [first] + [self.call(k + 1, c) for k, c in enumerate(changes[1:])]
         return p
 
