@@ -140,6 +140,8 @@ _Elsewhere.made = staticmethod(_first_meta)
 
 def _operators(name: str) -> object:
     """``torch.ops.name``, which are PyTorch's operators by name, not the records of ``ops``."""
+    if name.startswith("__"):  # what Python asks of a module, which loads nothing
+        raise AttributeError(name)
     return _importlib.import_module(f"{__package__}._ops").namespace(name, torch)
 
 
