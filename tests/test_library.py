@@ -231,6 +231,26 @@ def test_a_scan_says_what_is_wrong() -> None:
         associative_scan(torch.add, torch.ones(3), 0, combine_mode="x")
 
 
+def test_an_optimizer_that_wraps_another_steps() -> None:
+    class Wrapping(torch.optim.Optimizer):
+        def __init__(self, inner: torch.optim.Optimizer) -> None:
+            self.inner = inner
+
+        def step(self, closure: object = None) -> None:
+            self.inner.step()
+
+    p = torch.ones(1, requires_grad=True)
+    p.grad = torch.ones(1)
+    Wrapping(torch.optim.SGD([p], 0.5)).step()
+    assert p.item() == 0.5
+
+
+def test_what_to_is_asked_for() -> None:
+    parse = torch._C._nn._parse_to
+    assert parse("cpu", non_blocking=True) == (torch.device("cpu"), None, True, None)
+    assert parse(torch.float64)[:2] == (None, torch.float64)
+
+
 def test_what_needs_rpc_can_be_decorated() -> None:
     api = importlib.import_module("flambeau.distributed.rpc.api")
     assert torch.distributed.is_available()

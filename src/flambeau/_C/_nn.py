@@ -3,6 +3,9 @@ this path, such as the activation of a TransformerEncoderLayer."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from .._dtypes import dtype
 from ..nn.functional import (
     avg_pool2d,
     avg_pool3d,
@@ -17,6 +20,8 @@ from ..nn.functional import (
     softplus,
     softshrink,
 )
+from ..tensor._conversion import parse_to
+from ..tensor._device import device
 
 log_sigmoid = logsigmoid
 
@@ -35,3 +40,10 @@ __all__ = [
     "softplus",
     "softshrink",
 ]
+
+
+def _parse_to(*args: Any, **kwargs: Any) -> tuple[device | None, dtype | None, bool, Any]:
+    """What the arguments of ``Tensor.to`` say: device, dtype, non_blocking, memory format."""
+    non_blocking = bool(kwargs.get("non_blocking", False))
+    wanted, place, _, format = parse_to(args, dict(kwargs))
+    return place, wanted, non_blocking, format

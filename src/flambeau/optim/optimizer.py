@@ -326,6 +326,8 @@ def _with_hooks(step: Callable) -> Callable:
     @functools.wraps(step)
     def hooked(*args: Any, **kwargs: Any) -> Any:
         self = args[0]
+        if not hasattr(self, "_optimizer_step_pre_hooks"):
+            return step(*args, **kwargs)  # wraps another optimizer, and never called __init__
         for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
             changed = hook(self, args, kwargs)
             if changed is None:
