@@ -61,6 +61,7 @@ def test_each_way_through_an_if_has_a_program(backend: str) -> None:
 
     c = alike(make, stream(), backend)
     assert 2 <= len(c.variants) <= 4 and not c.eager
+    assert backend == "eager" or "an `if` that depends on elements" in str(c.explain())
 
 
 def test_a_training_step_that_skips_what_is_not_finite() -> None:

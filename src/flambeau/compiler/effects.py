@@ -10,6 +10,12 @@ from ..core.generator import Generator
 from ..core.op import define
 
 ndarray = np.ndarray
+#: Why those are called, for people.
+REASONS = {
+    "all_true": "a condition on elements",
+    "same_way": "an `if` that depends on elements",
+    "set_state": "a generator goes on from a state",
+}
 NOTHING = np.zeros(0, np.bool_)  # what those give that nobody reads
 
 
@@ -49,4 +55,4 @@ def _same_way(x: ndarray, truth: bool) -> ndarray:
 same_way = define("same_way", _same_way)
 
 
-__all__ = ["NOTHING", "OtherWay", "all_true", "continued", "same_way", "seeded"]
+__all__ = ["NOTHING", "REASONS", "OtherWay", "all_true", "continued", "same_way", "seeded"]

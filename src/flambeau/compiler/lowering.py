@@ -30,6 +30,7 @@ from .arrays import (
     located,
     row_major,
 )
+from .effects import REASONS
 from .fusion import memory_dtype, memory_strides
 from .graph import Call, Copy, Graph, Node, Put, Update, Var, View
 from .products_code import batch_split, matrix_layout
@@ -366,7 +367,7 @@ class Lowering:
         elif isinstance(node, Call):
             rule = self.rules.get(node.op.name)
             if rule is None:
-                raise Refused(f"{node.op.name} has no rule")
+                raise Refused(REASONS.get(node.op.name) or f"{node.op.name} has no rule")
             for v in (*node.reads(), *node.outs):
                 compute_dtype(v.dtype)
             results = rule(self, node)
