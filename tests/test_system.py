@@ -189,3 +189,11 @@ def test_another_blas_gives_none(tmp_path: Path) -> None:
         import _ctypes
 
         assert _system._find_blas([_ctypes.__file__]) is None
+
+
+def test_the_last_cache(tmp_path: Path) -> None:
+    caches = "sys/devices/system/cpu/cpu0/cache"
+    sizes = {"index0": "32K\n", "index2": "512K\n", "index3": "24M\n", "index4": "?\n"}
+    root = tree(tmp_path, **{f"{caches}/{k}/size": v for k, v in sizes.items()})
+    assert _system.last_cache(root) == 24 << 20
+    assert _system.last_cache(str(tmp_path / "nothing")) == 32 << 20

@@ -9,6 +9,7 @@ Nothing here raises: what cannot be read sets no limit.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from collections.abc import Iterator
 
@@ -60,6 +61,21 @@ def memory_limit(root: str = "/") -> int | None:
         words = _words(directory, "memory.max") or _words(directory, "memory.limit_in_bytes")
         limits.extend(n for n in map(_positive, words) if n and n < _UNLIMITED)
     return min(limits, default=None)
+
+
+@functools.cache
+def last_cache(root: str = "/") -> int:
+    """Bytes of the first processor's last cache; 32 MB where the system does not say."""
+    found = []
+    caches = os.path.join(root, "sys/devices/system/cpu/cpu0/cache")
+    try:
+        for name in os.listdir(caches):
+            for word in _words(os.path.join(caches, name), "size"):  # "32768K"
+                unit = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(word[-1], 1)
+                found.append((_positive(word.rstrip("KMG")) or 0) * unit)
+    except OSError:
+        pass
+    return max(found, default=0) or 1 << 25
 
 
 def processor(root: str = "/") -> tuple[str, frozenset[str]] | None:

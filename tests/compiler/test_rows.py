@@ -35,7 +35,7 @@ def test_rows_of_every_width(kernels, name, width, dtype):
     forward = REGISTRY[name].forward
     given = [rows(7, width, dtype, seed) for seed in range(1 + name.endswith("_data"))]
     out = np.full((7, width), 9, dtype)
-    part = eager.kernel(forward, out, given)
+    part = eager.kernel(forward, out, given, width)
     part(0, 5)
     assert np.all(out[5:] == 9)
     part(5, 7)
@@ -52,7 +52,7 @@ def test_softmax_of_infinities_and_nan(kernels, name):
     x[5, 7] = 1e30
     forward = REGISTRY[name].forward
     out = np.empty_like(x)
-    eager.kernel(forward, out, [x])(0, 6)
+    eager.kernel(forward, out, [x], 40)(0, 6)
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(out, forward(x, 1), rtol=1e-6)
 
@@ -85,7 +85,7 @@ def test_which_rows_have_a_kernel(kernels):
 
 def test_rows_too_wide_to_add_in_one_line_stay_with_numpy(kernels):
     x = rows(2, eager._WIDEST + 1, np.float32, 1)
-    assert eager.kernel(REGISTRY["softmax"].forward, np.empty_like(x), [x]) is None
+    assert eager.kernel(REGISTRY["softmax"].forward, np.empty_like(x), [x], x.shape[1]) is None
 
 
 def test_the_text_has_two_loops_for_each_pass_and_the_width_as_a_parameter():

@@ -4,11 +4,15 @@ To wake a thread takes the system 50 us and more, as long as many a kernel runs.
 ``core.threads`` do not sleep at once when their work is done: for ``PATIENCE`` turns they watch a
 place in memory, without Python and its lock, and what is put there they begin within a
 microsecond. A job is a task (``machine_code.Task``) with its arguments, and a range cut into
-chunks; whoever has nothing to do takes the next chunk, the calling thread, too::
+chunks; whoever has nothing to do takes the next chunk, the calling thread from the front and the
+workers from the back, so that what one job leaves in a processor's caches, the next one mostly
+finds there::
 
-    ticket    job << 40 | chunks << 20 | next chunk     taken by compare-and-exchange
+    ticket    chunks << 40 | from the back << 20 | from the front     by compare-and-exchange
     task, arguments, length, size                       valid while a chunk of the job is not done
     done      chunks that are finished
+    busy      1 while somebody's job is on: it is set by compare-and-exchange, so that Python needs
+              no lock of its own
     leave     changes when the workers are wanted for Python
     awake     workers that watch
 
@@ -21,7 +25,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import functools
-import threading
 import time
 from collections.abc import Sequence
 
@@ -32,25 +35,40 @@ from . import machine_code
 #: As long as BLAS's threads and OpenMP's do: the next product of a step comes within.
 PATIENCE = 80_000
 #: Places in the crew's memory, in 64-bit integers: what different threads write lies apart.
-_TASK, _ARGUMENTS, _LENGTH, _SIZE, _DONE, _LEAVE, _AWAKE, _MEMORY = 16, 17, 18, 19, 32, 48, 64, 80
+_TASK, _ARGUMENTS, _LENGTH, _SIZE, _DONE, _LEAVE, _AWAKE, _BUSY, _MEMORY = (
+    16,
+    17,
+    18,
+    19,
+    32,
+    48,
+    64,
+    80,
+    96,
+)
 MOST_CHUNKS = (1 << 20) - 1
 
 _TEXT = f"""
 declare i32 @flambeau_yield()
 declare i32 @flambeau_nap(i32)
 
-define i64 @take(ptr %crew) {{
+define i64 @take(ptr %crew, i1 %front) {{
 entry:
+  %one = select i1 %front, i64 1, i64 {1 << 20}
   br label %look
 look:
   %ticket = load atomic i64, ptr %crew seq_cst, align 8
-  %chunk = and i64 %ticket, {MOST_CHUNKS}
+  %before = and i64 %ticket, {MOST_CHUNKS}
   %shifted = lshr i64 %ticket, 20
-  %chunks = and i64 %shifted, {MOST_CHUNKS}
-  %open = icmp ult i64 %chunk, %chunks
+  %behind = and i64 %shifted, {MOST_CHUNKS}
+  %chunks = lshr i64 %ticket, 40
+  %left = sub i64 %chunks, %behind
+  %open = icmp ult i64 %before, %left
   br i1 %open, label %claim, label %none
 claim:
-  %next = add i64 %ticket, 1
+  %last = sub i64 %left, 1
+  %chunk = select i1 %front, i64 %before, i64 %last
+  %next = add i64 %ticket, %one
   %pair = cmpxchg ptr %crew, i64 %ticket, i64 %next seq_cst seq_cst
   %won = extractvalue {{ i64, i1 }} %pair, 1
   br i1 %won, label %mine, label %look
@@ -91,7 +109,7 @@ enter:
   br label %look
 look:
   %turn = phi i64 [ 0, %enter ], [ 0, %work ], [ %turns, %relax ], [ %turns, %yield ]
-  %chunk = call i64 @take(ptr %crew)
+  %chunk = call i64 @take(ptr %crew, i1 false)
   %some = icmp sge i64 %chunk, 0
   br i1 %some, label %work, label %idle
 work:
@@ -114,7 +132,7 @@ yield:
   br label %look
 go:
   %2 = atomicrmw sub ptr %awake, i64 1 seq_cst
-  %late = call i64 @take(ptr %crew)
+  %late = call i64 @take(ptr %crew, i1 false)
   %more = icmp sge i64 %late, 0
   br i1 %more, label %back, label %out
 back:
@@ -127,12 +145,11 @@ out:
 define void @work(ptr %crew) {{
 entry:
   %ticket = load atomic i64, ptr %crew seq_cst, align 8
-  %shifted = lshr i64 %ticket, 20
-  %chunks = and i64 %shifted, {MOST_CHUNKS}
+  %chunks = lshr i64 %ticket, 40
   %done = getelementptr i64, ptr %crew, i64 {_DONE}
   br label %look
 look:
-  %chunk = call i64 @take(ptr %crew)
+  %chunk = call i64 @take(ptr %crew, i1 true)
   %some = icmp sge i64 %chunk, 0
   br i1 %some, label %work, label %wait
 work:
@@ -154,12 +171,21 @@ nap:
   %0 = call i32 @flambeau_nap(i32 1)
   br label %wait
 out:
+  %busy = getelementptr i64, ptr %crew, i64 {_BUSY}
+  store atomic i64 0, ptr %busy seq_cst, align 8
   ret void
 }}
 
 define i64 @run(ptr %crew, ptr %task, ptr %arguments, i64 %length, i64 %size, i64 %chunks,
     i64 %needed) {{
 entry:
+  %busy = getelementptr i64, ptr %crew, i64 {_BUSY}
+  %pair = cmpxchg ptr %busy, i64 0, i64 1 seq_cst seq_cst
+  %free = extractvalue {{ i64, i1 }} %pair, 1
+  br i1 %free, label %set, label %others
+others:
+  ret i64 -1
+set:
   %task_at = getelementptr i64, ptr %crew, i64 {_TASK}
   store ptr %task, ptr %task_at
   %arguments_at = getelementptr i64, ptr %crew, i64 {_ARGUMENTS}
@@ -170,12 +196,7 @@ entry:
   store i64 %size, ptr %size_at
   %done = getelementptr i64, ptr %crew, i64 {_DONE}
   store atomic i64 0, ptr %done seq_cst, align 8
-  %before = load atomic i64, ptr %crew seq_cst, align 8
-  %job = lshr i64 %before, 40
-  %following = add i64 %job, 1
-  %high = shl i64 %following, 40
-  %middle = shl i64 %chunks, 20
-  %ticket = or i64 %high, %middle
+  %ticket = shl i64 %chunks, 40
   store atomic i64 %ticket, ptr %crew seq_cst, align 8
   %awake_at = getelementptr i64, ptr %crew, i64 {_AWAKE}
   %awake = load atomic i64, ptr %awake_at seq_cst, align 8
@@ -203,7 +224,6 @@ class Crew:
         self._work = code.function("work", [pointer])
         self._run = code.function("run", [pointer] * 3 + [integer] * 4, integer)
         self._code = code
-        self._busy = threading.Lock()
 
     def serve(self) -> None:
         """What a worker does until it is wanted elsewhere, or nothing has come for a while."""
@@ -223,7 +243,6 @@ class Crew:
         """In a forked child: there are no workers any more."""
         self._memory = (ctypes.c_int64 * _MEMORY)()
         self._at = ctypes.addressof(self._memory)
-        self._busy = threading.Lock()
 
     def spread(
         self,
@@ -236,35 +255,35 @@ class Crew:
         """``task(*given, start, stop)`` over range(length), cut at multiples of ``step`` into
         about ``chunks``; 0: four for each thread, for whoever comes first."""
         count = threads.at_hand()
-        if count == 1 or length <= step or not self._busy.acquire(blocking=False):
+        if count == 1 or length <= step:
             task(*given, 0, length)
             return
-        try:
-            size = -(-length // (chunks or 4 * count))
-            size += -size % step
-            packed = task.packed(given)
-            if self._memory[_AWAKE] < count - 1:
-                threads.wake(count - 1)
-            self._run(self._at, task.entry, packed, length, size, -(-length // size), 0)
-        finally:
-            self._busy.release()
+        size = -(-length // (chunks or 4 * count))
+        size += -size % step
+        packed = task.packed(given)
+        chunks = -(-length // size)
+        missing = self._run(self._at, task.entry, packed, length, size, chunks, count - 1)
+        if missing > 0:
+            try:
+                threads.wake(missing)
+            finally:  # whatever interrupts: others have begun
+                self._work(self._at)
+        elif missing:
+            task(*given, 0, length)
 
     def together(self, task: machine_code.Task, given: Sequence, count: int) -> bool:
         """``task(*given, k, k + 1)`` for each k below ``count``, all at the same time, so that
         they may wait for each other; False, and nothing done, where that cannot be had now."""
-        if threads.at_hand() < count or not self._busy.acquire(blocking=False):
+        if threads.at_hand() < count:
             return False
-        try:
-            packed = task.packed(given)
-            missing = self._run(self._at, task.entry, packed, count, 1, count, count - 1)
-            if missing:
-                try:
-                    threads.wake_all(count - 1, lambda: self._memory[_AWAKE] >= count - 1)
-                finally:  # whatever interrupts: others have begun
-                    self._work(self._at)
-        finally:
-            self._busy.release()
-        return True
+        packed = task.packed(given)
+        missing = self._run(self._at, task.entry, packed, count, 1, count, count - 1)
+        if missing > 0:
+            try:
+                threads.wake_all(count - 1, lambda: self._memory[_AWAKE] >= count - 1)
+            finally:
+                self._work(self._at)
+        return missing >= 0
 
 
 @functools.cache
@@ -276,13 +295,14 @@ def crew() -> Crew:
 
 
 class Bound:
-    """A task with its arguments: ``bound(start, stop)``."""
+    """A task with its arguments: ``bound(start, stop)``. ``held`` owns memory that they lie in."""
 
-    __slots__ = ("given", "task")
+    __slots__ = ("given", "held", "task")
 
-    def __init__(self, task: machine_code.Task, given: Sequence) -> None:
+    def __init__(self, task: machine_code.Task, given: Sequence, held: object = None) -> None:
         self.task = task
         self.given = given
+        self.held = held
 
     def __call__(self, start: int, stop: int) -> None:
         self.task(*self.given, start, stop)

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _system
 from ..core import threads
+from ..core.value import address
 from . import machine_code
 from .builder import I64, PTR, Code, Value, vector_of
 from .crew import crew
@@ -129,7 +130,7 @@ def dot(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndar
     c = np.empty((m, n), dtype)
     by_rows = m >= n
     steps = (laid_a[2], 0, n) if by_rows else (0, laid_b[3], 1)
-    given = [None if x is None else x.__array_interface__["data"][0] for x in (a, b, c, bias)]
+    given = [None if x is None else address(x) for x in (a, b, c, bias)]
     given += (int(by_rows), laid_a[0], laid_b[0], m, n, k, laid_a[1], laid_b[1], n, *steps)
     with threads.blas_on_one_thread():
         crew().spread(_kernel(dtype), given, m if by_rows else n, 16, count)

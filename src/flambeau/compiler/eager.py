@@ -13,19 +13,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .. import _config, _optional
+from .. import _config, _optional, _system
 from .._dtypes import bfloat16
 from ..core.op import REGISTRY
+from ..core.value import address
 from . import machine_code, vector_code
 from .crew import Bound
 from .eager_kernels import ROW_KERNELS, elementwise
 from .kernel import Kernel
-from .scalar import FLOAT16, FLOAT32, FLOAT64, INT16, Scalar, narrow, widen
-from .scalar_rules import NARROW, RULES, SINGLE, Rule
+from .scalar import FLOAT16, FLOAT32, FLOAT64, INT16, Scalar, convert, narrow, number, widen
+from .scalar_rules import PLAIN, RULES, SINGLE, Rule
 
 #: A tensor's dtype -> what the kernels take it for.
 _MEMORY = {FLOAT32: FLOAT32, FLOAT64: FLOAT64, FLOAT16: FLOAT16, bfloat16.numpy: INT16}
 _WIDEST = 1 << 16  # rows whose sums are accurate without adding in pairs
+_EXACT = 1 << 24  # integers below are floats of 32 bits
 _MOST = 200  # kernels: who changes an activation's parameters in every step goes on with NumPy
 
 #: An operation's meaning on arrays -> the operation's name, for those that have a rule.
@@ -41,36 +43,54 @@ def entry() -> Callable | None:
 
 
 def kernel(
-    forward: Callable, out: np.ndarray, operands: Sequence[np.ndarray | tuple | float]
+    forward: Callable,
+    out: np.ndarray,
+    operands: Sequence[np.ndarray | tuple | float],
+    width: int | None = None,
 ) -> Bound | None:
-    """What computes ``out[start:stop] = forward(*operands)[start:stop]``, called with the two, or
-    all of it on all threads; None where NumPy has to do it.
+    """What computes ``out = forward(*operands)``, the elements from one place to another or all of
+    them on all threads; None where NumPy has to do it.
 
-    ``out`` and the arrays among ``operands`` are contiguous, of one length, and for an operation
-    along rows, of one shape (rows, width); ``out`` may be one of them, but not for rows.
-    A tuple of parameters may follow; it becomes part of the kernel.
+    ``out`` and the arrays among ``operands`` are contiguous and of one shape. For an operation
+    along rows, these have ``width`` elements, and the range is of rows. ``out`` may be one of the
+    operands, but not for rows. A tuple of parameters may follow, which becomes part of the
+    kernel, or a number, which does not.
     """
     if not _config.compiled_kernels:
         return None
     name = _operation_of(forward)
-    if name is None or out.shape[1:] > (_WIDEST,):
+    if name is None or (width is not None and width > _WIDEST):
         return None
-    arrays = [a for a in operands if a.__class__ is np.ndarray]
-    rest = tuple(operands[len(arrays) :])
-    dtype = arrays[0].dtype
-    if any(a.dtype != dtype for a in arrays) or any(a.__class__ is not tuple for a in rest):
-        return None
-    key = (name, dtype, out.dtype, len(arrays), rest)
-    if key not in _compiled:
+    dtype = operands[0].dtype
+    given, rest, passed = [address(out)], (), None
+    for a in operands:
+        if a.__class__ is np.ndarray:
+            if a.dtype is not dtype and a.dtype != dtype:
+                return None
+            given.append(address(a))
+        elif a.__class__ is tuple:
+            rest = a
+        elif a.__class__ is float or (a.__class__ is int and abs(a) < _EXACT):
+            passed, rest = (ctypes.c_double * 1)(a), None
+        else:
+            return None
+    streams = len(given) * out.nbytes > _system.last_cache() and given[0] not in given[1:]
+    key = (name, dtype, out.dtype, len(given), rest, streams)
+    run = _compiled.get(key, _unknown)
+    if run is _unknown:
         if len(_compiled) >= _MOST:
             return None
-        _compiled[key] = _compile(*key)
-    run = _compiled[key]
+        run = _compiled[key] = _compile(name, dtype, out.dtype, len(given) - 1, rest, streams)
     if run is None:
         return None
-    given = [a.__array_interface__["data"][0] for a in (out, *arrays)]
-    given += (None, *out.shape[1:])  # no numbers come with the run
-    return Bound(run, given)
+    given.append(passed and ctypes.addressof(passed))
+    if width is not None:
+        given.append(width)
+    return Bound(run, given, passed)
+
+
+def _unknown() -> None:
+    """No kernel was looked for yet."""
 
 
 def _operation_of(forward: Callable) -> str | None:
@@ -78,7 +98,7 @@ def _operation_of(forward: Callable) -> str | None:
     global _known
     if len(REGISTRY) != _known:  # modules that are loaded on demand bring further operations
         _known = len(REGISTRY)
-        names = [n for n in (*RULES, *NARROW, *ROW_KERNELS) if n in REGISTRY]
+        names = [n for n in (*RULES, *PLAIN, *ROW_KERNELS) if n in REGISTRY]
         _named.update({_innermost(REGISTRY[n].forward): n for n in names})
         # In-place twins call NumPy's own function of the name.
         _named.update({f: n for n in names if isinstance(f := getattr(np, n, None), np.ufunc)})
@@ -93,7 +113,7 @@ def _innermost(forward: Callable) -> Callable:
 
 
 def _compile(
-    name: str, dtype: np.dtype, result: np.dtype, count: int, rest: tuple
+    name: str, dtype: np.dtype, result: np.dtype, count: int, rest: tuple | None, streams: bool
 ) -> machine_code.Task | None:
     memory = _MEMORY.get(dtype)
     if memory is None or not machine_code.has("fma"):
@@ -102,12 +122,16 @@ def _compile(
         return None
     if name in ROW_KERNELS:
         return loaded(ROW_KERNELS[name](dtype)) if dtype in (FLOAT32, FLOAT64) else None
-    rule = RULES.get(name)
+    rule = RULES.get(name) or PLAIN[name]
+    if rest is None:  # a number that comes with each run
+        parameters = (convert(number(0), FLOAT64 if dtype == FLOAT64 else FLOAT32),)
+    else:
+        parameters = (rest,) if rest else ()
     if dtype.itemsize == 2:
-        rule = _narrow(rule or NARROW[name], memory)
-    elif rule is None or (dtype == FLOAT64 and name in SINGLE):
+        rule = _narrow(rule, memory)
+    elif dtype == FLOAT64 and name in SINGLE:
         return None
-    kernel = elementwise(rule, [memory] * count, rest)
+    kernel = elementwise(rule, [memory] * count, parameters, streams)
     return loaded(kernel) if kernel.buffers[0] == _MEMORY.get(result) else None
 
 
@@ -123,7 +147,7 @@ def _narrow(rule: Rule, memory: np.dtype) -> Rule:
     """``rule`` for 16-bit floats: in float32, rounded once."""
 
     def narrow_rule(*operands: Scalar | tuple) -> Scalar:
-        wide = [widen(a) if isinstance(a, Scalar) else a for a in operands]
+        wide = [widen(a) if isinstance(a, Scalar) and a.dtype == memory else a for a in operands]
         return narrow(rule(*wide), memory)
 
     return narrow_rule

@@ -15,7 +15,10 @@ from .scalar_functions import exp_below, log
 
 
 def elementwise(
-    rule: Callable[..., Scalar], dtypes: Sequence[np.dtype], rest: Sequence[object] = ()
+    rule: Callable[..., Scalar],
+    dtypes: Sequence[np.dtype],
+    rest: Sequence[object] = (),
+    streams: bool = False,
 ) -> Kernel:
     """``rule`` of each element, flat.
 
@@ -26,7 +29,8 @@ def elementwise(
     steps = (1,)
     loads = [Load(1 + place, dtype, steps, 0) for place, dtype in enumerate(dtypes)]
     stores = [Store(0, steps, 0, root)]
-    return Kernel((), (WIDTH,), [root.dtype, *dtypes], loads, [Pass(stores=stores)], [])
+    buffers, passes = [root.dtype, *dtypes], [Pass(stores=stores)]
+    return Kernel((), (WIDTH,), buffers, loads, passes, [], streams=streams)
 
 
 # ---- rows ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..core.value import address
 from . import machine_code
 from .eager import loaded
 from .kernel import WIDTH, Kernel, Load, Pass, Store
@@ -59,7 +60,7 @@ def compiled_change(
     given = (ctypes.c_double * max(1, len(numbers)))(*numbers)
 
     def run(*arrays: np.ndarray) -> None:
-        places = [a.__array_interface__["data"][0] for a in arrays]
+        places = [address(a) for a in arrays]
         kernel(*places, ctypes.addressof(given), 0, arrays[0].size)
 
     return run

@@ -94,6 +94,8 @@ class Pass:
 class Kernel:
     """See the head of this file. ``buffers``: the dtype of each; ``slots``: of each row value.
     ``scratch``: buffers of one row that belong to a thread and hold nothing from row to row.
+    ``streams``: it moves more than the caches hold: results go past them, where they can (a cache
+    would first read what is written over), and operands are asked for ahead of time.
     ``name`` says for people what it does."""
 
     rows: tuple[Size, ...]
@@ -104,6 +106,7 @@ class Kernel:
     slots: list[np.dtype]
     name: str = ""
     scratch: list[int] = field(default_factory=list)
+    streams: bool = False
 
     @property
     def is_open(self) -> bool:

@@ -33,7 +33,7 @@ from .lowering import (
 )
 from .scalar import BOOL, FLOAT32, FLOAT64, INT64, Scalar
 from .scalar_functions import exp_below, log
-from .scalar_rules import NARROW, RULES, SINGLE
+from .scalar_rules import PLAIN, RULES, SINGLE
 from .tracing import Untraceable, power, traced
 
 Rule = Callable[[Lowering, Call], Any]
@@ -97,7 +97,7 @@ _BITWISE: dict[str, Callable] = {
     "bitwise_not": lambda a: scalar.logical_not(a) if a.dtype == BOOL else -1 - a,
 }
 _ELEMENTWISE: dict[str, Callable] = {
-    **NARROW,
+    **PLAIN,
     **RULES,
     "maximum": scalar.maximum,
     "minimum": scalar.minimum,

@@ -128,6 +128,12 @@ def _yield() -> object:
         return ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 0)
 
 
+def _drain() -> str:
+    """The instruction after stores past the caches: others see them before what follows. ARM's
+    need none."""
+    return "" if is_arm() or not _relax() else 'call void asm sideeffect "sfence", ""()'
+
+
 def _relax() -> str:
     """The instruction of a thread that waits awake: it leaves the core to its other half."""
     if is_arm():
@@ -144,7 +150,10 @@ class Code:
         blas = _system.blas()
         integer = "i64" if blas is None or blas.suffix else "i32"
         self.text = (
-            text.replace("INT", integer).replace("PAUSE", _relax()).replace("TURNS", str(PATIENCE))
+            text.replace("INT", integer)
+            .replace("PAUSE", _relax())
+            .replace("DRAIN", _drain())
+            .replace("TURNS", str(PATIENCE))
         )
         version = _optional.require("llvmlite", "compiling a kernel").__version__
         name = object_cache.key(self.text, _processor()[0], version)

@@ -26,6 +26,7 @@ from .. import _config
 from .._settings import release_freed_memory
 from ..core import threads
 from ..core.modes import no_grad
+from ..core.value import address
 from . import machine_code, report, vector_code
 from .arrays import Array, Leaf, Native, Product
 from .builder import PTR, Code, Value
@@ -103,7 +104,7 @@ class Program:
         self.table = (ctypes.c_void_p * (self.arena_slot + 1))()
         self.table[self.arena_slot] = self.arena.ctypes.data
         for k, array in enumerate(graph.constants.values()):
-            self.table[self.first_constant + k] = array.__array_interface__["data"][0]
+            self.table[self.first_constant + k] = address(array)
         self.last_inputs: list[np.ndarray | None] = [None] * len(graph.inputs)
         self.pools: list[list[tuple[np.ndarray, int, np.ndarray]]] = [[] for _ in plan.outputs]
         self.numbers = (ctypes.c_double * max(1, graph.scalars))()
@@ -314,7 +315,7 @@ class Program:
         table, last = self.table, self.last_inputs
         for k, array in enumerate(inputs):
             if array is not last[k]:
-                table[k] = array.__array_interface__["data"][0]
+                table[k] = address(array)
                 last[k] = array
         if numbers:
             self.numbers[: len(numbers)] = numbers
@@ -398,7 +399,7 @@ class Program:
         """Memory for a result, and its address; kept for later runs."""
         leaf, pool = self.plan.outputs[number], self.pools[number]
         array = new_array(leaf)
-        held = array, array.__array_interface__["data"][0], array.base
+        held = array, address(array), array.base
         pool.append(held)
         del pool[:-4]
         return held
@@ -458,7 +459,7 @@ class Program:
             fresh[...] = array
             array = fresh
         filled[id(leaf)] = array
-        self.table[self.slot[id(leaf)]] = array.__array_interface__["data"][0]
+        self.table[self.slot[id(leaf)]] = address(array)
 
     def _array(self, leaf: Leaf, filled: dict[int, np.ndarray]) -> np.ndarray:
         """The memory of a leaf as an array."""

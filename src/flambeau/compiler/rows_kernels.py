@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..core import threads
+from ..core import threads, value
 from . import machine_code, rows_text
 from .builder import FLOATS
 from .crew import crew
@@ -20,12 +20,14 @@ ndarray = np.ndarray
 SHARED = threads.LARGE // 4  # elements from which threads pay: each is worked on several times
 LINE = 1 << 14  # elements that ``whole_sum`` takes for a row
 _POINTER, _INDEX = ctypes.c_void_p, ctypes.c_int64
-add = np.add.reduce
+empty, zeros = np.empty, np.zeros
+#: Parts of a sum: a thread that comes late, out of Python, finds fewer left.
+_CHUNKS = 32
 
 
 def address(array: ndarray | None) -> int | None:
     """Where an array begins; None, a null pointer, for none."""
-    return None if array is None else array.__array_interface__["data"][0]
+    return None if array is None else value.address(array)
 
 
 def lanes_of(element: str) -> int:
@@ -46,9 +48,16 @@ def _backward(element: str, centred: bool, weight: bool, needs: tuple[bool, bool
 
 
 @functools.cache
-def _sums(element: str, rounded: bool) -> Task:
-    text = rows_text.sums(element, lanes_of(element), rounded)
-    return machine_code.load(text, [_POINTER] * 2 + [_INDEX] * 3)
+def _row_sums(element: str) -> Task:
+    types = [_POINTER] * 2 + [_INDEX, ctypes.c_double] + [_INDEX] * 2
+    return machine_code.load(rows_text.sums(element, lanes_of(element)), types)
+
+
+@functools.cache
+def _whole_sum(element: str) -> Task:
+    text = rows_text.whole_sum(element, lanes_of(element), lanes_of("double"))
+    types = [_POINTER] * 3 + [_INDEX] * 3 + [ctypes.c_double] + [_INDEX] * 2
+    return machine_code.load(text, types)
 
 
 @functools.cache
@@ -57,29 +66,36 @@ def _moments(element: str) -> Task:
     return machine_code.load(text, [_POINTER] * 3 + [_INDEX] * 3)
 
 
-def row_sums(a: ndarray) -> ndarray | None:
-    """The sum of each row of a contiguous floating matrix."""
-    element = FLOATS.get(a.dtype)
+def sums(
+    dtype: np.dtype, kept: tuple[int, ...], rows: int, n: int, count: float
+) -> Callable[[ndarray], ndarray] | None:
+    """What gives the sums over ``count`` of the ``rows`` rows of ``n`` elements that any contiguous
+    array of ``dtype`` consists of, in an array of shape ``kept``. What does not depend on the array
+    is done here, once: an array that fills the caches drives out what the next call needs of
+    Python, and each look-up comes from far away."""
+    element = FLOATS.get(dtype)
     if element is None:
         return None
-    rows, n = a.shape
-    out = np.empty(rows, a.dtype)
-    spread(_sums(element, True), (address(out), address(a), n), rows, a.size)
-    return out
+    if rows == 1:
+        kernel, lines = _whole_sum(element), max(1, -(-n // LINE))
+        whole = LINE, n, lines, count
 
+        def run(a: ndarray) -> ndarray:
+            out, partial = empty(kept, dtype), zeros(lines + 1)
+            given = value.address(out), value.address(a), value.address(partial), *whole
+            spread(kernel, given, lines, n, _CHUNKS)
+            return out
 
-def whole_sum(a: ndarray) -> np.float64 | None:
-    """The sum of all elements of a contiguous floating array, not rounded yet."""
-    element = FLOATS.get(a.dtype)
-    if element is None:
-        return None
-    kernel, source = _sums(element, False), address(a)
-    rows, rest = divmod(a.size, LINE)
-    out = np.empty(rows + 1)
-    to = address(out)
-    kernel(to + 8 * rows, source + rows * LINE * a.itemsize, rest, 0, 1)
-    spread(kernel, (to, source, LINE), rows, a.size)
-    return add(out)
+        return run
+    kernel, size = _row_sums(element), rows * n
+
+    def run(a: ndarray) -> ndarray:
+        out = empty(kept, dtype)
+        given = value.address(out), value.address(a), n, count
+        spread(kernel, given, rows, size, _CHUNKS)
+        return out
+
+    return run
 
 
 def row_moments(a: ndarray) -> tuple[ndarray, ndarray] | None:
@@ -95,12 +111,12 @@ def row_moments(a: ndarray) -> tuple[ndarray, ndarray] | None:
     return mean, squares
 
 
-def spread(kernel: Task, given: Sequence, rows: int, size: int) -> None:
+def spread(kernel: Task, given: Sequence, rows: int, size: int, chunks: int = 0) -> None:
     """``kernel`` over ``rows``, by all threads where ``size`` elements are worth it."""
     if size < SHARED:
         kernel(*given, 0, rows)
     else:
-        crew().spread(kernel, given, rows)
+        crew().spread(kernel, given, rows, 1, chunks)
 
 
 def norm_rows(

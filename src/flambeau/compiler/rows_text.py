@@ -85,19 +85,52 @@ def _columns(code: Code, element: str) -> Callable[[str, int, Value], Value]:
     return load
 
 
-def sums(element: str, lanes: int, rounded: bool) -> str:
-    """``kernel(out, x, columns, start, stop)``: the sum of each row, rounded once or in float64."""
-    code = Code("kernel", {"out": PTR, "x": PTR, "columns": I64, "start": I64, "stop": I64})
-    n = code["columns"]
+def _total(code: Code, element: str, lanes: int, x: Value, n: Value) -> Value:
+    """The sum of ``n`` elements from ``x`` on, in float64."""
+    (total,) = row_sums(
+        code, element, lanes, 0, n, lambda w, i: [code.load(vector_of(element, w), x, i)]
+    )
+    return total
+
+
+def sums(element: str, lanes: int) -> str:
+    """``kernel(out, x, columns, count, start, stop)``: the sum of each row over ``count``, rounded
+    once."""
+    parameters = {"out": PTR, "x": PTR, "columns": I64, "count": "double"}
+    code = Code("kernel", {**parameters, "start": I64, "stop": I64})
 
     def row(r: Value) -> None:
-        x = code.at(code["x"], element, r * n)
-        (total,) = row_sums(
-            code, element, lanes, 0, n, lambda w, i: [code.load(vector_of(element, w), x, i)]
-        )
-        code.store(code.narrow(total, element) if rounded else total, code["out"], r)
+        x = code.at(code["x"], element, r * code["columns"])
+        total = _total(code, element, lanes, x, code["columns"])
+        code.store(code.narrow(total / code["count"], element), code["out"], r)
 
     code.loop(code["start"], code["stop"], row)
+    return code.text()
+
+
+def whole_sum(element: str, lanes: int, wide: int) -> str:
+    """``kernel(out, x, sums, line, size, lines, count, start, stop)``: out[0] = the sum of all
+    ``size`` elements over ``count``, rounded once. Each of ``lines`` lines of ``line`` elements
+    (the last one may be shorter) leaves its sum in float64 in ``sums``; behind these is counted,
+    from 0, how many are done: whoever does the last one adds them up, ``wide`` at a time."""
+    parameters = {"out": PTR, "x": PTR, "sums": PTR, "line": I64, "size": I64, "lines": I64}
+    code = Code("kernel", {**parameters, "count": "double", "start": I64, "stop": I64})
+    sums, lines = code["sums"], code["lines"]
+
+    def line(r: Value) -> None:
+        begin = r * code["line"]
+        n = code.smaller(code["size"] - begin, code["line"])
+        x = code.at(code["x"], element, begin)
+        code.store(_total(code, element, lanes, x, n), sums, r)
+
+    def finish() -> None:
+        total = _total(code, "double", wide, sums, lines)
+        code.store(code.narrow(total / code["count"], element), code["out"])
+
+    code.loop(code["start"], code["stop"], line)
+    own = code["stop"] - code["start"]
+    before = code.new(I64, f"atomicrmw add {code.at(sums, I64, lines)}, {own} seq_cst")
+    code.when((before + own).equals(lines), finish)
     return code.text()
 
 

@@ -69,6 +69,11 @@ _WIDTHS = {
             0.5, 0.1666666567325592, 0.041666291654109955, 0.008333498612046242,
             0.0013944978127256036, 0.00019790044461842626,
         ),
+        # the same to 1.3e-8 of exp(r) - 1: for results with other errors, ten times as large
+        rough_expm1=(
+            0.5, 0.1666654348373413, 0.04166720062494278, 0.008366520516574383,
+            0.0013882522471249104,
+        ),
         # (log(1 + f) - f + f**2 / 2) / f**3 for sqrt(1/2) - 1 <= f <= sqrt(2) - 1
         log1p=(
             0.3333331346511841, -0.25000008940696716, 0.2000211924314499, -0.1666799634695053,
@@ -96,6 +101,7 @@ _WIDTHS = {
             2.7557233880631326e-06, 2.755758495319361e-07, 2.5112384564538516e-08,
             2.0826322307292313e-09,
         ),
+        rough_expm1=None,
         # (2 atanh(s) - 2 s) / s**3 by s**2, where s = f / (2 + f)
         atanh=(
             0.666666666666674, 0.39999999999377983, 0.2857142875130256, 0.222221975873682,
@@ -116,7 +122,8 @@ def polynomial(x: Scalar, coefficients: Sequence[float]) -> Scalar:
 
 def clamp(x: Scalar, low: Number, high: Number) -> Scalar:
     """``x`` kept within [low, high]; nan stays nan."""
-    return select(x > high, high, select(x < low, low, x))
+    x = select(x < low, low, x)
+    return select(x > high, high, x)
 
 
 def _halved_exponent(x: Scalar) -> tuple[Scalar, Scalar]:
@@ -128,11 +135,12 @@ def _halved_exponent(x: Scalar) -> tuple[Scalar, Scalar]:
     return shifted, fma(n, -w.ln2_low, fma(n, -w.ln2_high, x))
 
 
-def _expm1_reduced(r: Scalar) -> Scalar:
+def _expm1_reduced(r: Scalar, rough: bool = False) -> Scalar:
     """exp(r) - 1 for |r| <= log(2) / 2. The polynomial by Horner's rule in r^2, with pairs of
     coefficients: as many multiplications, half of which do not wait for each other."""
     square = r * r
-    coefficients = _WIDTHS[r.dtype].expm1
+    w = _WIDTHS[r.dtype]
+    coefficients = (rough and w.rough_expm1) or w.expm1
     *rest, result = [polynomial(r, coefficients[k : k + 2]) for k in range(0, len(coefficients), 2)]
     for pair in reversed(rest):
         result = fma(result, square, pair)
@@ -145,13 +153,43 @@ def _power_of_two(exponent: Scalar, dtype: np.dtype) -> Scalar:
     return from_bits(shift_left(exponent, w.mantissa) + w.one)
 
 
-def exp(x: Scalar) -> Scalar:
-    """e**x. The power of two is applied in two halves, for results beyond the normal numbers."""
+def at_most(x: Scalar) -> float:
+    """A bound of ``x`` from above that its expression shows; inf where it shows none."""
+    a = x.operands
+    if x.operation == "constant":
+        return x.value
+    if x.operation == "negate":
+        inner = a[0].operands
+        square = a[0].operation == "multiply" and inner[0] is inner[1]
+        return 0.0 if square or a[0].operation == "absolute" else math.inf
+    if x.operation == "multiply" and a[0].operation == "negate" and a[0].operands[0] is a[1]:
+        return 0.0  # -x * x
+    if x.operation == "select" and a[0].operation == "less":
+        low, high = a[0].operands
+        if _same(low, a[1]) and _same(high, a[2]):  # the smaller of the two
+            return min(at_most(low), at_most(high))
+    return math.inf
+
+
+def _same(a: Scalar, b: Scalar) -> bool:
+    return a is b or a.operation == b.operation == "constant" and a.value == b.value
+
+
+def exp(x: Scalar, rough: bool = False) -> Scalar:
+    """e**x. The power of two is applied in two parts, for results beyond the normal numbers: one
+    that no number needs, where ``x`` is seen to be far below the largest, or two halves."""
     w = _WIDTHS[x.dtype]
-    shifted, r = _halved_exponent(clamp(x, w.lowest_exp, w.highest_exp))
+    most = at_most(x)
+    x = select(x < w.lowest_exp, w.lowest_exp, x)
+    if most > w.highest_exp:
+        x = select(x > w.highest_exp, w.highest_exp, x)
+    shifted, r = _halved_exponent(x)
+    y = _expm1_reduced(r, rough) + 1
+    if most <= 0.5 * w.highest_exp:
+        lift = w.mantissa + 2
+        return y * _power_of_two(bits(shifted) + lift, x.dtype) * 2.0**-lift
     n = bits(shifted) - w.shifter_bits
     half = shift_right(n, 1)
-    y = _expm1_reduced(r) + 1
     return y * _power_of_two(half, x.dtype) * _power_of_two(n - half, x.dtype)
 
 
@@ -182,15 +220,24 @@ def tanh(x: Scalar) -> Scalar:
     """m / (m + 2), where m = exp(2 |x|) - 1; with the sign of ``x``."""
     w = _WIDTHS[x.dtype]
     size = absolute(x)
-    shifted, r = _halved_exponent(2 * select(size > w.saturated_tanh, w.saturated_tanh, size))
+    twice = 2 * select(size > w.saturated_tanh, w.saturated_tanh, size)
+    shifted = fma(twice, LOG2E, w.shifter)
+    r = fma(shifted - w.shifter, -math.log(2), twice)  # where n is not small, tanh hardly moves
     s = _power_of_two(bits(shifted), x.dtype)
-    m = fma(s, _expm1_reduced(r), s - 1)
-    return copysign(m / (m + 2), x)
+    m = fma(s, _expm1_reduced(r, rough=True), s - 1)
+    return _signed(m / (m + 2), x)
+
+
+def _signed(positive: Scalar, x: Scalar) -> Scalar:
+    """``copysign`` of what has no sign yet."""
+    integer = bits(x)
+    sign = integer & constant(np.iinfo(integer.dtype).min, integer.dtype)
+    return from_bits(bits(positive) | sign)
 
 
 def sigmoid(x: Scalar) -> Scalar:
     """e / (1 + e), where e = exp(x): also where the result is a denormal number."""
-    e = exp(select(x > 40.0, 40.0, x))
+    e = exp(select(x > 40.0, 40.0, x), rough=True)
     return e / (1 + e)
 
 

@@ -2,9 +2,9 @@
 
 A rule takes one ``Scalar`` for each tensor, all of one floating dtype, and what else the operation
 takes as it is (the tuple of an activation's parameters); it returns the result's ``Scalar``.
-Sums, products and the like are in ``NARROW``, for 16-bit floats alone: with others NumPy does each
-in one pass over memory, which is what they cost (0.56 ns an element, compiled 0.60). Every rule of
-``RULES`` replaces several passes, or a function of NumPy's that is slower.
+What ``PLAIN`` holds NumPy does in one pass over memory, with the same results; but to call
+its threads takes 100 us, and the crew begins at once (262,144 elements: 140 us, compiled 35). Every
+rule of ``RULES`` replaces several passes, or a function of NumPy's that is slower.
 """
 
 from __future__ import annotations
@@ -176,15 +176,15 @@ RULES: dict[str, Rule] = {
     "threshold_backward": lambda grad, x, p: select(x <= p[0], 0.0, grad),
 }
 
-#: Operations that have a rule for the sake of 16-bit floats, which NumPy converts one by one.
-NARROW: dict[str, Rule] = {
+#: Operations of one rounding: the kernel's results are NumPy's, bit for bit.
+PLAIN: dict[str, Rule] = {
     "abs": absolute,
     "add": operator.add,
     "div": operator.truediv,
     "mul": operator.mul,
     "neg": operator.neg,
     "reciprocal": lambda x: 1 / x,
-    "relu": lambda x: select(x < 0, 0.0, x),
+    "relu": lambda x: select(x < 0, 0.0, x),  # -0.0 stays, as in PyTorch; of NumPy comes 0.0
     "rsub": lambda a, b: b - a,
     "sqrt": sqrt,
     "sub": operator.sub,

@@ -6,6 +6,8 @@ import threading
 
 import numpy as np
 
+from ..core.value import address
+
 
 class _Scratch(threading.local):
     array = np.empty(0, np.uint8)
@@ -15,7 +17,7 @@ class _Scratch(threading.local):
         size = elements * itemsize
         if self.array.size < size + 64:
             self.array = np.empty(size + 64, np.uint8)
-        return -(-self.array.__array_interface__["data"][0] // 64) * 64
+        return -(-address(self.array) // 64) * 64
 
 
 scratch = _Scratch()

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from .. import _system
 from . import chains, machine_code, own_product, vector_code
 from .arrays import Added, Array, Native, Product
 from .builder import BYTES, I64, PTR, Code, Value, vector_of
@@ -295,11 +297,11 @@ class SegmentWriter:
         kernel = unit.kernel
         flat = vector_code.is_flat(kernel)
         total = kernel.col_count if flat else kernel.row_count
-        step = 64 if flat else 1
+        step, streams = 64 if flat else 1, self._streams(unit)
 
         def call(start: str, stop: str, number: str) -> None:
             self.part = number
-            name, pointers, _ = self._kernel_call(unit)
+            name, pointers, _ = self._kernel_call(unit, streams)
             self.part = "%thread"
             given = ", ".join(f"ptr {p}" for p in pointers)
             self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
@@ -331,11 +333,20 @@ class SegmentWriter:
         reads, writes = ([unit.buffers[b] for b in sorted(x - own)] for x in (loaded, written))
         return reads, writes
 
-    def _kernel_call(self, unit: Unit) -> tuple[str, list[str], list[Array | None]]:
+    def _streams(self, unit: Unit) -> bool:
+        """Whether a unit moves more than the caches hold."""
+        reads, writes = self._touched(unit)
+        arrays = {id(a): a.size * memory_dtype(a.dtype).itemsize for a in (*reads, *writes)}
+        return sum(arrays.values()) > _system.last_cache()
+
+    def _kernel_call(
+        self, unit: Unit, streams: bool = False
+    ) -> tuple[str, list[str], list[Array | None]]:
         """A kernel's function, its pointers, and to which arrays; what it adds up for a thread is
         zero then."""
         program = self.program
         kernel = kept_in_results(unit.kernel, lambda k: self._is_alone(unit, k))
+        kernel = replace(kernel, streams=streams)
         added = _added(kernel)
         pointers = []
         for k, start_of in apart(kernel):

@@ -5,8 +5,9 @@
 computes the rows start <= r < stop; of a kernel that ``is_flat``, the columns start <= c < stop of
 the only row. ``width`` is there where rows are of WIDTH columns. The innermost column dimension
 runs in vectors of ``wide`` lanes, what remains of it in vectors of ``narrow`` lanes of which the
-last is masked. Local variables are memory on the stack here; LLVM's pass "sroa" puts them into
-registers.
+last is masked. Kernels that stream (``Kernel.streams``) have the narrow vectors at the start, too,
+up to where wide stores past the caches may begin. Local variables are memory on the stack here;
+LLVM's pass "sroa" puts them into registers.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _NARROW_BYTES = 32
 # Of open size: with the wide ones' registers, LLVM would keep the constants of both loops in
 # registers, and spill others (gelu: 10 % slower).
 _OPEN_BYTES = 16
+_LINE = 64  # bytes of a line of the caches, at whose multiples stores past them begin
+_AHEAD = 4096  # bytes by which operands are asked for ahead: the processor itself stops at pages
 
 
 def is_flat(kernel: Kernel) -> bool:
@@ -63,6 +66,8 @@ class _Writer:
         least = _OPEN_BYTES if kernel.is_open else _NARROW_BYTES
         self.wide, self.narrow = most // widest, least // widest
         self.number_names: dict[int, str] = {}
+        self.streamed: Store | None = None  # what the pass stores past the caches
+        self.ahead: list[Load] = []  # what the pass is the first to load
 
     # ---- text --------------------------------------------------------------------------------
 
@@ -140,6 +145,8 @@ class _Writer:
                 if kernel.rows:
                     indices.append(rest)
                 self.row(indices[::-1], "0", _size(self.cols[-1]))
+        if kernel.streams:
+            self.do("DRAIN")
         body = "\n  ".join([*self.allocas, *self.lines])
         body = body.replace("\n  b", "\nb")
         return f"""define void @{name}({parameters}, i64 %start, i64 %stop) {{
@@ -157,6 +164,7 @@ class _Writer:
         self.splats: dict[tuple[int, int], str] = {}
         self.slots: dict[int, str] = {}
         self.bases: dict[int, str] = {}
+        self.seen: set[int] = set()
         for load in self.kernel.loads:
             self.row_base(load)
         for p in self.kernel.passes:
@@ -245,7 +253,9 @@ class _Writer:
     def walk(
         self, p: Pass, stores: list[Store], terms: list[Scalar], start: str, stop: str
     ) -> None:
-        dynamic = not stop.isdecimal()
+        self.streamed = self._streamed(stores)
+        self.ahead = self._ahead(terms, stores)
+        dynamic = self.streamed is not None or not stop.isdecimal()
         length = 0 if dynamic else int(stop)
         wide = self.wide if dynamic or length >= self.wide else 0
         narrow = self.narrow if dynamic or not wide or length % wide else 0
@@ -261,13 +271,18 @@ class _Writer:
 
         def body(outer: list[str]) -> None:
             if wide:
+                first = start
+                if self.streamed is not None:
+                    first = self.line_start(self.streamed, outer, start, stop)
+                    with self.loop(start, first, narrow) as j:
+                        self.columns(p, stores, outer, j, narrow, first, sums)
                 if dynamic:
-                    span = self.emit(f"sub i64 {stop}, {start}")
+                    span = self.emit(f"sub i64 {stop}, {first}")
                     whole = self.emit(f"and i64 {span}, {-wide}")
-                    middle = self.emit(f"add i64 {start}, {whole}")
+                    middle = self.emit(f"add i64 {first}, {whole}")
                 else:
                     middle = str(length - length % wide)
-                with self.loop(start, middle, wide) as j:
+                with self.loop(first, middle, wide) as j:
                     self.columns(p, stores, outer, j, wide, None, sums)
             else:
                 middle = start
@@ -288,6 +303,47 @@ class _Writer:
             self.slots[r.slot] = self.joined(
                 r.kind, r.term.dtype, [(lanes, sums[r.slot, lanes]) for lanes in widths]
             )
+
+    def _streamed(self, stores: list[Store]) -> Store | None:
+        """The store of a pass that goes past the caches: of whole vectors of what is not read."""
+        if not self.kernel.streams:
+            return None
+        read = {load.buffer for load in self.kernel.loads}
+        for s in stores:
+            along = s.strides[self.first_col :]
+            if not s.add and s.buffer not in read and along[-1:] == (1,) and s.term.dtype != BOOL:
+                return s
+        return None
+
+    def _ahead(self, terms: Sequence[Scalar], stores: Sequence[Store]) -> list[Load]:
+        """What the pass loads first, along memory."""
+        if not self.kernel.streams:
+            return []
+        places = {n.value for t in terms for n in ordered(t) if n.operation == "input"}
+        loads = [self.kernel.loads[k] for k in sorted(places)]
+        new = [x for x in loads if x.buffer not in self.seen]
+        self.seen |= {x.buffer for x in loads} | {s.buffer for s in stores}
+        return [x for x in new if x.strides[self.first_col :][-1:] == (1,)]
+
+    def line_start(self, s: Store, outer: list[str], start: str, stop: str) -> str:
+        """The first column from ``start`` on whose element of ``s`` begins a line of the caches;
+        ``stop`` where none before it does."""
+        size = s.term.dtype.itemsize
+        self.outer = outer
+        base, _ = self.place(s)
+        at = self.sum_of(base, [(start, 1)])
+        memory = llvm_type(s.term.dtype, 1)
+        pointer = self.emit(f"getelementptr {memory}, ptr %buffer{s.buffer}, i64 {at}")
+        place = self.emit(f"ptrtoint ptr {pointer} to i64")
+        up = self.emit(f"sub i64 0, {place}")
+        gap = self.emit(f"and i64 {up}, {_LINE - 1}")
+        count = self.emit(f"udiv i64 {gap}, {size}")
+        first = self.emit(f"add i64 {start}, {count}")
+        rest = self.emit(f"urem i64 {gap}, {size}")
+        odd = self.emit(f"icmp ne i64 {rest}, 0")
+        late = self.emit(f"icmp sgt i64 {first}, {stop}")
+        none = self.emit(f"or i1 {odd}, {late}")
+        return self.emit(f"select i1 {none}, i64 {stop}, i64 {first}")
 
     def nest(self, sizes: list[int], outer: list[str], body: object) -> None:
         """Loops over the outer column dimensions, ``body(indices)`` inside."""
@@ -360,6 +416,8 @@ class _Writer:
             left = self.emit(f"sub i64 {stop}, {j}")
             many = self.splat(left, INT64, lanes)
             self.mask = self.emit(f"icmp sgt <{lanes} x i64> {many}, <{self.steps}>")
+        if lanes == self.wide:
+            self.ask_ahead()
         for r in p.reductions:
             value = self.vector(r.term)
             own = llvm_type(r.term.dtype, lanes)
@@ -375,6 +433,17 @@ class _Writer:
         values = [self.vector(s.term) for s in stores]
         for s, value in zip(stores, values, strict=True):
             self.store(s, value)
+
+    def ask_ahead(self) -> None:
+        """Ask for the operands of later turns."""
+        for load in self.ahead:
+            base, _ = self.place(load)
+            at = self.sum_of(base, [(self.j, 1)])
+            memory = "i8" if load.dtype == BOOL else llvm_type(load.dtype, 1)
+            pointer = self.emit(f"getelementptr {memory}, ptr %buffer{load.buffer}, i64 {at}")
+            for line in range(0, self.lanes * load.dtype.itemsize, _LINE):
+                place = self.emit(f"getelementptr i8, ptr {pointer}, i64 {_AHEAD + line}")
+                self.do(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 3, i32 1)")
 
     def vector(self, root: Scalar) -> str:
         """The value of an expression for these columns."""
@@ -501,7 +570,10 @@ class _Writer:
             if s.add:
                 old = self.emit(f"load {kind}, ptr {pointer}, align {align}")
                 value = self.combined("sum", dtype, lanes, old, value)
-            self.do(f"store {kind} {value}, ptr {pointer}, align {align}")
+            how = f"align {align}"
+            if s is self.streamed and lanes == self.wide:
+                how = f"align {_LINE}, !nontemporal !{{i32 1}}"
+            self.do(f"store {kind} {value}, ptr {pointer}, {how}")
             return
         mask = f"<{lanes} x i1> {self.mask}"
         name = f"v{lanes}{_suffix(memory)}.p0"

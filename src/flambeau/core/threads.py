@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from .. import _config, _system
+from .value import address
 
 LARGE = 1 << 17  # elements from which cutting the work into pieces pays (measured: 50 us)
 LARGE_PRODUCT = 1 << 19  # multiplications from which a product is cut into pieces
+LARGE_PASS = 1 << 19  # elements from which one pass of NumPy is: to call its threads takes 100 us
+STEP = 1 << 12  # elements at whose multiples a kernel's work is cut
 BLOCK = 1 << 15  # elements of one piece: a few operands of it fit into the second-level cache
 
 #: The compiler's entry: ``kernels(forward, out, operands)`` computes ``out`` on all threads when
@@ -234,7 +237,19 @@ def elementwise(
     arrays = [a for a in operands if a.__class__ is np.ndarray]
     if out is not None and any(a is not out and np.may_share_memory(a, out) for a in arrays):
         return None
-    lines = _as_lines(arrays if out is None else [*arrays, out])
+    every = arrays if out is None else [*arrays, out]
+    if kernels is not None:
+        shape = arrays[0].shape
+        for a in every:
+            if a.shape != shape or not a.flags.c_contiguous:
+                break
+        else:
+            result = np.empty(shape, dtype) if out is None else out
+            kernel = kernels(forward, result, operands)
+            if kernel is not None:
+                kernel.over(result.size, STEP)
+                return result
+    lines = _as_lines(every)
     if lines is None:
         return _along_one(forward, dtype, operands, arrays, out)
     result = out
@@ -251,20 +266,25 @@ def elementwise(
     if kernels is not None:
         kernel = kernels(forward, flat_out, flat)
         if kernel is not None:
-            kernel.over(flat_out.size, BLOCK)
+            kernel.over(flat_out.size, STEP)
             return result
 
     def piece(i: int, j: int) -> tuple[list[np.ndarray | float], np.ndarray]:
         return [a[i:j] if a.__class__ is np.ndarray else a for a in flat], flat_out[i:j]
 
-    _run_pieces(forward, piece, flat_out.size, BLOCK)
+    _run_pieces(forward, piece, flat_out.size, BLOCK, flat_out.size)
     return result
 
 
-def _run_pieces(forward: Callable, piece: Callable, length: int, step: int) -> None:
-    """``forward`` into the pieces of ``step`` that ``piece(start, stop)`` gives."""
+def _run_pieces(forward: Callable, piece: Callable, length: int, step: int, size: int) -> None:
+    """``forward`` into the pieces of ``step`` that ``piece(start, stop)`` gives, of ``size``
+    elements together."""
     is_ufunc = isinstance(forward, np.ufunc)
     if is_ufunc:  # one pass over memory: nothing to keep in the cache
+        if size < LARGE_PASS:
+            pieces, target = piece(0, length)
+            forward(*pieces, out=target)
+            return
         step = max(step, -(-length // get_num_threads()))
     takes_out = is_ufunc or _has_out(forward)
 
@@ -333,7 +353,7 @@ def _along_one(
     def piece(i: int, j: int) -> tuple[list[np.ndarray | float], np.ndarray]:
         return [cut(a, i, j) for a in operands], cut(out, i, j)
 
-    _run_pieces(forward, piece, shape[axis], step)
+    _run_pieces(forward, piece, shape[axis], step, out.size)
     return out
 
 
@@ -350,7 +370,7 @@ def overwrite(
     """
     arrays = [a for a in operands if a.__class__ is np.ndarray]
     for a in arrays:
-        same = a.__array_interface__["data"] == target.__array_interface__["data"]
+        same = address(a) == address(target)
         if not same and np.may_share_memory(a, target):
             return False
     lines = _as_lines([target, *arrays])

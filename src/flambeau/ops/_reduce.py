@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import _dtypes
+from .. import _config, _dtypes
 from .._dtypes import from_numpy
 from .._errors import type_name
 from .._shapes import wrap_dim, wrap_dims
@@ -149,6 +149,9 @@ def total(a: np.ndarray, dims: tuple[int, ...], keepdim: bool, dt: np.dtype) -> 
     elif (
         a.dtype is work and work in _ONES and a.flags.c_contiguous and dims[0] == a.ndim - len(dims)
     ):
+        r = large_sum(a, dims, keepdim) if a.size >= threads.LARGE else None
+        if r is not None:
+            return r if dt is work else r.astype(dt)
         kept = a.shape[: dims[0]]
         r = _rows_by_blas(a.reshape(math.prod(kept), -1) if a.ndim != 2 or not kept else a)
         r = r.reshape(kept + (1,) * len(dims) if keepdim else kept)
@@ -157,6 +160,43 @@ def total(a: np.ndarray, dims: tuple[int, ...], keepdim: bool, dt: np.dtype) -> 
         if not keepdim:
             r = r.reshape([n for d, n in enumerate(a.shape) if d not in dims])
     return r if dt is work else np.asarray(r).astype(dt)
+
+
+_MOST = 200  # sizes of sums whose kernels are kept ready
+_kernels: dict[tuple, Callable[[np.ndarray], np.ndarray] | None] = {}
+
+
+def large_sum(
+    a: np.ndarray, dim: int | tuple[int, ...] | None, keepdim: bool, mean: bool = False
+) -> np.ndarray | None:
+    """The sum or mean of a large array over ``dim`` (None: everything) by a compiled kernel; None
+    where there is none: they take float32 and float64 without gaps, and the last dimensions."""
+    if not _config.compiled_kernels or not a.flags.c_contiguous:
+        return None
+    key = a.dtype, a.shape, dim, keepdim, mean
+    kernel = _kernels.get(key, _unknown)
+    if kernel is _unknown:
+        if len(_kernels) >= _MOST:
+            _kernels.clear()
+        kernel = _kernels[key] = _sum_kernel(*key)
+    return None if kernel is None else kernel(a)
+
+
+def _unknown() -> None:
+    """No kernel was looked for yet."""
+
+
+def _sum_kernel(
+    dtype: np.dtype, shape: tuple[int, ...], dim: Dims, keepdim: bool, mean: bool
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    dims = reduced_dims(dim, len(shape))
+    first = len(shape) - len(dims)
+    routine = threads.routine("sums")
+    if routine is None or dims != tuple(range(first, len(shape))):
+        return None
+    rows, n = math.prod(shape[:first]), math.prod(shape[first:])
+    kept = shape[:first] + (1,) * len(dims) if keepdim else shape[:first]
+    return routine(dtype, kept, rows, n, float(n) if mean else 1.0)
 
 
 def _adds_well(a: np.ndarray, dims: tuple[int, ...]) -> bool:
@@ -246,11 +286,7 @@ def _rows_by_blas(a: np.ndarray) -> np.ndarray:
     addition."""
     outer, terms = a.shape
     if a.size >= threads.LARGE:
-        compiled = whole_sum(a) if outer == 1 else None
-        if compiled is not None:
-            return compiled
-        routine = threads.routine("row_sums")
-        compiled = routine and routine(a)
+        compiled = large_sum(a, 1, False)
         if compiled is not None:
             return compiled
     ones = _ONES[a.dtype]
@@ -267,14 +303,6 @@ def _rows_by_blas(a: np.ndarray) -> np.ndarray:
     whole = terms - terms % _LONG
     r = add(a[:, :whole].reshape(outer, -1, _LONG) @ ones[:_LONG], 1)
     return r if whole == terms else r + add(a[:, whole:], 1)
-
-
-def whole_sum(a: np.ndarray, count: float = 1) -> np.ndarray | None:
-    """The sum of all elements of a large floating array over ``count``, with shape [1]: by a
-    compiled kernel; None where there is none."""
-    routine = threads.routine("whole_sum")
-    r = None if routine is None or not a.flags.c_contiguous else routine(a)
-    return None if r is None else np.array([r / count if count != 1 else r]).astype(a.dtype)
 
 
 def _columns_by_blas(a: np.ndarray) -> np.ndarray:

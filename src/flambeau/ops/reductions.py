@@ -19,6 +19,7 @@ from ._reduce import (
     cast_down,
     filled,
     kept_shape,
+    large_sum,
     reduced_dims,
     reduction,
     restored,
@@ -26,7 +27,6 @@ from ._reduce import (
     sum_op,
     sum_type,
     total,
-    whole_sum,
 )
 from .joining import cat
 
@@ -78,10 +78,8 @@ def _whole(x: Value, mean: bool) -> Value:
     """The sum or mean of a float32 or float64 tensor, as a 0-dim tensor."""
     a = x._array
     scale = float(a.size) if mean else None
-    r = whole_sum(a, scale or 1) if a.size >= threads.LARGE else None
-    if r is not None:
-        r = r.reshape(())
-    else:
+    r = large_sum(a, None, False, mean) if a.size >= threads.LARGE else None
+    if r is None:
         r = add(a, None) if a.size <= SHORT else total(a, tuple(range(a.ndim)), False, a.dtype)
         if mean:
             r = np.true_divide(r, scale, dtype=a.dtype) if a.size else a.dtype.type(math.nan)
@@ -100,6 +98,18 @@ def _whole(x: Value, mean: bool) -> Value:
     return wrap(np.asarray(r), node)
 
 
+def _plain(x: Value, dim: Dims, keepdim: bool, mean: bool) -> Value | None:
+    """The sum or mean of a float32 or float64 tensor without a record of its arguments, where none
+    is needed; None elsewhere."""
+    if dim is None and not keepdim:
+        return _whole(x, mean)
+    a = x._array
+    if a.size < threads.LARGE or dim.__class__ is not int or (x._edge is not None and state.grad):
+        return None
+    r = large_sum(a, dim, keepdim, mean)
+    return None if r is None else wrap(r)
+
+
 # ---- sum -----------------------------------------------------------------------------------
 
 
@@ -113,8 +123,10 @@ def sum(
     added in float32 and rounded once.
     """
     a = input._array
-    if dim is None and dtype is None and not keepdim and a.dtype in _PLAIN and hook.active is None:
-        return _whole(input, False)
+    if dtype is None and a.dtype in _PLAIN and hook.active is None:
+        r = _plain(input, dim, keepdim, False)
+        if r is not None:
+            return r
     return sum_op(input, reduced_dims(dim, a.ndim), keepdim, sum_type(a, dtype))
 
 
@@ -177,8 +189,10 @@ def mean(
     RuntimeError for integers and bools without ``dtype``.
     """
     a = input._array
-    if dim is None and dtype is None and not keepdim and a.dtype in _PLAIN and hook.active is None:
-        return _whole(input, True)
+    if dtype is None and a.dtype in _PLAIN and hook.active is None:
+        r = _plain(input, dim, keepdim, True)
+        if r is not None:
+            return r
     d = input.dtype if dtype is None else dtype
     if d.category < _dtypes.FLOATING:
         which = "Input" if dtype is None else "Optional"

@@ -58,7 +58,7 @@ def _by_blocks(kernel: Kernel, dim: int, *arrays: np.ndarray) -> np.ndarray:
     if lines[2] == 1:
         arrays, flat = [a[:, :, 0] for a in arrays], flat[:, :, 0]
         if threads.kernels is not None and first.size >= threads.LARGE:
-            compiled = threads.kernels(kernel, flat, arrays)
+            compiled = threads.kernels(kernel, out, arrays, lines[1])
             if compiled is not None:
                 compiled.over(outer)
                 return out
