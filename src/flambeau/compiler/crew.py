@@ -35,17 +35,8 @@ from . import machine_code
 #: As long as BLAS's threads and OpenMP's do: the next product of a step comes within.
 PATIENCE = 80_000
 #: Places in the crew's memory, in 64-bit integers: what different threads write lies apart.
-_TASK, _ARGUMENTS, _LENGTH, _SIZE, _DONE, _LEAVE, _AWAKE, _BUSY, _MEMORY = (
-    16,
-    17,
-    18,
-    19,
-    32,
-    48,
-    64,
-    80,
-    96,
-)
+_TASK, _ARGUMENTS, _LENGTH, _SIZE, _DONE, _LEAVE, _AWAKE = 16, 17, 18, 19, 32, 48, 64
+_BUSY, _MEMORY = 80, 96
 MOST_CHUNKS = (1 << 20) - 1
 
 _TEXT = f"""

@@ -74,7 +74,8 @@ def kernel(
             passed, rest = (ctypes.c_double * 1)(a), None
         else:
             return None
-    streams = len(given) * out.nbytes > _system.last_cache() and given[0] not in given[1:]
+    large = width is None and len(given) * out.nbytes > _system.last_cache()
+    streams = large and given[0] not in given[1:]
     key = (name, dtype, out.dtype, len(given), rest, streams)
     run = _compiled.get(key, _unknown)
     if run is _unknown:

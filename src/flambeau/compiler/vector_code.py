@@ -310,8 +310,9 @@ class _Writer:
             return None
         read = {load.buffer for load in self.kernel.loads}
         for s in stores:
-            along = s.strides[self.first_col :]
-            if not s.add and s.buffer not in read and along[-1:] == (1,) and s.term.dtype != BOOL:
+            size = self.wide * s.term.dtype.itemsize
+            whole = s.strides[self.first_col :][-1:] == (1,) and size >= _NARROW_BYTES
+            if whole and not s.add and s.buffer not in read and s.term.dtype != BOOL:
                 return s
         return None
 
@@ -572,7 +573,7 @@ class _Writer:
                 value = self.combined("sum", dtype, lanes, old, value)
             how = f"align {align}"
             if s is self.streamed and lanes == self.wide:
-                how = f"align {_LINE}, !nontemporal !{{i32 1}}"
+                how = f"align {min(_LINE, lanes * align)}, !nontemporal !{{i32 1}}"
             self.do(f"store {kind} {value}, ptr {pointer}, {how}")
             return
         mask = f"<{lanes} x i1> {self.mask}"

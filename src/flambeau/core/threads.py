@@ -22,7 +22,7 @@ BLOCK = 1 << 15  # elements of one piece: a few operands of it fit into the seco
 
 #: The compiler's entry: ``kernels(forward, out, operands)`` computes ``out`` on all threads when
 #: its ``over(length, step)`` is called; None where NumPy has to do it. All arrays are contiguous
-#: lines of one length. None: there is no compiler.
+#: and of one shape; a fourth argument is the width of rows. None: there is no compiler.
 kernels: Callable[[Callable, np.ndarray, Sequence], Any] | None = None
 
 #: The compiler's second entry: ``routine(name)`` is a function that does what the array function
