@@ -17,6 +17,7 @@ DispatchKey = Enum(
     FuncTorchDynamicLayerFrontMode""",
     module=__name__,
 )
+DispatchKey.__doc__ = "PyTorch's names of the layers of its dispatcher."
 
 
 class DispatchKeySet:
