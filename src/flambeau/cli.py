@@ -147,5 +147,8 @@ def _users_part(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _module(trace: TracebackType) -> str:
-    name = trace.tb_frame.f_globals.get("__name__") or ""
+    names = trace.tb_frame.f_globals
+    name = names.get("__name__") or ""
+    if name == "torch":  # flambeau itself, by its alias
+        name = names.get("__package__") or name
     return name.replace("_frozen_importlib", "importlib._bootstrap")
