@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import dis
 from collections import OrderedDict
+from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any
 
@@ -23,6 +24,12 @@ from .symbols import Symbol
 # Instructions that take no part in where the number goes, or whose way with the stack is known.
 _QUIET = {"NOP", "RESUME", "CACHE", "PRECALL", "EXTENDED_ARG"}
 _LOADS = {"LOAD_FAST", "LOAD_FAST_BORROW", "LOAD_FAST_CHECK"}
+_PAIRS = {
+    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+    "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
+    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
+    "LOAD_FAST_BORROW_LOAD_FAST_BORROW": ("LOAD_FAST_BORROW", "LOAD_FAST_BORROW"),
+}
 _BUILDS = {"BUILD_TUPLE", "BUILD_LIST", "BUILD_MAP", "BUILD_CONST_KEY_MAP"}
 
 
@@ -43,35 +50,32 @@ def _goes_to_return(code: CodeType, lasti: int) -> bool:
     above = 0  # values on the stack above the number, where it lies on it
     on_stack = True
     places: set[str] = set()  # locals that hold it
-    for i in dis.get_instructions(code):
-        if i.offset <= lasti or i.opname in _QUIET:
-            continue
-        name = i.opname
+    for name, value, i in _steps(code, lasti):
         if "JUMP" in name or name in ("FOR_ITER", "SEND") or "EXC" in name or "WITH" in name:
             return False
         if name == "RETURN_VALUE":
             return not on_stack or above == 0
         if name == "RETURN_CONST":
             return True
-        if name in _LOADS and i.argval in places:
+        if name in _LOADS and value in places:
             if on_stack:
                 return False  # there are two of it now
             on_stack, above = True, 0
             continue
         if name == "STORE_FAST":
             if on_stack and above == 0:
-                places.add(i.argval)
+                places.add(value)
                 on_stack = False
                 continue
-            places.discard(i.argval)
+            places.discard(value)
             above -= 1
             continue
-        if name in ("STORE_FAST_LOAD_FAST", "LOAD_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST",
-                    "LOAD_FAST_BORROW_LOAD_FAST_BORROW"):  # fmt: skip
-            return False
         if not on_stack:
-            if _reads(i, places):
+            if isinstance(value, str) and "FAST" in name and value in places:
                 return False
+            continue
+        if name in _LOADS:
+            above += 1
             continue
         if name in _BUILDS:
             count = i.arg or 0
@@ -86,9 +90,18 @@ def _goes_to_return(code: CodeType, lasti: int) -> bool:
     return False
 
 
-def _reads(i: dis.Instruction, places: set[str]) -> bool:
-    """Whether an instruction can see the number while it is only in locals."""
-    return i.argval in places if isinstance(i.argval, str) and "FAST" in i.opname else False
+def _steps(code: CodeType, lasti: int) -> Iterator[tuple[str, Any, dis.Instruction]]:
+    """The instructions after the one at ``lasti``: name, argument, and all of it. Those that do two
+    things, as Python 3.13's STORE_FAST_LOAD_FAST, are given as two."""
+    for i in dis.get_instructions(code):
+        if i.offset <= lasti or i.opname in _QUIET:
+            continue
+        pair = _PAIRS.get(i.opname)
+        if pair is None:
+            yield i.opname, i.argval, i
+        else:
+            for name, value in zip(pair, i.argval, strict=True):
+                yield name, value, i
 
 
 def _taken(i: dis.Instruction) -> int:
