@@ -148,6 +148,30 @@ def test_dtypes_and_empty_batches() -> None:
         interpolate(x, (5, 7), "lanczos")
 
 
+#: What PyTorch 2.13 makes of the image below: (mode, antialias, size) -> bytes.
+BYTES = {
+    ("bilinear", False, (3, 4)): [88, 118, 146, 85, 75, 137, 111, 125, 104, 156, 204, 122],
+    ("bilinear", True, (3, 4)): [90, 126, 139, 105, 92, 112, 135, 157, 86, 133, 183, 144],
+    ("bicubic", False, (3, 4)): [94, 111, 152, 72, 66, 147, 121, 113, 117, 164, 218, 116],
+    ("bicubic", True, (3, 4)): [87, 131, 143, 97, 93, 107, 134, 168, 80, 133, 191, 138],
+    ("bicubic", False, (5, 11)): [
+        11, 34, 94, 141, 99, 86, 116, 148, 85, 38, 40, 19, 141, 229, 171, 78, 150, 231, 161, 200,
+        178, 112, 62, 66, 120, 180, 115, 73, 95, 143, 36, 90, 245, 16, 122, 166, 95, 14, 55, 157,
+        202, 224, 194, 152, 10, 33, 66, 123, 190, 215, 220, 240, 175, 90, 46,
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BYTES, ids=str)
+def test_bytes_are_pytorchs(case: tuple[str, bool, tuple[int, int]]) -> None:
+    mode, antialias, size = case
+    x = (np.arange(56) * np.arange(56) * 37 % 256).reshape(1, 1, 7, 8).astype(np.uint8)
+    y = interpolate(x, size, mode, antialias=antialias)
+    assert y.dtype == np.uint8 and y.ravel().tolist() == BYTES[case]
+    assert interpolate(x[:0], size, mode, antialias=antialias).shape == (0, 1, *size)
+    np.testing.assert_array_equal(interpolate(x, (7, 8), mode, antialias=antialias), x)
+
+
 def test_slopes_are_derivatives_of_the_weights() -> None:
     t, h = np.array([0.1, 0.5, 0.9]), 1e-6
     for slope, up, down in zip(cubic_slopes(t), cubic_weights(t + h), cubic_weights(t - h)):

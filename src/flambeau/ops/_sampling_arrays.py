@@ -45,15 +45,60 @@ def interpolate(
 
     nearest, nearest-exact, linear, bilinear, trilinear, bicubic, lanczos (with antialias) or
     area. scales are the factors a user gave, where they, not sizes / outs, set the places.
-    Bytes are interpolated in float32 and rounded.
+    Bytes are interpolated in whole numbers, axis by axis (`_resized_bytes`), those of more or
+    fewer than 2 axes in float32, and rounded.
     """
     if mode == "area":
         return adaptive_avg_pool(x, outs)
     if x.dtype == np.uint8 and not mode.startswith("nearest"):
+        if len(outs) == 2:
+            return _resized_bytes(x, outs, _KINDS.get(mode, mode), align_corners, scales, antialias)
         y = interpolate(x.astype(np.float32), outs, mode, align_corners, scales, antialias)
         return np.floor(y + 0.5).clip(0, 255).astype(np.uint8)
     sizes = x.shape[x.ndim - len(outs) :]
     return apply_maps(x, _maps(sizes, outs, mode, align_corners, scales, antialias, x.dtype))
+
+
+def _resized_bytes(
+    x: np.ndarray,
+    outs: Sequence[int],
+    kind: str,
+    align_corners: bool,
+    scales: Sequence[float | None] | None,
+    antialias: bool,
+) -> np.ndarray:
+    """Bytes (..., height, width) resized as Pillow and PyTorch do it: along the width, then along
+    the height, with weights of 16 bits, rounded to bytes after each."""
+    scales = scales or (None, None)
+    for axis in (-1, -2):
+        size, out = x.shape[axis], outs[axis]
+        whole, bits = _whole_map(size, out, kind, align_corners, scales[axis], antialias)
+        total = whole.apply(x.astype(np.int32), axis)
+        x = ((total + (1 << bits >> 1)) >> bits).clip(0, 255).astype(np.uint8)
+    return x
+
+
+@lru_cache(maxsize=256)
+def _whole_map(
+    size: int, out: int, kind: str, align_corners: bool, scale: float | None, antialias: bool
+) -> tuple[AxisMap, int]:
+    """A map whose weights are whole numbers, those of a place that occurs twice added up; over
+    2 ** bits, with as many bits as leave the largest below 2 ** 15."""
+    make = _smooth_map if antialias else _interpolation_map
+    rounds = make(size, out, kind, align_corners, scale, "d").rounds
+    weights = np.zeros((out, size))
+    for rows, cols, w in rounds:
+        np.add.at(weights, (rows, cols), w)
+    bits, top = 0, weights.max(initial=0.0)
+    while bits < 22 and int(0.5 + top * (1 << bits + 1)) < 1 << 15:
+        bits += 1
+    scaled = weights * (1 << bits)
+    numbers = np.where(scaled < 0, scaled - 0.5, scaled + 0.5).astype(np.int32)
+    found = []
+    for rows, cols, _ in rounds:
+        found.append((rows, cols, numbers[rows, cols]))
+        numbers[rows, cols] = 0
+    return AxisMap(size, out, found), bits
 
 
 def interpolate_gradient(
