@@ -40,6 +40,17 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
+def piece_of(shape: Sequence[int], index: tuple) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """The piece that a basic index takes from a dense array: shape, strides, and where it begins,
+    in elements. NumPy says, of an array without memory."""
+    ghost = np.lib.stride_tricks.as_strided(
+        np.zeros(1, np.int8), shape, row_major(shape), writeable=False
+    )  # never read: only its pieces' addresses count
+    piece = ghost[index if Ellipsis in index else (*index, ...)]  # a view, of one element too
+    start = piece.__array_interface__["data"][0] - ghost.__array_interface__["data"][0]
+    return piece.shape, piece.strides, start
+
+
 @dataclass(eq=False, slots=True)
 class Array:
     """What all arrays have. ``note`` says for people which operation it is part of; arrays of one

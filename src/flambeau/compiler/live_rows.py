@@ -22,9 +22,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from .arrays import row_major
+from .arrays import piece_of, row_major
 from .graph import Call, Copy, Graph, Node, Var, View
 from .lowering import Refused, out_is_reshape
 from .scalar_rules import RULES as FUNCTIONS
@@ -121,13 +119,7 @@ def _placed(node: Node) -> Rows | None:
     _, shape, index = node.args
     if math.prod(shape) == 0:
         return None
-    places = row_major(shape)
-    ghost = np.lib.stride_tricks.as_strided(
-        np.zeros(1, np.int8), shape, places, writeable=False
-    )  # never read: only its pieces' addresses count
-    piece = ghost[index if Ellipsis in index else (*index, ...)]
-    start = piece.__array_interface__["data"][0] - ghost.__array_interface__["data"][0]
-    return _rows(tuple(shape), tuple(places), piece.shape, piece.strides, start)
+    return _rows(tuple(shape), row_major(shape), *piece_of(shape, index))
 
 
 # ---- what works row by row ---------------------------------------------------------------------
@@ -213,8 +205,9 @@ class _Analysis:
         for node in graph.nodes:
             for v in node.reads():
                 readers.setdefault(v, []).append(node)
-        self.read = readers.keys() | {*graph.outputs, *(v for _, v in graph.writes)}
-        kept = {*graph.outputs, *(v for _, v in graph.writes), *graph.inputs, *graph.constants}
+        seen = {*graph.outputs, *(v for _, v in graph.writes)}
+        self.read = readers.keys() | seen
+        kept = seen | {*graph.inputs, *graph.constants}
         for node in reversed(graph.nodes):
             for v in node.made:
                 if v in readers and v not in kept and v not in self.zero and rows.form(v.shape):
@@ -286,6 +279,11 @@ class _Analysis:
 # ---- the graph anew ----------------------------------------------------------------------------
 
 
+def _dense(shape: tuple[int, ...], like: Var) -> tuple[int, ...]:
+    """The strides, in bytes, of a dense array of ``like``'s dtype."""
+    return tuple(s * like.dtype.itemsize for s in row_major(shape))
+
+
 class _Rewriting:
     """Writes the nodes anew, one after the other."""
 
@@ -305,9 +303,11 @@ class _Rewriting:
             self._write_out(v)
         return replace(graph, nodes=self.nodes)
 
-    def _var(self, shape: tuple[int, ...], like: Var) -> Var:
+    def _var(
+        self, shape: tuple[int, ...], like: Var, strides: tuple[int, ...] | None = None
+    ) -> Var:
         self.count += 1
-        strides = tuple(s * like.dtype.itemsize for s in row_major(shape))
+        strides = strides or _dense(shape, like)
         return Var(self.count, shape, like.dtype, strides, like.name)
 
     def _node(self, node: Node) -> None:
@@ -326,8 +326,7 @@ class _Rewriting:
 
     def _reshaped(self, v: Var, shape: tuple[int, ...]) -> Var:
         """``v``, dense, in another shape."""
-        strides = tuple(s * v.dtype.itemsize for s in row_major(v.shape))
-        if v.strides != strides:
+        if v.strides != _dense(v.shape, v):
             out = self._var(v.shape, v)
             self.nodes.append(Copy(v, out))
             v = out
@@ -348,8 +347,7 @@ class _Rewriting:
             strides = list(wide.strides)
             offset = rows.start * strides[lead - 1]
             strides[lead - 1] *= rows.step
-            out = Var(self.count + 1, shape, v.dtype, tuple(strides), v.name)
-            self.count += 1
+            out = self._var(shape, v, tuple(strides))
             self.nodes.append(View(wide, out, offset, _Slice, (rows.index,)))
             self.small[v] = self._reshaped(out, rows.kept(v.shape))
         return self.small[v]
@@ -419,13 +417,14 @@ class _Choices:
 def pruned(graph: Graph) -> tuple[Graph, list[str]]:
     """``graph``, or one with the same inputs, outputs and writes that does less; and in words what
     it does less."""
-    told = []
-    for rows in _Choices(graph).worth_while():
-        found = _Analysis(graph, rows, _Choices(graph))
+    told, choices = [], _Choices(graph)
+    for rows in choices.worth_while():
+        found = _Analysis(graph, rows, choices)
         saved = found.saved()
         if saved >= LEAST:
             count = sum(map(found.narrow, graph.nodes))
             graph = _Rewriting(found).run()
+            choices = _Choices(graph)
             lead = "x".join(map(str, rows.lead))
             told.append(
                 f"of {lead} rows, only {rows.count} of {rows.lead[-1]} are read of what {count} "

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import scalar
-from .arrays import Joined, Read, row_major
+from .arrays import Joined, Read, piece_of, row_major
 from .graph import Call, Var
 from .lowering import (
     Lazy,
@@ -392,23 +392,18 @@ def _zeros(shape: Sequence[int], dtype: np.dtype) -> Lazy:
 
 @rule("slice_backward")
 def _slice_backward(lowering: Lowering, node: Call) -> Lazy:
-    """Zeros with a piece put at a basic index: NumPy says where, on an array without memory."""
+    """Zeros with a piece put at a basic index."""
     g, shape, index = node.args
-    size = np.dtype(np.int64).itemsize
     places = row_major(shape)
-    ghost = np.lib.stride_tricks.as_strided(
-        np.zeros(1, np.int64), shape, [p * size for p in places], writeable=False
-    )  # never read: only its pieces' addresses count
-    piece = ghost[index if Ellipsis in index else (*index, ...)]  # a view, of one element too
-    if piece.shape != g.shape:
+    kept, strides, offset = piece_of(shape, index)
+    if kept != g.shape:
         raise Refused("a piece of another shape")
-    if any(s < 0 for s in piece.strides):
+    if any(s < 0 for s in strides):
         raise Refused("a piece from the end")
-    offset = (piece.__array_interface__["data"][0] - ghost.__array_interface__["data"][0]) // size
     x = lowering.of(g)
     pieces = (
         (_zeros(shape, g.dtype).read, tuple(shape), places, 0),
-        (x.read, x.shape, tuple(s // size for s in piece.strides), offset),
+        (x.read, x.shape, strides, offset),
     )
     return Lazy(Read(Joined(tuple(shape), g.dtype, pieces), places), tuple(shape))
 
