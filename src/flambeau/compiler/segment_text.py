@@ -141,7 +141,6 @@ class SegmentWriter:
         self.head: list[str] = []
         self.inner: dict[int, Inner] = {}  # of the chain that is being written
         self.unjoined: list[tuple[Unit, int, np.dtype, int]] = []  # sums that are there in parts
-        self.part = "%thread"  # the number of the part of such sums that is being written
 
     def name(self) -> str:
         self.count += 1
@@ -300,9 +299,7 @@ class SegmentWriter:
         step, streams = 64 if flat else 1, self._streams(unit)
 
         def call(start: str, stop: str, number: str) -> None:
-            self.part = number
-            name, pointers, _ = self._kernel_call(unit, streams)
-            self.part = "%thread"
+            name, pointers, _ = self._kernel_call(unit, number, streams)
             given = ", ".join(f"ptr {p}" for p in pointers)
             self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
 
@@ -315,9 +312,7 @@ class SegmentWriter:
         """The calls of a product of which threads add up some terms of all sums."""
 
         def call(start: str, stop: str, number: str) -> None:
-            self.part = number
-            summed_call(self, unit.work, self._zeroed(unit, 0), start, stop)
-            self.part = "%thread"
+            summed_call(self, unit.work, self._zeroed(unit, 0, number), start, stop)
 
         size, count = self.shares(unit.work.k, 8, small)
         self.spread(unit.work.k, size, count, call)
@@ -340,10 +335,10 @@ class SegmentWriter:
         return sum(arrays.values()) > _system.last_cache()
 
     def _kernel_call(
-        self, unit: Unit, streams: bool = False
+        self, unit: Unit, part: str, streams: bool = False
     ) -> tuple[str, list[str], list[Array | None]]:
-        """A kernel's function, its pointers, and to which arrays; what it adds up for a thread is
-        zero then."""
+        """A kernel's function, its pointers, and to which arrays; the ``part`` (a number) of sums
+        to which it adds is zero then."""
         program = self.program
         kernel = kept_in_results(unit.kernel, lambda k: self._is_alone(unit, k))
         kernel = replace(kernel, streams=streams)
@@ -354,7 +349,8 @@ class SegmentWriter:
             if k not in added and k not in kernel.scratch:
                 pointers.append(self.pointer(unit.buffers[k], skip))
                 continue
-            pointers.append(self._zeroed(unit, k) if k in added else self._own(unit, k)[0])
+            own = self._zeroed(unit, k, part) if k in added else self._own(unit, k)[0]
+            pointers.append(own)
         arrays = [*unit.buffers, *[None] * len(unit.kernel.scratch)]
         touched = [arrays[k] for k, _ in apart(kernel)]
         return program.kernel_name(placed_at_zero(kernel)), pointers, touched
@@ -376,10 +372,10 @@ class SegmentWriter:
         offset, step = self.program.partial[unit.number, buffer]
         return self.own_part(self.pointer_to(self.program.arena_slot, offset), step), step
 
-    def _zeroed(self, unit: Unit, buffer: int) -> str:
-        """A part of a sum, full of zeros, to which this thread adds."""
+    def _zeroed(self, unit: Unit, buffer: int, part: str) -> str:
+        """The part with the number ``part`` of a sum, full of zeros."""
         offset, step = self.program.partial[unit.number, buffer]
-        base = self.own_part(self.pointer_to(self.program.arena_slot, offset), step, self.part)
+        base = self.own_part(self.pointer_to(self.program.arena_slot, offset), step, part)
         self.lines.append(f"call void @llvm.memset.p0.i64(ptr {base}, i8 0, i64 {step}, i1 false)")
         return base
 
@@ -433,13 +429,12 @@ class SegmentWriter:
             products.append((name, panels))
 
         def call(start: str, stop: str, number: str) -> None:
-            self.part = number
             pointers: list[str] = []
             steps: list[tuple[str, list[int], int | None]] = []
             prepared = iter(products)
             for unit in chain.units:
                 if unit.kernel is not None:
-                    name, given, arrays = self._kernel_call(unit)
+                    name, given, arrays = self._kernel_call(unit, number)
                     each = times(unit.kernel, chain.rows)
                 else:
                     name, panels = next(prepared)
@@ -448,7 +443,6 @@ class SegmentWriter:
                 moves = [inner[id(x)].step if id(x) in inner else 0 for x in arrays]
                 steps.append((name, moves, each))
                 pointers += given
-            self.part = "%thread"
             function = program.shared(_chain_text(chain, steps))
             given = ", ".join(f"ptr {p}" for p in pointers)
             self.lines.append(
