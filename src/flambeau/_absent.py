@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ._dtypes import FLOATING, INTEGRAL, dtype
+from ._dtypes import FLOATING, INTEGRAL, Constant, dtype
 from ._missing import missing
 from ._refusals import refused
 
@@ -52,19 +52,10 @@ for _name in _DTYPES.split():
 chalf = globals()["complex32"]
 
 
-class qscheme:
+class qscheme(Constant):
     """How a quantized tensor's steps are laid out: none here has any."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"torch.{self.name}"
-
-    def __reduce__(self) -> str:
-        return self.name
+    __slots__ = ()
 
 
 _SCHEMES = """

@@ -11,7 +11,23 @@ import numpy as np
 BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)  # categories, weakest first
 
 
-class dtype:
+class Constant:
+    """A name of ``torch`` that stands for itself: prints as it is written, pickles as a reference
+    to the module-level name of where its class is."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+class dtype(Constant):
     """The type of a tensor's elements, such as ``float32``. Compared by identity."""
 
     __slots__ = (
@@ -21,12 +37,11 @@ class dtype:
         "is_signed",
         "itemsize",
         "legacy_name",
-        "name",
         "numpy",
     )
 
     def __init__(self, name: str, numpy_type: object, category: int, legacy_name: str) -> None:
-        self.name = name
+        super().__init__(name)
         self.numpy = np.dtype(numpy_type)
         self.category = category
         self.legacy_name = legacy_name
@@ -34,12 +49,6 @@ class dtype:
         self.is_floating_point = category == FLOATING
         self.is_complex = category == COMPLEX
         self.is_signed = category >= FLOATING or name.startswith("int")
-
-    def __repr__(self) -> str:
-        return f"torch.{self.name}"
-
-    def __reduce__(self) -> str:
-        return self.name  # a module-level name of this module: pickles as a reference
 
     def to_real(self) -> dtype:
         """The type of the real part: complex64 gives float32; real types give themselves."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 
 from . import _config, _system
 from .core import threads
@@ -90,26 +91,29 @@ _LARGEST_KEPT = 32 << 20  # glibc refuses a higher M_MMAP_THRESHOLD; larger bloc
 _MOST_KEPT = 256 << 20  # free memory at the top of the heap above this goes back to the kernel
 
 
+def _of_malloc(name: str) -> Callable | None:
+    """A function of glibc's malloc; None under another C library."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
 def keep_freed_memory() -> bool:
     """Ask malloc to keep freed blocks; whether it has agreed."""
     if not _config.recycle_memory:
         return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return False  # not glibc
-    return bool(
+    mallopt = _of_malloc("mallopt")
+    return mallopt is not None and bool(
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT) and mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT)
     )
 
 
 def release_freed_memory() -> None:
     """Have malloc give the freed blocks that it has kept back to the kernel, where it can."""
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
-        return  # not glibc
-    trim(ctypes.c_size_t(0))
+    trim = _of_malloc("malloc_trim")
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
 
 
 __all__ = [

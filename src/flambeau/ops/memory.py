@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from .._dtypes import COMPLEX, FLOATING, dtype, from_numpy
+from .._dtypes import COMPLEX, FLOATING, Constant, dtype, from_numpy
 from ..core.modes import hook, state
 from ..core.mutation import check_writable, rebase
 from ..core.op import define
@@ -15,19 +15,10 @@ from ..core.value import Value
 # ---- memory formats ------------------------------------------------------------------------
 
 
-class memory_format:
+class memory_format(Constant):
     """How the dimensions of a dense tensor lie in memory, such as ``channels_last``."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"torch.{self.name}"
-
-    def __reduce__(self) -> str:
-        return self.name
+    __slots__ = ()
 
 
 contiguous_format = memory_format("contiguous_format")
