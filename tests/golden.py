@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import operator
 import sys
 import warnings
 from collections.abc import Callable
@@ -44,6 +45,16 @@ def answer(function: Callable[[ModuleType], object], library: ModuleType) -> obj
             return plain(function(library))
         except Exception as error:
             return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+def hold(
+    name: str, got: object, wanted: object, same: Callable[[object, object], bool] = operator.eq
+) -> None:
+    """Assert that the answers of scenario ``name`` are the ``same``, the parts of a list first."""
+    if isinstance(wanted, list) and isinstance(got, list) and len(got) == len(wanted):
+        for i, (g, w) in enumerate(zip(got, wanted, strict=True)):
+            assert same(g, w), f"{name}[{i}]: {g} instead of {w}"
+    assert same(got, wanted), f"{name}: {got} instead of {wanted}"
 
 
 def scenarios(folder: Path) -> dict[str, Callable]:

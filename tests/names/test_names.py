@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from golden import answer, recorded, scenarios
+from golden import answer, hold, recorded, scenarios
 
 import flambeau as torch
 
@@ -27,11 +27,7 @@ def _close(got: object, wanted: object) -> bool:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_as_pytorch(name: str) -> None:
-    got, wanted = answer(SCENARIOS[name], torch), GOLDEN[name]
-    if isinstance(wanted, list) and isinstance(got, list) and len(got) == len(wanted):
-        for i, (g, w) in enumerate(zip(got, wanted, strict=True)):
-            assert _close(g, w), f"{name}[{i}]: {g} instead of {w}"
-    assert _close(got, wanted)
+    hold(name, answer(SCENARIOS[name], torch), GOLDEN[name], same=_close)
 
 
 def test_every_scenario_is_recorded() -> None:
