@@ -130,12 +130,18 @@ def _first_routine(name: str) -> object:
 _threads.kernels, _threads.routine = _first_kernel, _first_routine
 
 
-def _first_meta(*shape: object, **how: object) -> Tensor:
-    """Asked for the first tensor on meta: load what makes it."""
-    return _importlib.import_module(f"{__package__}.func._meta").made(*shape, **how)
+def _elsewhere(place: device) -> object:
+    """Asked for tensors on ``place``: load what makes them."""
+    name = {"meta": "func._meta", "cuda": "_devices"}[place.type]
+    return _importlib.import_module(f"{__package__}.{name}")
 
 
-_Elsewhere.made = staticmethod(_first_meta)
+def _has_cuda() -> bool:
+    """Whether there is a CUDA device."""
+    return _importlib.import_module(f"{__package__}._devices.backend").available()
+
+
+_Elsewhere.on, _Elsewhere.has_cuda = staticmethod(_elsewhere), staticmethod(_has_cuda)
 
 
 def _operators(name: str) -> object:

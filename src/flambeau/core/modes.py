@@ -288,6 +288,11 @@ class Interpreter:
         """A 0-d tensor that stands for the Python number ``value``, if it needs one."""
         return None if self.below is None else self.below.number(value, dtype)
 
+    def change(self, change: Callable[..., None], arrays: list, whole: bool) -> bool:
+        """Carry out a formula that writes into ``arrays`` (``core.formulas``) where they are not
+        NumPy's to write; whether that has been done."""
+        return self.below is not None and self.below.change(change, arrays, whole)
+
     def options(self, group: dict) -> dict:
         """The options that an optimizer's formula takes, with numbers of Python's own."""
         return group if self.below is None else self.below.options(group)

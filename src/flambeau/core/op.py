@@ -598,7 +598,7 @@ def _several(
     """The results of an operation that has more than one, each with its own edge to ``node``."""
     outs = []
     for i, a in enumerate(arrays):
-        a = a if a.__class__ is ndarray else np.asarray(a)
+        a = a if a.__class__ is ndarray else np.asanyarray(a)
         has = node is not None and (
             a.dtype.kind not in "biu" if with_grad is None else i in with_grad
         )
@@ -734,10 +734,10 @@ def define(
                     return wrap_view(r, args[0])
                 return _several(r, None, args[0], ())
             if single:
-                return wrap(r if r.__class__ is ndarray else np.asarray(r))
-            return tuple([wrap(o if o.__class__ is ndarray else np.asarray(o)) for o in r])
+                return wrap(r if r.__class__ is ndarray else np.asanyarray(r))
+            return tuple([wrap(o if o.__class__ is ndarray else np.asanyarray(o)) for o in r])
         if single and not view and r.dtype.kind in "biu":  # integers have no gradient
-            return wrap(r if r.__class__ is ndarray else np.asarray(r))
+            return wrap(r if r.__class__ is ndarray else np.asanyarray(r))
         if vjp is None:
             if single and view:
                 return wrap(r)
@@ -752,7 +752,7 @@ def define(
         node.watch = None
         node.tick = ticks()
         if single:
-            r = r if r.__class__ is ndarray else np.asarray(r)
+            r = r if r.__class__ is ndarray else np.asanyarray(r)
             outs = (wrap_view(r, args[0], node) if view else wrap(r, node),)
         else:
             node.count = len(r)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from ..autograd.function import Function
+from ..core.foreign import ForeignArray
 from ..core.modes import Interpreter, hook, state
 from ..core.op import BinaryNode, Op, OpNode, UnaryNode, _SavedOutput
 from ..core.promotion import result_type
@@ -50,14 +51,7 @@ def _reads(what: str) -> Callable[..., NoReturn]:
     return refused
 
 
-_SHAPE_ONLY = (
-    np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.may_share_memory,
-    np.shares_memory, np.iscomplexobj, np.broadcast_to,
-)  # fmt: skip
-_LIKE = (np.zeros_like, np.ones_like, np.empty_like, np.full_like)
-
-
-class BatchArray(ndarray):
+class BatchArray(ForeignArray):
     """The array of one example of a batch. ``inner``: the tensor of all of them; ``dim``: which of
     its dimensions counts them, or None if all examples share it; ``level``: whose batch it is."""
 
@@ -69,16 +63,12 @@ class BatchArray(ndarray):
         """What to raise where the function ``name`` would compute on this array itself."""
         return _no_rule(name)
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> NoReturn:
-        raise self.unruled(ufunc.__name__)
-
-    def __array_function__(self, func: Callable, types: tuple, args: tuple, kwargs: dict) -> Any:
-        if func in _SHAPE_ONLY:
-            return super().__array_function__(func, types, args, kwargs)
-        if func in _LIKE and args[0] is self and self.inner is not None:
-            inner = wrap(func(self.inner._array, *args[1:], **kwargs))
-            return batched(inner, self.dim, self.level)._array
-        raise self.unruled(func.__name__)
+    def likeness(self, make: Callable, *args: Any, **kwargs: Any) -> ndarray:
+        """See ForeignArray: for each example."""
+        if self.inner is None:
+            raise self.unruled(make.__name__)
+        inner = wrap(make(self.inner._array, *args, **kwargs))
+        return batched(inner, self.dim, self.level)._array
 
     item = _reads("item")
     tolist = _reads("tolist")
@@ -98,7 +88,7 @@ class BatchArray(ndarray):
         """Refused: RuntimeError."""
         if dtype is bool:  # the truth of a tensor
             self.item()
-        raise self.unruled("astype")
+        return super().astype(dtype)
 
     def fill(self, value: Any) -> None:
         """Write ``value`` into every element of every example."""
@@ -151,22 +141,6 @@ class BatchArray(ndarray):
             below = below.below
         value = textwrap.indent(repr(self.inner), "    ")
         return f"BatchedTensor(lvl={depth}, bdim={self.dim}, value=\n{value}\n)"
-
-
-def _refused_method(name: str) -> Callable[..., NoReturn]:
-    def refused(self: BatchArray, *args: Any, **kwargs: Any) -> NoReturn:
-        raise self.unruled(name)
-
-    return refused
-
-
-# Methods of arrays that NumPy computes without asking.
-for _name in """
-    argmax argmin argpartition argsort byteswap choose clip compress conj conjugate cumprod
-    cumsum dot dump dumps getfield mean nonzero partition prod put repeat round searchsorted
-    setfield sort std sum take tobytes tofile trace var
-    """.split():
-    setattr(BatchArray, _name, _refused_method(_name))
 
 
 def _no_rule(name: str) -> RuntimeError:

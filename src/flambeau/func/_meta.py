@@ -24,8 +24,8 @@ from .. import _shapes
 from ..core.modes import hook, state
 from ..core.op import Op
 from ..core.value import Value, wrap
-from ..ops.memory import channels_last_order, memory_format, preserve_format
-from ..tensor._device import META, Elsewhere, different_devices
+from ..ops.memory import channels_last_order, clone_op, memory_format, preserve_format
+from ..tensor._device import META, different_devices
 from ._batch import BatchArray, _of_one_dtype
 from ._meta_rules import of, own
 from ._rules import Batch, rules
@@ -424,12 +424,25 @@ def made(
     dtype: np.dtype,
     strides: Sequence[int] | None = None,
     like: ndarray | None = None,
-) -> Value:
-    """A new meta tensor; ``strides`` in bytes, or in the order in which ``like`` lies."""
+    value: Any = None,
+) -> MetaArray:
+    """A new array; ``strides`` in bytes, or in the order in which ``like`` lies."""
     shape = tuple(shape)
-    return wrap(
-        hollow(shape, dtype, like) if strides is None else spread_out(shape, dtype, strides)
-    )
+    return hollow(shape, dtype, like) if strides is None else spread_out(shape, dtype, strides)
 
 
-Elsewhere.made, Elsewhere.no_data = staticmethod(made), staticmethod(no_data)
+def given(array: ndarray) -> MetaArray:
+    """``array`` without its elements."""
+    return made(array.shape, array.dtype, array.strides)
+
+
+def taken(array: ndarray) -> NoReturn:
+    """Refused: NotImplementedError."""
+    raise no_data()
+
+
+def moved(x: Value) -> Value:
+    """``x`` without its elements; the way back is refused."""
+    if isinstance(x._array, MetaArray):
+        raise no_data()
+    return clone_op(wrap(given(x._array)), None)

@@ -17,6 +17,7 @@ from ..core import random_recipes as recipes
 from ..core.generator import Generator, current
 from ..core.op import define
 from ..core.value import Value, drawn, outline, wrap
+from ..tensor._device import place_of, put
 
 
 def _check(name: str, input: Value, p: float) -> None:
@@ -65,7 +66,7 @@ def _drop(input: Value, p: float, training: bool, inplace: bool, feature: bool) 
         made = recipes.dropout_noise(current(), noise.shape, noise.dtype, p)
         return made if noise.flags.c_contiguous else recipes.fill(noise, made)
 
-    return _times(input, wrap(drawn(draw)), inplace)
+    return _times(input, wrap(put(drawn(draw), place_of(input._array))), inplace)
 
 
 def _drop_alpha(input: Value, p: float, training: bool, inplace: bool, feature: bool) -> Value:

@@ -29,7 +29,7 @@ def root_gradient(root: Value, gradient: Value | None) -> Value:
                 "grad can be implicitly created only for real scalar outputs but got "
                 f"{root.dtype!r}"
             )
-        if array.__class__ is not np.ndarray and root.is_meta:
+        if not root.is_cpu:
             return root.new_ones(())
         return constant(np.ones(array.shape, array.dtype))
     if not isinstance(gradient, Value):

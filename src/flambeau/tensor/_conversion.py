@@ -76,15 +76,17 @@ class ConversionMethods:
         return convert(self, own if d is None else d, copy=copy, memory_format=format)
 
     def _moved(self, place: device, d: dtype, format: memory_format | None) -> Value:
-        """Without elements on meta. NotImplementedError where there are none to move."""
-        if place is not META:
-            raise Elsewhere.no_data()
-        return convert(_creation.empty_like(self, device=META), d, memory_format=format)
+        """A copy on another device. NotImplementedError where there are no elements to move."""
+        own = place_of(self._array)
+        if own is not CPU and place is not CPU:
+            return self._moved(CPU, d, format)._moved(place, d, format)
+        x = convert(self, d, memory_format=format)
+        return Elsewhere.on(place if own is CPU else own).moved(x)
 
     def type(self, dtype: object = None, non_blocking: bool = False) -> Value | str:
         """The tensor as ``dtype``; without one, the legacy name such as 'torch.FloatTensor'."""
         if dtype is None:
-            place = "" if place_of(self._array) is CPU else "meta."
+            place = "" if place_of(self._array) is CPU else f"{place_of(self._array).type}."
             return f"torch.{place}{self.dtype.legacy_name}Tensor"
         if isinstance(dtype, str):
             wanted = dtype.removeprefix("torch.").removesuffix("Tensor")
@@ -105,9 +107,9 @@ class ConversionMethods:
         return self if place_of(self._array) is CPU else self.to(CPU)
 
     def cuda(self, device: object = None, non_blocking: bool = False) -> Value:
-        """Refused: there is no CUDA device. RuntimeError."""
-        here("cuda")
-        return self
+        """This tensor on the GPU; ``device``: cuda or cuda:0. AssertionError where there is none."""
+        place = here("cuda" if device is None else device)
+        return self if place is place_of(self._array) else self.to(place)
 
     clone = memory.clone
     contiguous = memory.contiguous

@@ -14,9 +14,9 @@ from ..core.modes import hook
 from ..core.mutation import write_out
 from ..core.op import define
 from ..core.promotion import is_number
-from ..core.value import Value, as_array, constant, wrap
+from ..core.value import Value, as_array, constant, outline, wrap
 from ..ops.memory import convert, laid_out, memory_format
-from ._device import CPU, META, Elsewhere, chosen, device, here, is_meta, layout, place_of, strided
+from ._device import CPU, Elsewhere, chosen, device, elsewhere, here, layout, place_of, put, strided
 
 DeviceLike = device | str | int | None
 _COMPLEX = complex  # Python's own: the name means a function here, as in PyTorch
@@ -31,8 +31,9 @@ def finished(
 ) -> Value:
     """A tensor over ``array`` after the arguments that every factory takes have been checked."""
     if device is not None or chosen.device is not None:
-        if here(device) is META and place_of(array) is not META:
-            array = Elsewhere.made(array.shape, array.dtype, array.strides)._array
+        place = here(device)
+        if place is not place_of(array):
+            array = put(array, place)
     if layout is not None and layout is not strided:
         raise NotImplementedError(f"flambeau has no tensors of layout {layout!r}; use strided")
     t = constant(array)
@@ -45,11 +46,6 @@ def finished(
             )
         t.requires_grad_(True)
     return t
-
-
-def unfilled(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """The array of a tensor on meta: there is nothing to be filled."""
-    return Elsewhere.made(shape, dtype)._array
 
 
 # ---- from values ---------------------------------------------------------------------------
@@ -352,8 +348,9 @@ def zeros(
     _no_more("zeros", named)
     if out is not None:
         return _into(out, np.zeros(shape, out._array.dtype))
-    make = unfilled if is_meta(device) else np.zeros
-    return finished(make(shape, _float_type(dtype)), requires_grad, device, layout)
+    d, there = _float_type(dtype), elsewhere(device)
+    array = np.zeros(shape, d) if there is None else there.made(shape, d, value=0)
+    return finished(array, requires_grad, place_of(array), layout)
 
 
 def ones(
@@ -371,8 +368,9 @@ def ones(
     _no_more("ones", named)
     if out is not None:
         return _into(out, np.ones(shape, out._array.dtype))
-    make = unfilled if is_meta(device) else np.ones
-    return finished(make(shape, _float_type(dtype)), requires_grad, device, layout)
+    d, there = _float_type(dtype), elsewhere(device)
+    array = np.ones(shape, d) if there is None else there.made(shape, d, value=1)
+    return finished(array, requires_grad, place_of(array), layout)
 
 
 def _no_more(name: str, named: dict) -> None:
@@ -396,11 +394,11 @@ def empty(
     _no_more("empty", named)
     if out is not None:
         return out.resize_(shape)
-    make = unfilled if is_meta(device) else np.empty
-    array = make(shape, _float_type(dtype))
+    there = elsewhere(device)
+    array = (np.empty if there is None else there.made)(shape, _float_type(dtype))
     if memory_format is not None:
         array = laid_out(array, memory_format)
-    return finished(array, requires_grad, device, layout)
+    return finished(array, requires_grad, place_of(array), layout)
 
 
 def full(
@@ -423,21 +421,19 @@ def full(
     if out is not None:
         return _into(out, np.full(shape, fill_value, out._array.dtype))
     d = _dtypes.of_number(fill_value) if dtype is None else _dtypes.as_dtype(dtype)
-    if is_meta(device):
-        array = unfilled(shape, d.numpy)
-    else:
-        array = np.full(shape, as_array(fill_value, d))
-    return finished(array, requires_grad, device, layout)
+    value, there = as_array(fill_value, d), elsewhere(device)
+    array = np.full(shape, value) if there is None else there.made(shape, d.numpy, value=value[()])
+    return finished(array, requires_grad, place_of(array), layout)
 
 
 def template(like: np.ndarray, d: np.dtype, device: DeviceLike) -> np.ndarray:
     """Unfilled memory in the order in which ``like`` lies, on its own device or on ``device``."""
     place = place_of(like) if device is None else here(device)
-    if place is META:
+    if place is not CPU:
         dense = like if 0 not in like.strides else np.empty((), d)
-        return Elsewhere.made(like.shape, d, like=dense)._array
-    if place_of(like) is META:
-        like = np.asarray(like)
+        return Elsewhere.on(place).made(like.shape, d, like=dense)
+    if place_of(like) is not CPU:
+        like = outline(like)
     return np.empty_like(like, d) if 0 not in like.strides else np.empty(like.shape, d)
 
 
@@ -539,11 +535,12 @@ def empty_strided(
     span = 1 + sum((n - 1) * s for n, s in zip(size, stride)) if 0 not in size else 0
     d = _float_type(dtype)
     strides = [s * d.itemsize for s in stride]
-    if is_meta(device):
-        array = Elsewhere.made(size, d, strides)._array
+    there = elsewhere(device)
+    if there is not None:
+        array = there.made(size, d, strides)
     else:
         array = np.ndarray(size, d, np.empty(max(span, 0), d), 0, strides)
-    return finished(array, requires_grad, device, layout)
+    return finished(array, requires_grad, place_of(array), layout)
 
 
 def empty_permuted(
@@ -563,9 +560,10 @@ def empty_permuted(
             f"Number of dimensions in size ({len(size)}) and physical_layout {order} must agree, "
             "and each dimension must occur once"
         )
-    make = unfilled if is_meta(device) else np.empty
+    there = elsewhere(device)
+    make = np.empty if there is None else there.made
     array = make(tuple([size[d] for d in order]), _float_type(dtype)).transpose(np.argsort(order))
-    return finished(array, requires_grad, device, layout)
+    return finished(array, requires_grad, place_of(array), layout)
 
 
 def arange(

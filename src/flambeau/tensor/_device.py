@@ -1,5 +1,5 @@
-"""Devices: where a tensor's memory is. There are the CPU and ``meta``, where tensors have none;
-others are refused by name."""
+"""Devices: where a tensor's memory is. There are the CPU, a GPU as ``cuda`` where there is one, and
+``meta``, where tensors have no memory; others are refused by name."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class device:
         *chosen.before, chosen.device = chosen.before
 
 
-CPU, META = device("cpu"), device("meta")
+CPU, META, CUDA = device("cpu"), device("meta"), device("cuda", 0)
 
 
 class _Chosen(threading.local):
@@ -86,15 +86,21 @@ chosen = _Chosen()
 
 
 class Elsewhere:
-    """What a later layer knows of meta tensors: ``made(shape, dtype, strides=None, like=None)``
-    makes one; ``no_data()`` is the error where one would have to be read."""
+    """What later layers know of tensors that are not on the CPU. ``on(place)`` is the module of a
+    device's arrays, which has
 
-    made: Callable[..., Any]
-    no_data: Callable[[], Exception]
+    ``made(shape, dtype, strides=None, like=None, value=None)``   a new array, filled with ``value``
+    ``given(array)``   an array of the CPU there;   ``taken(array)``   one from there on the CPU
+    ``moved(tensor)``  a tensor from there to the CPU, or back, on the tape
+
+    ``has_cuda()``: whether there is a CUDA device."""
+
+    on: Callable[[device], Any]
+    has_cuda: Callable[[], bool]
 
 
 def here(value: object) -> device:
-    """The device that ``device=value`` asks for: the CPU or meta, else the error of
+    """The device that ``device=value`` asks for: the CPU, meta or the GPU, else the error of
     ``no_device``. Without one it is the device that was chosen."""
     if value is None:
         value = chosen.device or CPU
@@ -103,6 +109,13 @@ def here(value: object) -> device:
     wanted = value if isinstance(value, device) else device(value)
     if wanted.type == "meta":
         return META
+    if wanted.type == "cuda" and Elsewhere.has_cuda():
+        if wanted.index:
+            raise RuntimeError(
+                "CUDA error: invalid device ordinal\n  flambeau uses one GPU, cuda:0; another one "
+                "can be made the first by the environment variable CUDA_VISIBLE_DEVICES"
+            )
+        return CUDA
     if wanted.type != "cpu":
         raise no_device(wanted)
     return CPU
@@ -111,6 +124,20 @@ def here(value: object) -> device:
 def is_meta(value: object) -> bool:
     """Whether a factory with ``device=value`` is to make a tensor without memory."""
     return (value is not None or chosen.device is not None) and here(value) is META
+
+
+def put(array: Any, place: device) -> Any:
+    """``array``, of the CPU, as one of ``place``."""
+    return array if place is CPU else Elsewhere.on(place).given(array)
+
+
+def elsewhere(value: object) -> Any:
+    """The module (see ``Elsewhere``) that makes the arrays of a factory with ``device=value``; None
+    for the CPU."""
+    if value is None and chosen.device is None:
+        return None
+    place = here(value)
+    return None if place is CPU else Elsewhere.on(place)
 
 
 def place_of(array: Any) -> device:
@@ -122,8 +149,13 @@ def different_devices(*names: str) -> RuntimeError:
     """What PyTorch says of operands on several devices."""
     return RuntimeError(
         "Expected all tensors to be on the same device, but found at least two devices, "
-        f"{' and '.join(names)}!\n  a tensor on meta has no elements to compute with; give it "
-        "memory with torch.empty_like(x, device='cpu') or module.to_empty(device='cpu')"
+        f"{' and '.join(names)}!\n  "
+        + (
+            "a tensor on meta has no elements to compute with; give it memory with "
+            "torch.empty_like(x, device='cpu') or module.to_empty(device='cpu')"
+            if "meta" in names
+            else "move one of them, with x.to(device)"
+        )
     )
 
 
@@ -138,10 +170,14 @@ def no_device(wanted: device) -> Exception:
     else:
         error, first = RuntimeError, f"tensors cannot be on {name}"
     return error(
-        f"{first}\n  flambeau has no {name} device: tensors live on the CPU\n"
+        f"{first}\n  flambeau has no {name} device: tensors live on the CPU{_why(name)}\n"
         f"  device={str(wanted)!r} was asked for; use device='cpu', or choose by "
         "torch.cuda.is_available(), which answers False"
     )
+
+
+def _why(name: str) -> str:
+    return " (NVIDIA's driver shows no GPU, or CuPy is missing)" if name == "cuda" else ""
 
 
 class layout(Constant):

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _dtypes
 from ..core.value import Value, reading
-from ._device import META, place_of
+from ._device import CPU, META, Elsewhere, place_of
 
 
 class _Options:
@@ -202,6 +202,11 @@ def text_of(tensor: Value) -> str:
     if place_of(array) is META:
         notes += ["device='meta'", f"size={tuple(array.shape)}"]
         if d is not _dtypes.get_default_dtype():
+            notes.append(f"dtype={d!r}")
+    elif place_of(array) is not CPU:
+        notes.append(f"device='{place_of(array)}'")
+        array = Elsewhere.on(place_of(array)).taken(array)
+        if array.size and not _is_default(d):
             notes.append(f"dtype={d!r}")
     elif described is not None:  # not the elements themselves: a batched tensor
         return described()

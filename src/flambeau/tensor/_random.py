@@ -27,8 +27,8 @@ from ..core.modes import hook
 from ..core.mutation import check_writable, write, write_out, written
 from ..core.op import define
 from ..core.value import Value, drawn, outline, wrap
-from ._creation import DeviceLike, finished, size_of, template, unfilled
-from ._device import CPU, is_meta, layout
+from ._creation import DeviceLike, finished, size_of, template
+from ._device import CPU, META, Elsewhere, is_meta, layout, place_of, put
 
 Generator.device = CPU
 
@@ -98,7 +98,7 @@ def _drawn(
     draw: Callable[[], np.ndarray], shape: tuple[int, ...], d: np.dtype, device: DeviceLike
 ) -> np.ndarray:
     """What ``draw()`` returns; on meta nothing is drawn."""
-    return unfilled(shape, d) if is_meta(device) else drawn(draw)
+    return Elsewhere.on(META).made(shape, d) if is_meta(device) else drawn(draw)
 
 
 def rand(
@@ -371,7 +371,8 @@ def bernoulli(
     if p is not None:
         like, chance = outline(input._array), float(p)
         draw = lambda: recipes.bernoulli(source(generator), like.shape, like.dtype, chance)
-        result = wrap(_drawn(draw, like.shape, like.dtype, input.device))
+        array = _drawn(draw, like.shape, like.dtype, input.device)
+        result = finished(array, device=input.device)
     else:
         values = input._array
         if values.size and not (values.min() >= 0 and values.max() <= 1):

@@ -137,7 +137,7 @@ class UntypedStorage:
 
     def data_ptr(self) -> int:
         """The address of the first byte."""
-        return address(self._owner) if self._owner.size and self.device is CPU else 0
+        return address(self._owner) if self._owner.size and self.device is not META else 0
 
     def nbytes(self) -> int:
         """The number of bytes."""
@@ -335,7 +335,7 @@ class StorageMethods:
     def data_ptr(self) -> int:
         """The address of the first element; 0 for a tensor without elements."""
         reading(self, "data_ptr()")
-        there = self._array.size and place_of(self._array) is CPU
+        there = self._array.size and place_of(self._array) is not META
         return address(self._array) if there else 0
 
     def storage_offset(self) -> int:
@@ -381,7 +381,7 @@ class StorageMethods:
         if self._edge is not None:
             raise RuntimeError("cannot resize variables that require grad")
         if place_of(self._array) is META:
-            self._array = Elsewhere.made(sizes, self._array.dtype)._array
+            self._array = Elsewhere.on(META).made(sizes, self._array.dtype)
             return self
         if type(self._array) is not np.ndarray:
             raise RuntimeError("vmap: resize_ of a batched tensor is not supported")

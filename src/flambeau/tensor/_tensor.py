@@ -13,7 +13,7 @@ from ..core.value import Value, new, use
 from . import _creation
 from ._autograd import AutogradMethods
 from ._conversion import ConversionMethods, DtypeMethods
-from ._device import CPU, META, Size, device, layout, place_of, strided
+from ._device import CPU, CUDA, META, Size, device, layout, place_of, strided
 from ._elementwise import ElementwiseMethods
 from ._methods import IndexingMethods, ProductMethods, ReductionMethods
 from ._printing import text_of
@@ -152,7 +152,7 @@ class Tensor(
 
     def get_device(self) -> int:
         """The number of the device: -1 for the CPU."""
-        return -1
+        return 0 if self.is_cuda else -1
 
     @property
     def is_cpu(self) -> bool:
@@ -164,7 +164,12 @@ class Tensor(
         """Whether there are no elements: shape and dtype only."""
         return place_of(self._array) is META
 
-    is_cuda = is_mps = is_xpu = is_sparse = is_quantized = is_nested = False
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the elements are in a GPU's memory."""
+        return place_of(self._array) is CUDA
+
+    is_mps = is_xpu = is_sparse = is_quantized = is_nested = False
     is_sparse_csr = is_mkldnn = is_vulkan = is_xla = is_ipu = is_maia = is_mtia = False
     names = None
     name = None

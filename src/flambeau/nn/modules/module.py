@@ -525,7 +525,7 @@ class Module(StateMethods):
                 "nn.Module.to only accepts floating point or complex dtypes, but got desired "
                 f"dtype={d!r}"
             )
-        if d is None and place in (None, CPU) and format is None and not self._is_on_meta():
+        if d is None and place in (None, CPU) and format is None and self._is_on_cpu():
             return self
 
         def moved(t: Tensor) -> Tensor:
@@ -542,8 +542,8 @@ class Module(StateMethods):
 
         return self._apply(moved)
 
-    def _is_on_meta(self) -> bool:
-        return any(t.is_meta for t in (*self.parameters(), *self.buffers()))
+    def _is_on_cpu(self) -> bool:
+        return all(t.is_cpu for t in (*self.parameters(), *self.buffers()))
 
     def float(self: T) -> T:
         """Convert floating parameters and buffers to float32."""

@@ -1,0 +1,350 @@
+"""The interpreter that runs operations on tensors in a device's memory.
+
+It is in the hook from the first such tensor to the end of the last one; operations on other tensors
+are none of its business. Autograd is the library's: an operation is recorded as on the CPU, and its
+gradient, written in operations, comes here again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import _dtypes
+from ..core.modes import hook, no_grad, state
+from ..core.op import Op, unsupported
+from ..core.promotion import compute_type, is_narrow, result_type
+from ..core.value import Value, as_array, wrap
+from ..func._batch import Level, _of_one_dtype
+from ..tensor._device import CPU, CUDA, different_devices, place_of
+from .arrays import DeviceArray, _Level, adopted, seen, sent
+from .backend import backend
+from .numbers import narrowed, widened
+
+ndarray = np.ndarray
+rules: dict[str, Callable] = {}  # by the name of the record; see rules.py
+PLAIN: set[str] = set()  # records whose meaning runs on the device's arrays as it stands
+_told: set[str] = set()
+
+#: What looks at a tensor's memory without reading it, or reads it by the array's own methods.
+_LOOKS = frozenset(
+    """data_ptr() untyped_storage() storage() deepcopy() resize_() set_() item() bool() tolist()
+    printing pickle save""".split()
+    + ["a check", "an index"]
+)
+#: Operations that only look at their operand in other ways, as NumPy does without reading it.
+_PIECES = frozenset(["split", "split_with_sizes", "unsafe_split", "unbind"])
+
+
+class OnDevice(Level):
+    """Runs operations on the device; also the rules of what Python reads and writes there."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "same")
+        self.below = None
+        self.thread = -1
+
+    # ---- in the hook ---------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """Take the last place in the hook but that of other interpreters of this kind."""
+        above, at = None, hook.active
+        while at is not None and at is not self and at.thread != -1:
+            above, at = at, at.below
+        if at is self:
+            return
+        self.below = at
+        if above is None:
+            hook.active = self
+        else:
+            above.below = self
+
+    def leave(self, token: object) -> None:
+        """There are no such tensors any more."""
+        if hook.active is self:
+            hook.active = self.below
+        above = hook.active
+        while above is not None:
+            if above.below is self:
+                above.below = self.below
+            above = above.below
+        self.below = None
+
+    def dispatch(self, op: Op, plain: Callable, args: tuple) -> Any:
+        """See Interpreter; in any thread."""
+        if any(map(self.holds, args)):
+            return self.run(op, plain, args)
+        return plain(*args) if self.below is None else self.below.dispatch(op, plain, args)
+
+    # ---- operations ----------------------------------------------------------------------------
+
+    def run(self, op: Op, plain: Callable[..., Any], args: tuple) -> Any:
+        """See Interpreter."""
+        if op.name in _PIECES:
+            outs = plain(*args)
+            for out in outs:
+                self.viewed(args[0], out, op, args)
+            return outs
+        if op.kind == "binary":
+            args = _of_one_dtype(args)
+        before, hook.active = hook.active, None
+        try:
+            results = self._computed(op, plain, args)
+        finally:
+            hook.active = before
+        single = type(results) is not tuple
+        outs = tuple([wrap(self._own(r)) for r in ((results,) if single else results)])
+        if state.grad and op.vjp is not None:
+            outs = self._recorded(op, args, outs, single)
+        return outs[0] if single else outs
+
+    def _own(self, result: Any) -> DeviceArray:
+        if isinstance(result, DeviceArray):
+            return result
+        if backend().is_own(result):
+            return adopted(result)
+        return sent(np.asarray(result))
+
+    def _computed(self, op: Op, plain: Callable, args: tuple) -> Any:
+        """The results, as arrays of the device."""
+        rule = rules.get(op.name)
+        if rule is not None:
+            results = rule(op, args)
+            if results is not NotImplemented:
+                return results
+        if op.kind == "unary":
+            results = _unary(op, args[0])
+        elif op.kind == "binary":
+            results = _binary(op, *args)
+        elif op.name in PLAIN:
+            results = _general(op, args)
+        else:
+            results = NotImplemented
+        return self._on_host(op, plain, args) if results is NotImplemented else results
+
+    def _on_host(self, op: Op, plain: Callable, args: tuple) -> Any:
+        """The operation on the CPU, on copies."""
+        if op.name not in _told:
+            _told.add(op.name)
+            warnings.warn(
+                f"{op.name} has no implementation on cuda: it runs on the CPU, and its operands "
+                "are copied there and back",
+                stacklevel=4,
+            )
+        hosts = {}
+        with no_grad():
+            results = plain(*[_mapped(a, lambda v: _hosted(v, hosts)) for a in args])
+        if type(results) is tuple:
+            return tuple([sent(r._array) for r in results])
+        return sent(results._array)
+
+    # ---- events --------------------------------------------------------------------------------
+
+    def viewed(self, source: Value, view: Value, op: Op, args: tuple) -> None:
+        """See Interpreter."""
+        if not self.own(source):
+            if self.below is not None:
+                self.below.viewed(source, view, op, args)
+            return
+        array = ndarray.view(view._array, DeviceArray)
+        array.memory, array.alive = source._array.memory, source._array.alive
+        view._array = array
+
+    def write(self, target: Value, source: Value) -> bool:
+        """See Interpreter: a write into, or from, the device's memory."""
+        to, of = target._array, source._array
+        if isinstance(to, DeviceArray):
+            if np.broadcast_shapes(to.shape, of.shape) != to.shape:
+                raise ValueError("the target cannot grow")
+            _assign(to, seen(of if isinstance(of, DeviceArray) else sent(of)), of.dtype)
+            return True
+        if isinstance(of, DeviceArray):
+            np.copyto(to, of.host(), casting="unsafe")
+            return True
+        return self.below is not None and self.below.write(target, source)
+
+    def read(self, tensor: Value, what: str) -> Any:
+        """See Interpreter."""
+        if not self.own(tensor):
+            return None if self.below is None else self.below.read(tensor, what)
+        if what == "numpy()":
+            raise TypeError(
+                "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the "
+                "tensor to host memory first."
+            )
+        if what not in _LOOKS:
+            raise NotImplementedError(
+                f"{what} reads the elements of a tensor, and cannot where they are on cuda\n"
+                "  move it first, with .cpu()"
+            )
+        return None
+
+    def draws(self) -> None:
+        """See Interpreter."""
+        if self.below is not None:
+            self.below.draws()
+
+    def function(self, cls: Any, args: tuple, kwargs: dict) -> Any:
+        """See Interpreter: a Function runs as it stands."""
+        return NotImplemented if self.below is None else self.below.function(cls, args, kwargs)
+
+    def wrote(self, target: Value, source: Value, name: str) -> None:
+        """See Interpreter."""
+        if self.below is not None and not self.own(target):
+            self.below.wrote(target, source, name)
+
+    def expects(self, valid: Value) -> bool:
+        """See Interpreter: a condition is looked at."""
+        return False
+
+    def change(self, change: Callable, arrays: list[ndarray], whole: bool) -> bool:
+        """See Interpreter."""
+        if not isinstance(arrays[0], DeviceArray):
+            return self.below is not None and self.below.change(change, arrays, whole)
+        if is_narrow(arrays[0].dtype):
+            wide = [widened(a) for a in arrays]
+            change(*wide)
+            for a, w in zip(arrays, wide, strict=True):
+                _assign(a, w, w.dtype)
+            return True
+        change(*[seen(a) if isinstance(a, DeviceArray) else a for a in arrays])
+        return True
+
+    def compilable(self) -> None:
+        """See Interpreter: compiled programs are the CPU's."""
+        return
+
+
+def _assign(to: DeviceArray, elements: Any, dtype: np.dtype) -> None:
+    """Write ``elements``, of ``dtype``, into the memory of ``to``, broadcast and converted."""
+    target = seen(to)
+    if dtype == to.dtype:
+        target[...] = elements
+    else:
+        target[...] = converted(elements, dtype, to.dtype)
+
+
+def converted(elements: Any, source: np.dtype, target: np.dtype) -> Any:
+    """An array of the device's module that holds ``source`` as one of ``target``."""
+    if source == target:
+        return elements
+    if is_narrow(source) and source.kind == "V":
+        elements = widened(elements)
+        source = elements.dtype
+    if is_narrow(target) and target.kind == "V":
+        return narrowed(elements.astype(np.float32, copy=False))
+    if source.kind == "c" and target.kind != "c":
+        if target.kind == "b":
+            return elements != 0
+        elements = elements.real
+    if target.kind in "iu" and target.itemsize < 8 and elements.dtype.kind == "f":
+        elements = elements.astype(np.int64)
+    return elements.astype(target)
+
+
+# ---- operands ------------------------------------------------------------------------------------
+
+
+def _mapped(value: Any, function: Callable[[Value], Any]) -> Any:
+    if type(value) in (tuple, list):
+        return type(value)([_mapped(v, function) for v in value])
+    return function(value) if isinstance(value, Value) else value
+
+
+def _hosted(value: Value, hosts: dict) -> Value:
+    """``value`` in the CPU's memory; a tensor that occurs twice is copied once."""
+    if not isinstance(value._array, DeviceArray):
+        return value
+    if id(value) not in hosts:
+        hosts[id(value)] = wrap(value._array.host())
+    return hosts[id(value)]
+
+
+def operand(value: Any) -> Any:
+    """An operand as the device's array module takes it: 16-bit floats wide, a number's tensor of
+    the CPU as a number. RuntimeError for another tensor of the CPU."""
+    if not isinstance(value, Value):
+        return value
+    array = value._array
+    if isinstance(array, DeviceArray):
+        return widened(array) if is_narrow(array.dtype) else seen(array)
+    if array.ndim:
+        raise different_devices("cuda:0", str(place_of(array)))
+    return array[()] if array.dtype.kind in "biufc" else np.float32(array)
+
+
+def _unary(op: Op, x: Value) -> Any:
+    d = _dtypes.from_numpy(x._array.dtype)
+    if op.check is not None:
+        op.check(x)
+    kind = "f" if d.is_floating_point else x._array.dtype.kind
+    if kind not in op.takes or d in _dtypes.FLOAT8:
+        raise unsupported(op.name, d)
+    if op.result == "float" and d.category < _dtypes.FLOATING:
+        d = _dtypes.get_default_dtype()
+    a = operand(x).astype(compute_type(d), copy=False)
+    r = op.forward(a)
+    if op.result == "bool":
+        return r.astype(np.bool_, copy=False)
+    if d.is_complex and r.dtype.kind == "f":  # a magnitude, an angle
+        d = d.to_real()
+    return finished(r, d.numpy)
+
+
+def finished(result: Any, dtype: np.dtype) -> Any:
+    """A result that was computed wide, in its own dtype."""
+    if dtype.kind == "V":
+        return adopted(narrowed(result.astype(np.float32, copy=False)), dtype)
+    return result.astype(dtype, copy=False)
+
+
+def _binary(op: Op, a: Any, b: Any) -> Any:
+    d = result_type(a, b)
+    if op.check is not None:
+        op.check(a, b)
+    kind = "f" if d.is_floating_point else d.numpy.kind
+    if kind not in op.takes or d in _dtypes.FLOAT8:
+        raise unsupported(op.name, d)
+    if op.result == "float" and d.category < _dtypes.FLOATING:
+        d = _dtypes.get_default_dtype()
+    ct = compute_type(d)
+    arrays = []
+    for v in (a, b):
+        if isinstance(v, Value):
+            x = operand(v)
+            arrays.append(x.astype(ct, copy=False) if backend().is_own(x) else ct.type(x))
+        else:
+            arrays.append(as_array(v, d).astype(ct)[()])
+    r = op.forward(*arrays)
+    return finished(r, np.dtype(np.bool_) if op.result == "bool" else d.numpy)
+
+
+def _general(op: Op, args: tuple) -> Any:
+    """The operation's own meaning, on the device's arrays; 16-bit floats in float32."""
+    narrow = next((v._array.dtype for v in _flat(args) if is_narrow(v._array.dtype)), None)
+    arrays = [
+        [operand(v) for v in a] if type(a) is tuple and a and isinstance(a[0], Value) else operand(a)
+        for a in args
+    ]
+    r = op.forward(*arrays)
+    if narrow is None:
+        return r
+    if type(r) is tuple:
+        return tuple([finished(o, narrow) if o.dtype == np.float32 else o for o in r])
+    return finished(r, narrow) if r.dtype == np.float32 else r
+
+
+def _flat(args: tuple) -> list[Value]:
+    found = []
+    for a in args:
+        if type(a) in (tuple, list):
+            found += _flat(a)
+        elif isinstance(a, Value):
+            found.append(a)
+    return found
+
+
+_Level.interpreter = OnDevice()

@@ -1,0 +1,189 @@
+"""A device without a GPU: NumPy in the place of CuPy, as strict as CuPy is.
+
+Its arrays refuse to meet NumPy's, and their elements are not where the tensors' addresses say, so
+that code which reads a GPU's memory by itself finds zeros, and its test fails.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from flambeau.func._meta import _Addresses
+
+
+class Memory:
+    """Bytes whose address is not where they are."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.bytes = np.full(max(size, 1), 0xA5, np.uint8)
+        self._reserved, place = _Addresses.take(size + 64)
+        self.ptr = np.frombuffer(self._reserved, np.uint8, 1, place).ctypes.data
+
+
+def _unwrapped(value: Any, strict: bool = True) -> Any:
+    if isinstance(value, Array):
+        return value._a
+    if isinstance(value, np.ndarray) and strict:
+        raise TypeError(f"Unsupported type {type(value)}")
+    if type(value) in (tuple, list):
+        return type(value)(_unwrapped(v, strict) for v in value)
+    if isinstance(value, dict):
+        return {k: _unwrapped(v, strict) for k, v in value.items()}
+    return value
+
+
+def _wrapped(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return Array(value)
+    if type(value) in (tuple, list):
+        return type(value)(map(_wrapped, value))
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_wrapped, value))
+    return value
+
+
+class Array(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array of the device."""
+
+    __array_priority__ = 100
+
+    def __init__(self, array: Any, memory: Memory | None = None) -> None:
+        self._a = np.asarray(array)
+        self._memory = memory
+
+    def home(self) -> tuple[Memory, int]:
+        """Its memory and address: made when they are first asked for, by moving the elements."""
+        if self._memory is None:
+            a = self._a
+            root = a
+            while isinstance(root.base, np.ndarray):
+                root = root.base
+            known = _homes.get(id(root))
+            if known is None:
+                known = Memory(0)
+                known.bytes, known.size = root, root.nbytes
+                known._reserved, place = _Addresses.take(root.nbytes + 64)
+                known.ptr = np.frombuffer(known._reserved, np.uint8, 1, place).ctypes.data
+                _homes[id(root)] = known
+            self._memory = known
+        start = self._memory.bytes.ctypes.data
+        return self._memory, self._memory.ptr + self._a.ctypes.data - start
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. Please use `.get()`"
+        )
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
+        with np.errstate(all="ignore"):
+            r = getattr(ufunc, method)(*_unwrapped(args), **_unwrapped(kwargs))
+        if "out" in kwargs:
+            return kwargs["out"][0]
+        return _wrapped(r)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if any(issubclass(t, np.ndarray) for t in types):
+            raise TypeError(f"{func.__name__}: Unsupported type <class 'numpy.ndarray'>")
+        with np.errstate(all="ignore"):
+            return _wrapped(func(*_unwrapped(args, False), **_unwrapped(kwargs, False)))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found = getattr(self._a, name)
+        if not callable(found):
+            return _wrapped(found) if isinstance(found, np.ndarray) else found
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            with np.errstate(all="ignore"):
+                return _wrapped(found(*_unwrapped(args), **_unwrapped(kwargs)))
+
+        return method
+
+    def __getitem__(self, key: Any) -> Any:
+        return Array(self._a[_unwrapped(key, False)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._a[_unwrapped(key, False)] = _unwrapped(value)
+
+    def __len__(self) -> int:
+        return len(self._a)
+
+    def __bool__(self) -> bool:
+        return bool(self._a)
+
+    def __float__(self) -> float:
+        return float(self._a)
+
+    def __int__(self) -> int:
+        return int(self._a)
+
+    def __index__(self) -> int:
+        return self._a.__index__()
+
+    def __iter__(self) -> Any:
+        return map(Array, self._a)
+
+    def item(self, *args: int) -> Any:
+        """The only element."""
+        return self._a.item(*args)
+
+    def tolist(self) -> Any:
+        """Nested lists."""
+        return self._a.tolist()
+
+    def get(self) -> np.ndarray:
+        """A copy for the CPU."""
+        return self._a.copy(order="K")
+
+
+_homes: dict[int, Memory] = {}  # roots are kept, so that an id stays one
+
+
+class _Module(ModuleType):
+    """NumPy's functions, on the device's arrays and no others."""
+
+    ndarray = Array
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(np, name)
+        if isinstance(found, type) or not callable(found):
+            return found
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            with np.errstate(all="ignore"):
+                return _wrapped(found(*_unwrapped(args), **_unwrapped(kwargs)))
+
+        return function
+
+
+class StandIn:
+    """See flambeau._devices.backend.Backend."""
+
+    def __init__(self) -> None:
+        self.xp = _Module("stand_in")
+
+    def memory(self, size: int) -> Memory:
+        return Memory(size)
+
+    def seen(self, memory: Memory, offset: int, shape: Any, dtype: Any, strides: Any) -> Array:
+        return Array(np.ndarray(shape, dtype, memory.bytes, offset, strides), memory)
+
+    def memory_of(self, array: Array) -> tuple[Memory, int]:
+        return array.home()
+
+    def to_host(self, array: Array) -> np.ndarray:
+        return array.get()
+
+    def to_device(self, array: np.ndarray) -> Array:
+        return Array(np.array(array, order="K", copy=True))
+
+    def is_own(self, array: Any) -> bool:
+        return isinstance(array, Array)
+
+    def synchronize(self) -> None:
+        pass
