@@ -33,7 +33,7 @@ LAYERS = {
     2: "ops",
     3: "tensor functions _settings",
     4: "autograd compiler",
-    5: "_C _dynamo _higher_order_ops _inductor _ops _tensor _tensor_str"
+    5: "_C _devices _dynamo _higher_order_ops _inductor _ops _tensor _tensor_str"
     " _utils nn optim utils linalg fft special distributions func amp"
     " serialization distributed _about _absent _machinery _doctor __config__ __future__",
     6: "__init__ __main__ compat cli viz _alias",

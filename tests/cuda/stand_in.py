@@ -74,9 +74,7 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
         return self._memory, self._memory.ptr + self._a.ctypes.data - start
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError(
-            "Implicit conversion to a NumPy array is not allowed. Please use `.get()`"
-        )
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
         with np.errstate(all="ignore"):

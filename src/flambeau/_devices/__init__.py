@@ -18,9 +18,10 @@ import numpy as np
 from ..core.modes import state
 from ..core.op import define
 from ..core.value import Value
-from . import rules as _rules  # noqa: F401
-from .arrays import DeviceArray, hollow, seen, sent
+from . import rules as _rules
+from .arrays import DeviceArray, _Level, hollow, seen, sent
 from .backend import available
+from .interpreter import OnDevice
 
 given = sent
 
@@ -46,17 +47,18 @@ def made(
     return array
 
 
+def interpreter() -> OnDevice:
+    """What runs the operations."""
+    return _Level.interpreter
+
+
 def taken(array: DeviceArray) -> np.ndarray:
     """A copy of ``array`` in the CPU's memory."""
     return array.host()
 
 
-to_device = define(
-    "to_device", sent, {"array": lambda g: to_host(g)}, grad_name="ToCopyBackward0"
-)
-to_host = define(
-    "to_host", taken, {"array": lambda g: to_device(g)}, grad_name="ToCopyBackward0"
-)
+to_device = define("to_device", sent, {"array": lambda g: to_host(g)}, grad_name="ToCopyBackward0")
+to_host = define("to_host", taken, {"array": lambda g: to_device(g)}, grad_name="ToCopyBackward0")
 
 
 def moved(x: Value) -> Value:

@@ -19,14 +19,12 @@ from ..core.op import Op, unsupported
 from ..core.promotion import compute_type, is_narrow, result_type
 from ..core.value import Value, as_array, wrap
 from ..func._batch import Level, _of_one_dtype
-from ..tensor._device import CPU, CUDA, different_devices, place_of
 from .arrays import DeviceArray, _Level, adopted, seen, sent
 from .backend import backend
-from .numbers import narrowed, widened
+from .operands import converted, finished, operand, widened
+from .rules import PLAIN, rules
 
 ndarray = np.ndarray
-rules: dict[str, Callable] = {}  # by the name of the record; see rules.py
-PLAIN: set[str] = set()  # records whose meaning runs on the device's arrays as it stands
 _told: set[str] = set()
 
 #: What looks at a tensor's memory without reading it, or reads it by the array's own methods.
@@ -227,24 +225,6 @@ def _assign(to: DeviceArray, elements: Any, dtype: np.dtype) -> None:
         target[...] = converted(elements, dtype, to.dtype)
 
 
-def converted(elements: Any, source: np.dtype, target: np.dtype) -> Any:
-    """An array of the device's module that holds ``source`` as one of ``target``."""
-    if source == target:
-        return elements
-    if is_narrow(source) and source.kind == "V":
-        elements = widened(elements)
-        source = elements.dtype
-    if is_narrow(target) and target.kind == "V":
-        return narrowed(elements.astype(np.float32, copy=False))
-    if source.kind == "c" and target.kind != "c":
-        if target.kind == "b":
-            return elements != 0
-        elements = elements.real
-    if target.kind in "iu" and target.itemsize < 8 and elements.dtype.kind == "f":
-        elements = elements.astype(np.int64)
-    return elements.astype(target)
-
-
 # ---- operands ------------------------------------------------------------------------------------
 
 
@@ -263,19 +243,6 @@ def _hosted(value: Value, hosts: dict) -> Value:
     return hosts[id(value)]
 
 
-def operand(value: Any) -> Any:
-    """An operand as the device's array module takes it: 16-bit floats wide, a number's tensor of
-    the CPU as a number. RuntimeError for another tensor of the CPU."""
-    if not isinstance(value, Value):
-        return value
-    array = value._array
-    if isinstance(array, DeviceArray):
-        return widened(array) if is_narrow(array.dtype) else seen(array)
-    if array.ndim:
-        raise different_devices("cuda:0", str(place_of(array)))
-    return array[()] if array.dtype.kind in "biufc" else np.float32(array)
-
-
 def _unary(op: Op, x: Value) -> Any:
     d = _dtypes.from_numpy(x._array.dtype)
     if op.check is not None:
@@ -292,13 +259,6 @@ def _unary(op: Op, x: Value) -> Any:
     if d.is_complex and r.dtype.kind == "f":  # a magnitude, an angle
         d = d.to_real()
     return finished(r, d.numpy)
-
-
-def finished(result: Any, dtype: np.dtype) -> Any:
-    """A result that was computed wide, in its own dtype."""
-    if dtype.kind == "V":
-        return adopted(narrowed(result.astype(np.float32, copy=False)), dtype)
-    return result.astype(dtype, copy=False)
 
 
 def _binary(op: Op, a: Any, b: Any) -> Any:
@@ -326,7 +286,9 @@ def _general(op: Op, args: tuple) -> Any:
     """The operation's own meaning, on the device's arrays; 16-bit floats in float32."""
     narrow = next((v._array.dtype for v in _flat(args) if is_narrow(v._array.dtype)), None)
     arrays = [
-        [operand(v) for v in a] if type(a) is tuple and a and isinstance(a[0], Value) else operand(a)
+        [operand(v) for v in a]
+        if type(a) is tuple and a and isinstance(a[0], Value)
+        else operand(a)
         for a in args
     ]
     r = op.forward(*arrays)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..core.op import Op
+from ..ops.memory import laid_out, preserve_format
 from .arrays import adopted, seen
 from .backend import backend
-from .interpreter import PLAIN, converted, operand, rules
+from .operands import converted, operand
+
+rules: dict[
+    str, Callable
+] = {}  # by the name of the record: (op, args) -> arrays, or NotImplemented
+PLAIN: set[str] = set()  # records whose meaning runs on the device's arrays as it stands
 
 
 def rule(names: str) -> Callable[[Callable], Callable]:
@@ -27,14 +31,17 @@ def rule(names: str) -> Callable[[Callable], Callable]:
 @rule("to_copy")
 def _to_copy(op: Op, args: tuple) -> Any:
     x, d, format = args
-    array = x._array
-    target = converted(seen(array), array.dtype, d.numpy)
-    return adopted(target if target is not seen(array) else target.copy(), d.numpy)
+    elements = seen(x._array)
+    made = converted(elements, x._array.dtype, d.numpy)
+    if made is elements or (format is not None and format is not preserve_format):
+        made = laid_out(made, format)
+    return adopted(made, d.numpy)
 
 
 @rule("clone")
 def _clone(op: Op, args: tuple) -> Any:
-    return adopted(seen(args[0]._array).copy("K"), args[0]._array.dtype)
+    x, format = args
+    return adopted(laid_out(seen(x._array), format), x._array.dtype)
 
 
 @rule("mm bmm mm_nt mm_tn bmm_nt bmm_tn dot mv")

@@ -107,7 +107,7 @@ class ConversionMethods:
         return self if place_of(self._array) is CPU else self.to(CPU)
 
     def cuda(self, device: object = None, non_blocking: bool = False) -> Value:
-        """This tensor on the GPU; ``device``: cuda or cuda:0. AssertionError where there is none."""
+        """This tensor on the GPU. AssertionError where there is none."""
         place = here("cuda" if device is None else device)
         return self if place is place_of(self._array) else self.to(place)
 

@@ -159,6 +159,12 @@ def different_devices(*names: str) -> RuntimeError:
     )
 
 
+_MISSING = {
+    "cuda": "finds no GPU (NVIDIA's driver shows none, or CuPy is missing, which "
+    "pip install 'flambeau[cuda]' brings)"
+}
+
+
 def no_device(wanted: device) -> Exception:
     """What to raise where ``wanted`` would have to be there: of the type, and with the first line,
     that PyTorch has for it where it was built without."""
@@ -169,15 +175,12 @@ def no_device(wanted: device) -> Exception:
         error, first = RuntimeError, "PyTorch is not linked with support for mps devices"
     else:
         error, first = RuntimeError, f"tensors cannot be on {name}"
+    missing = _MISSING.get(name, f"has no {name} device")
     return error(
-        f"{first}\n  flambeau has no {name} device: tensors live on the CPU{_why(name)}\n"
+        f"{first}\n  flambeau {missing}: tensors live on the CPU\n"
         f"  device={str(wanted)!r} was asked for; use device='cpu', or choose by "
         "torch.cuda.is_available(), which answers False"
     )
-
-
-def _why(name: str) -> str:
-    return " (NVIDIA's driver shows no GPU, or CuPy is missing)" if name == "cuda" else ""
 
 
 class layout(Constant):

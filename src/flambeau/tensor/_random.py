@@ -28,7 +28,7 @@ from ..core.mutation import check_writable, write, write_out, written
 from ..core.op import define
 from ..core.value import Value, drawn, outline, wrap
 from ._creation import DeviceLike, finished, size_of, template
-from ._device import CPU, META, Elsewhere, is_meta, layout, place_of, put
+from ._device import CPU, META, Elsewhere, is_meta, layout
 
 Generator.device = CPU
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _dtypes, _shapes
 from ..core.value import Value, address, offset_of, owner_of, reading, wrap
-from ._device import CPU, META, Elsewhere, device, here, place_of
+from ._device import META, Elsewhere, device, here, place_of
 
 
 class UntypedStorage:

@@ -1,0 +1,22 @@
+"""Tests of tensors on a GPU run on a stand-in for one, which NumPy carries."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flambeau._devices import backend
+
+sys.path.insert(0, str(Path(__file__).parent))
+from stand_in import StandIn
+
+
+@pytest.fixture(autouse=True)
+def device() -> Iterator[None]:
+    """A CUDA device, as far as the library knows."""
+    before = backend.use(StandIn())
+    yield
+    backend.use(before)
