@@ -19,7 +19,7 @@ from ..core.modes import state
 from ..core.op import define
 from ..core.value import Value
 from . import rules as _rules
-from .arrays import DeviceArray, _Level, hollow, seen, sent
+from .arrays import DeviceArray, hollow, seen, sent
 from .backend import available
 from .interpreter import OnDevice
 
@@ -47,11 +47,6 @@ def made(
     return array
 
 
-def interpreter() -> OnDevice:
-    """What runs the operations."""
-    return _Level.interpreter
-
-
 def taken(array: DeviceArray) -> np.ndarray:
     """A copy of ``array`` in the CPU's memory."""
     return array.host()
@@ -64,4 +59,7 @@ to_host = define("to_host", taken, {"array": lambda g: to_device(g)}, grad_name=
 def moved(x: Value) -> Value:
     """``x`` from the CPU to the device, or back; gradients come the other way."""
     there = isinstance(x._array, DeviceArray)
-    return to_host.plain(x) if there else to_device.plain(x)
+    return to_host(x) if there else to_device(x)
+
+
+__all__ = ["OnDevice", "available", "given", "made", "moved", "taken"]

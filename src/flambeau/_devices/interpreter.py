@@ -81,6 +81,8 @@ class OnDevice(Level):
 
     def run(self, op: Op, plain: Callable[..., Any], args: tuple) -> Any:
         """See Interpreter."""
+        if op.name == "to_host":
+            return plain(*args)
         if op.name in _PIECES:
             outs = plain(*args)
             for out in outs:
