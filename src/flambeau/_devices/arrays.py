@@ -65,10 +65,18 @@ class DeviceArray(ForeignArray):
 
     def fill(self, value: Any) -> None:
         """Write ``value`` into every element."""
-        seen(self)[...] = value
+        seen(self)[...] = given(value)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         seen(self)[key] = seen(value) if isinstance(value, DeviceArray) else given(value)
+
+    def resized(self, count: int) -> DeviceArray:
+        """New memory of ``count`` elements that begins with those of this dense array."""
+        grown = hollow((count,), self.dtype)
+        if self.flags.c_contiguous:
+            kept = min(count, self.size)
+            seen(grown)[:kept] = seen(self).reshape(-1)[:kept]
+        return grown
 
     def detached(self) -> DeviceArray:
         """This array: memory is on no tape."""
@@ -170,7 +178,16 @@ def adopted(array: Any, dtype: np.dtype | None = None) -> DeviceArray:
     if not array.size:
         return hollow(array.shape, dtype)
     memory, start = backend().memory_of(array)
-    return over(memory, start, array.shape, dtype, array.strides)
+    shape, strides = array.shape, array.strides
+    low = start + sum((n - 1) * s for n, s in zip(shape, strides) if s < 0)
+    span = sum((n - 1) * abs(s) for n, s in zip(shape, strides)) + dtype.itemsize
+    if span == array.size * dtype.itemsize and low == start:
+        return over(memory, start, shape, dtype, strides)
+    # Not dense: a view of an array that is, so that storage and strides can be taken from it.
+    whole = over(memory, low, (span // dtype.itemsize,), dtype)
+    view = ndarray.__new__(DeviceArray, shape, dtype, whole, start - low, strides)
+    view.memory, view.alive = memory, whole.alive
+    return view
 
 
 def hollow(shape: Sequence[int], dtype: np.dtype, strides: Any = None) -> DeviceArray:
@@ -191,6 +208,6 @@ def sent(array: ndarray) -> DeviceArray:
 
 def given(array: Any) -> Any:
     """``array`` of the CPU as one of the device's array module; numbers as they are."""
-    if isinstance(array, ndarray) and array.ndim:
-        return backend().to_device(array)
+    if isinstance(array, ndarray):
+        return backend().to_device(array) if array.ndim else array[()]
     return array

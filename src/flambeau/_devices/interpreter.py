@@ -37,6 +37,13 @@ _LOOKS = frozenset(
 _PIECES = frozenset(["split", "split_with_sizes", "unsafe_split", "unbind"])
 
 
+#: Operations whose indices and masks may lie on the CPU.
+_TAKES_CONSTANTS = frozenset(
+    """index index_backward index_put index_select index_add index_copy index_fill masked_fill
+    masked_fill_tensor gather scatter scatter_add embedding repeat_interleave""".split()
+)
+
+
 class OnDevice(Level):
     """Runs operations on the device; also the rules of what Python reads and writes there."""
 
@@ -287,12 +294,7 @@ def _binary(op: Op, a: Any, b: Any) -> Any:
 def _general(op: Op, args: tuple) -> Any:
     """The operation's own meaning, on the device's arrays; 16-bit floats in float32."""
     narrow = next((v._array.dtype for v in _flat(args) if is_narrow(v._array.dtype)), None)
-    arrays = [
-        [operand(v) for v in a]
-        if type(a) is tuple and a and isinstance(a[0], Value)
-        else operand(a)
-        for a in args
-    ]
+    arrays = [operand(a, op.name in _TAKES_CONSTANTS) for a in args]
     r = op.forward(*arrays)
     if narrow is None:
         return r

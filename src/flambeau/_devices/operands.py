@@ -10,7 +10,7 @@ import numpy as np
 from ..core.promotion import is_narrow
 from ..core.value import Value
 from ..tensor._device import different_devices, place_of
-from .arrays import DeviceArray, adopted, seen
+from .arrays import DeviceArray, adopted, seen, sent
 
 
 def widened(array: Any) -> Any:
@@ -53,14 +53,19 @@ def converted(elements: Any, source: np.dtype, target: np.dtype) -> Any:
     return elements.astype(target)
 
 
-def operand(value: Any) -> Any:
+def operand(value: Any, constants: bool = False) -> Any:
     """An operand as the device's array module takes it: 16-bit floats wide, a number's tensor of
-    the CPU as a number. RuntimeError for another tensor of the CPU."""
+    the CPU as a number. RuntimeError for another tensor of the CPU, unless ``constants`` (indices
+    and masks) may come from there."""
     if not isinstance(value, Value):
+        if type(value) in (tuple, list) and any(isinstance(v, Value) for v in value):
+            return [operand(v, constants) for v in value]
         return value
     array = value._array
     if isinstance(array, DeviceArray):
         return widened(array) if is_narrow(array.dtype) else seen(array)
+    if array.ndim and constants and array.dtype.kind in "biu":
+        return seen(sent(array))
     if array.ndim:
         raise different_devices("cuda:0", str(place_of(array)))
     return array[()] if array.dtype.kind in "biufc" else np.float32(array)

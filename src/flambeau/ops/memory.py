@@ -42,7 +42,7 @@ def laid_out(array: np.ndarray, format: memory_format | None) -> np.ndarray:
     """A copy of ``array`` in memory format ``format``; by default dense arrays keep theirs."""
     order = channels_last_order(array.ndim, format)
     if order is not None:
-        return array.transpose(order).copy().transpose(np.argsort(order))
+        return array.transpose(order).copy().transpose(np.argsort(order).tolist())
     if format is contiguous_format:
         return array.copy(order="C")
     # NumPy's "K" keeps the order of the strides; a broadcast array becomes contiguous.

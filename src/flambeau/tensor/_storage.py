@@ -383,7 +383,7 @@ class StorageMethods:
         if place_of(self._array) is META:
             self._array = Elsewhere.on(META).made(sizes, self._array.dtype)
             return self
-        if type(self._array) is not np.ndarray:
+        if type(self._array) is not np.ndarray and not self.is_cuda:
             raise RuntimeError("vmap: resize_ of a batched tensor is not supported")
         for n in sizes:
             if n < 0:
@@ -396,9 +396,12 @@ class StorageMethods:
             flat = owner.reshape(-1).view(np.uint8)[offset : offset + count * array.itemsize]
             self._array = flat.view(array.dtype).reshape(sizes)
         else:
-            grown = np.empty(count, array.dtype)
-            if array.flags.c_contiguous:
-                grown[: array.size] = array.reshape(-1)[:count]
+            if self.is_cuda:
+                grown = array.resized(count)
+            else:
+                grown = np.empty(count, array.dtype)
+                if array.flags.c_contiguous:
+                    grown[: array.size] = array.reshape(-1)[:count]
             self._array = grown.reshape(sizes)
         return self
 
