@@ -65,7 +65,7 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
             known = _homes.get(id(root))
             if known is None:
                 known = Memory(0)
-                known.bytes, known.size = root, root.nbytes
+                known.bytes, known.size = root.ravel(order="K").view(np.uint8), root.nbytes
                 known._reserved, place = _Addresses.take(root.nbytes + 64)
                 known.ptr = np.frombuffer(known._reserved, np.uint8, 1, place).ctypes.data
                 _homes[id(root)] = known
@@ -142,6 +142,24 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
 _homes: dict[int, Memory] = {}  # roots are kept, so that an id stays one
 
 
+class _Ufunc:
+    """One of NumPy's, on the device's arrays and no others."""
+
+    def __init__(self, ufunc: np.ufunc) -> None:
+        self.ufunc = ufunc
+
+    def _run(self, method: str, args: Any, kwargs: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return _wrapped(getattr(self.ufunc, method)(*_unwrapped(args), **_unwrapped(kwargs)))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run("__call__", args, kwargs)
+
+    def at(self, *args: Any) -> None:
+        """Write into the first operand at the places that the second names."""
+        self._run("at", args, {})
+
+
 class _Module(ModuleType):
     """NumPy's functions, on the device's arrays and no others."""
 
@@ -151,6 +169,8 @@ class _Module(ModuleType):
         found = getattr(np, name)
         if isinstance(found, type) or not callable(found):
             return found
+        if isinstance(found, np.ufunc):
+            return _Ufunc(found)
 
         def function(*args: Any, **kwargs: Any) -> Any:
             with np.errstate(all="ignore"):

@@ -18,6 +18,8 @@ import numpy as np
 from ..core.modes import state
 from ..core.op import define
 from ..core.value import Value
+from . import index_rules as _index_rules
+from . import layer_rules as _layer_rules
 from . import rules as _rules
 from .arrays import DeviceArray, hollow, seen, sent
 from .backend import available
@@ -61,5 +63,7 @@ def moved(x: Value) -> Value:
     there = isinstance(x._array, DeviceArray)
     return to_host(x) if there else to_device(x)
 
+
+_RULES = (_index_rules, _layer_rules)  # loaded, so that they are entered
 
 __all__ = ["OnDevice", "available", "given", "made", "moved", "taken"]

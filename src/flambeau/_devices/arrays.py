@@ -55,6 +55,10 @@ class DeviceArray(ForeignArray):
         """See ForeignArray."""
         return adopted(make(seen(self), *args, **kwargs))
 
+    def given(self, array: ndarray) -> DeviceArray:
+        """See ForeignArray."""
+        return sent(array)
+
     def copy(self, order: str = "C") -> DeviceArray:
         """A copy on the device."""
         return adopted(seen(self).copy(order))

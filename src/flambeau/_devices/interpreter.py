@@ -22,7 +22,7 @@ from ..func._batch import Level, _of_one_dtype
 from .arrays import DeviceArray, _Level, adopted, seen, sent
 from .backend import backend
 from .operands import converted, finished, operand, widened
-from .rules import PLAIN, rules
+from .rules import PLAIN, formulas, rules
 
 ndarray = np.ndarray
 _told: set[str] = set()
@@ -126,7 +126,7 @@ class OnDevice(Level):
             results = _unary(op, args[0])
         elif op.kind == "binary":
             results = _binary(op, *args)
-        elif op.name in PLAIN:
+        elif op.name in formulas or op.name in PLAIN:
             results = _general(op, args)
         else:
             results = NotImplemented
@@ -292,25 +292,26 @@ def _binary(op: Op, a: Any, b: Any) -> Any:
 
 
 def _general(op: Op, args: tuple) -> Any:
-    """The operation's own meaning, on the device's arrays; 16-bit floats in float32."""
-    narrow = next((v._array.dtype for v in _flat(args) if is_narrow(v._array.dtype)), None)
+    """The operation's formula or own meaning, on the device's arrays; 16-bit floats in float32."""
+    narrow = next((t for t in map(_dtype_of, _flat(args)) if t is not None and is_narrow(t)), None)
     arrays = [operand(a, op.name in _TAKES_CONSTANTS) for a in args]
-    r = op.forward(*arrays)
-    if narrow is None:
+    r = formulas.get(op.name, op.forward)(*arrays)
+    if narrow is None or r is NotImplemented:
         return r
     if type(r) is tuple:
         return tuple([finished(o, narrow) if o.dtype == np.float32 else o for o in r])
     return finished(r, narrow) if r.dtype == np.float32 else r
 
 
-def _flat(args: tuple) -> list[Value]:
-    found = []
-    for a in args:
-        if type(a) in (tuple, list):
-            found += _flat(a)
-        elif isinstance(a, Value):
-            found.append(a)
-    return found
+def _flat(args: tuple) -> list:
+    return [v for a in args for v in (a if type(a) in (tuple, list) else (a,))]
+
+
+def _dtype_of(value: Any) -> np.dtype | None:
+    """The dtype of a tensor, or what a result is to have."""
+    if isinstance(value, Value):
+        return value._array.dtype
+    return value if isinstance(value, np.dtype) else None
 
 
 _Level.interpreter = OnDevice()

@@ -1,20 +1,40 @@
-"""Operations on a device that are not run as their meaning on the CPU says."""
+"""How operations run on a device: which run as they do on the CPU, and what the others do."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..core.op import Op
+from ..core.promotion import is_narrow
+from ..ops._reduce import kept_shape
 from ..ops.memory import laid_out, preserve_format
 from .arrays import adopted, seen
 from .backend import backend
-from .operands import converted, operand
+from .operands import converted
 
 rules: dict[
     str, Callable
 ] = {}  # by the name of the record: (op, args) -> arrays, or NotImplemented
-PLAIN: set[str] = set()  # records whose meaning runs on the device's arrays as it stands
+#: Records whose meaning on the CPU runs on the device's arrays as it stands.
+PLAIN = frozenset(
+    """
+    _prelu_kernel _unsafe_view addcdiv addcmul alpha_dropout_noise amax amin bag_layout
+    binary_cross_entropy_backward binary_cross_entropy_with_logits_backward cat clamp
+    clamp_backward clamp_tensor cumprod cumsum elu elu_backward fft_c2c fft_c2r fft_r2c fill
+    flip glu hardshrink hardshrink_backward hardtanh hardtanh_backward isclose kthvalue
+    leaky_relu leaky_relu_backward lerp linalg_cholesky_ex linalg_cross linalg_det linalg_eigh
+    linalg_eigvalsh linalg_inv_ex linalg_qr linalg_slogdet linalg_solve_ex linalg_svd
+    linalg_svdvals log_softmax log_softmax_backward_data logcumsumexp logsumexp masked_fill
+    masked_fill_tensor masked_scatter max_all median median_all min_all nan_to_num nanmedian
+    nanmedian_all nansum prod prod_all put repeat roll rot90 select_scatter slice_scatter
+    softmax softmax_backward_data softplus softplus_backward softshrink softshrink_backward
+    split_ties stack take threshold threshold_backward trace where zero
+    """.split()
+)
 
 
 def rule(names: str) -> Callable[[Callable], Callable]:
@@ -44,11 +64,321 @@ def _clone(op: Op, args: tuple) -> Any:
     return adopted(laid_out(seen(x._array), format), x._array.dtype)
 
 
-@rule("mm bmm mm_nt mm_tn bmm_nt bmm_tn dot mv")
-def _product(op: Op, args: tuple) -> Any:
-    x, y = map(operand, args)
-    if op.name.endswith("_nt"):
-        y = y.swapaxes(-1, -2)
-    elif op.name.endswith("_tn"):
-        x = x.swapaxes(-1, -2)
-    return backend().xp.matmul(x, y)
+# ---- formulas ------------------------------------------------------------------------------------
+#
+# What a record means, in few large array operations: the CPU's meaning works by pieces that stay in
+# a cache, and makes arrays of NumPy. A formula takes what the record's own ``forward`` takes, and
+# may return NotImplemented.
+
+formulas: dict[str, Callable] = {}
+
+
+def formula(names: str) -> Callable[[Callable], Callable]:
+    """Decorator: the meaning on the device of the records with these names."""
+
+    def enter(function: Callable) -> Callable:
+        for name in names.split():
+            formulas[name] = function
+        return function
+
+    return enter
+
+
+class Looking:
+    """Whether formulas may look at values, to refuse them: not while a graph is captured."""
+
+    allowed = True
+
+
+def xp() -> Any:
+    """The device's array module."""
+    return backend().xp
+
+
+# ---- products ------------------------------------------------------------------------------------
+
+Array = Any  # of the device's array module
+
+
+@formula("mm bmm dot mv")
+def _product(x: Array, y: Array) -> Array:
+    return xp().matmul(x, y)
+
+
+@formula("mm_nt bmm_nt")
+def _product_nt(x: Array, y: Array) -> Array:
+    return xp().matmul(x, y.swapaxes(-1, -2))
+
+
+@formula("mm_tn bmm_tn")
+def _product_tn(x: Array, y: Array) -> Array:
+    return xp().matmul(x.swapaxes(-1, -2), y)
+
+
+@formula("linear")
+def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
+    r = xp().matmul(x, weight.T)
+    if bias is not None:
+        r += bias
+    return r
+
+
+def _added(product: Callable[[Array, Array], Array]) -> Callable[..., Array]:
+    def forward(a: Array, b: Array, c: Array, beta: Any, alpha: Any) -> Array:
+        r = product(a, b)
+        if alpha != 1:
+            r *= r.dtype.type(alpha)
+        if beta:
+            r += (c if beta == 1 else c * r.dtype.type(beta)).astype(r.dtype, copy=False)
+        return r
+
+    return forward
+
+
+formula("addmm baddbmm addmv")(_added(lambda a, b: xp().matmul(a, b)))
+formula("addbmm")(_added(lambda a, b: xp().matmul(a, b).sum(0, dtype=a.dtype)))
+formula("addr")(_added(lambda a, b: a[:, None] * b[None]))
+
+
+# ---- reductions ----------------------------------------------------------------------------------
+
+
+def wide_type(dtype: np.dtype) -> np.dtype:
+    """What is computed in for results of ``dtype``."""
+    return np.dtype(np.float32) if is_narrow(dtype) else dtype
+
+
+@formula("sum")
+def _sum(a: Array, dims: tuple, keepdim: bool, dt: np.dtype) -> Array:
+    work = wide_type(dt)
+    a = a if np.can_cast(a.dtype, work, "same_kind") else converted(a, a.dtype, work)
+    return a.sum(dims, dtype=work, keepdims=keepdim) if dims else a.astype(work)
+
+
+@formula("sum_to_size")
+def _to_size(a: Array, shape: tuple) -> Array:
+    lead = a.ndim - len(shape)
+    dims = tuple([i for i, n in enumerate(a.shape) if i < lead or shape[i - lead] == 1 != n])
+    dt = a.dtype if a.dtype.kind not in "biu" else np.dtype(np.int64)
+    return _sum(a, dims, False, dt).reshape(shape)
+
+
+@formula("mean")
+def _mean(a: Array, dims: tuple, keepdim: bool, dt: np.dtype) -> Array:
+    work = wide_type(dt)
+    count = math.prod([a.shape[d] for d in dims])
+    return _sum(a, dims, keepdim, work) / work.type(count)
+
+
+@formula("expand_reduced")
+def _restore(g: Array, dims: tuple, keepdim: bool, shape: tuple, dt: np.dtype) -> Array:
+    if g.ndim and not keepdim:
+        g = g.reshape(kept_shape(shape, dims))
+    return xp().broadcast_to(g, shape).astype(wide_type(dt))  # a copy
+
+
+def _truth(name: str) -> Callable:
+    def forward(x: Array, dims: tuple | None, keepdim: bool) -> Array:
+        r = getattr(xp(), name)(x != 0, axis=dims, keepdims=keepdim)
+        return r.astype(np.uint8) if x.dtype == np.uint8 else r
+
+    return forward
+
+
+formula("all")(_truth("all"))
+formula("any")(_truth("any"))
+
+
+def _extreme_at(name: str, find: str) -> None:
+    def forward(x: Array, dim: int, keepdim: bool) -> tuple[Array, Array]:
+        if not x.ndim:
+            return x.copy(), xp().zeros((), np.int64)
+        values = getattr(xp(), name)(x, axis=dim, keepdims=keepdim)
+        index = getattr(xp(), find)(x, axis=dim).astype(np.int64, copy=False)
+        return values, xp().expand_dims(index, dim) if keepdim else index
+
+    def place(x: Array, dim: int | None, keepdim: bool) -> Array:
+        if dim is None or not x.ndim:
+            index = getattr(xp(), find)(x.reshape(-1), axis=0).astype(np.int64, copy=False)
+            return index.reshape((1,) * x.ndim) if keepdim else index
+        index = getattr(xp(), find)(x, axis=dim).astype(np.int64, copy=False)
+        return xp().expand_dims(index, dim) if keepdim else index
+
+    formula(name)(forward)
+    formula(find)(place)
+
+
+_extreme_at("max", "argmax")
+_extreme_at("min", "argmin")
+
+
+def _moments(a: Array, dims: tuple, correction: float, keepdim: bool) -> tuple[Array, Array]:
+    count = math.prod([a.shape[d] for d in dims])
+    kind = a.real.dtype
+    mean = _sum(a, dims, True, a.dtype) / kind.type(count)
+    d = a - mean
+    squares = d * d if d.dtype.kind == "f" else d.real * d.real + d.imag * d.imag
+    var = _sum(squares, dims, True, kind) / kind.type(max(0.0, count - correction))
+    if not keepdim:
+        shape = [n for i, n in enumerate(a.shape) if i not in dims]
+        var, mean = var.reshape(shape), mean.reshape(shape)
+    return var, mean
+
+
+@formula("var")
+def _var(a: Array, dims: tuple, correction: float, keepdim: bool) -> Array:
+    return _moments(a, dims, correction, keepdim)[0]
+
+
+@formula("std")
+def _std(a: Array, dims: tuple, correction: float, keepdim: bool) -> Array:
+    return xp().sqrt(_moments(a, dims, correction, keepdim)[0])
+
+
+formulas["var_mean"] = _moments
+
+
+@formula("std_mean")
+def _std_mean(a: Array, dims: tuple, correction: float, keepdim: bool) -> tuple[Array, Array]:
+    var, mean = _moments(a, dims, correction, keepdim)
+    return xp().sqrt(var), mean
+
+
+@formula("linalg_vector_norm")
+def _vector_norm(x: Array, p: float, dims: tuple, keepdim: bool) -> Array:
+    m = xp()
+    if p == 2 and x.dtype.kind == "f":
+        return m.sqrt(_sum(x * x, dims, keepdim, x.dtype))
+    a = m.abs(x)
+    if p in (math.inf, -math.inf):
+        return (m.max if p > 0 else m.min)(a, axis=dims, keepdims=keepdim) if dims else a
+    if p == 0:
+        return _sum(a != 0, dims, keepdim, a.dtype)
+    if p == 1:
+        return _sum(a, dims, keepdim, a.dtype)
+    return _sum(a ** a.dtype.type(p), dims, keepdim, a.dtype) ** a.dtype.type(1 / p)
+
+
+@formula("trace_backward")
+def _trace_backward(grad: Array, shape: tuple) -> Array:
+    return xp().eye(*shape, dtype=grad.dtype) * grad
+
+
+@formula("reverse_cumsum")
+def _reverse_cumsum(x: Array, dim: int, dt: np.dtype) -> Array:
+    if not x.ndim:
+        return x.astype(wide_type(dt))
+    m = xp()
+    return m.flip(m.cumsum(m.flip(x, dim), axis=dim, dtype=wide_type(dt)), dim)
+
+
+# ---- order ---------------------------------------------------------------------------------------
+
+
+@formula("argsort")
+def _argsort(x: Array, dim: int, descending: bool) -> Array:
+    if not x.ndim or not x.size:
+        return xp().zeros(x.shape, np.int64)
+    m = xp()
+    if not descending:
+        return m.argsort(x, axis=dim, kind="stable").astype(np.int64, copy=False)
+    # The stable order of the reversed lines, read backwards.
+    order = m.flip(m.argsort(m.flip(x, dim), axis=dim, kind="stable"), dim)
+    return (x.shape[dim] - 1) - order.astype(np.int64, copy=False)
+
+
+@formula("sort")
+def _sort(x: Array, dim: int, descending: bool) -> tuple[Array, Array]:
+    order = _argsort(x, dim, descending)
+    return (xp().take_along_axis(x, order, dim) if x.ndim else x.copy()), order
+
+
+@formula("topk")
+def _topk(x: Array, k: int, dim: int, largest: bool) -> tuple[Array, Array]:
+    values, order = _sort(x, dim, largest)
+    if not x.ndim:
+        return (values, order) if k else (values.reshape(1)[:0], order.reshape(1)[:0])
+    piece = (slice(None),) * dim + (slice(k),)
+    return values[piece].copy(), order[piece].copy()
+
+
+# ---- pieces and triangles ------------------------------------------------------------------------
+
+
+@formula("slice_backward")
+def _placed(x: Array, shape: tuple, index: tuple) -> Array:
+    out = xp().zeros(shape, x.dtype)
+    out[index] = x
+    return out
+
+
+def _triangle(x: Array, diagonal: int) -> Array:
+    return xp().tri(*x.shape[-2:], k=diagonal, dtype=np.bool_)
+
+
+@formula("tril")
+def _tril(x: Array, diagonal: int) -> Array:
+    return xp().where(_triangle(x, diagonal), x, x.dtype.type(0))
+
+
+@formula("triu")
+def _triu(x: Array, diagonal: int) -> Array:
+    return xp().where(_triangle(x, diagonal - 1), x.dtype.type(0), x)
+
+
+def _diagonal(array: Array, offset: int, i: int, j: int) -> tuple:
+    """The index of a diagonal, for an array whose dimensions ``i`` and ``j`` are the last."""
+    n = max(0, min(array.shape[-2] + min(offset, 0), array.shape[-1] - max(offset, 0)))
+    steps = xp().arange(n)
+    return (..., steps + max(-offset, 0), steps + max(offset, 0))
+
+
+@formula("diag_embed")
+def _diag_embed(x: Array, offset: int, i: int, j: int) -> Array:
+    n = x.shape[-1] + abs(offset)
+    out = xp().zeros((*x.shape[:-1], n, n), x.dtype)
+    out[_diagonal(out, offset, i, j)] = x
+    return xp().moveaxis(out, (-2, -1), (i, j))
+
+
+@formula("diagonal_backward")
+def _diagonal_backward(x: Array, shape: tuple, offset: int, i: int, j: int) -> Array:
+    out = xp().zeros(shape, x.dtype)
+    last = xp().moveaxis(out, (i, j), (-2, -1))
+    last[_diagonal(last, offset, i, j)] = x
+    return out
+
+
+@formula("constant_pad_nd")
+def _constant_pad(x: Array, pad: tuple, value: Array) -> Array:
+    shape = list(x.shape)
+    into, source = [slice(None)] * x.ndim, [slice(None)] * x.ndim
+    for i in range(0, len(pad), 2):
+        before, after = pad[i], pad[i + 1]
+        d = x.ndim - 1 - i // 2
+        n = shape[d]
+        shape[d] = n + before + after
+        into[d] = slice(max(before, 0), shape[d] - max(after, 0))
+        source[d] = slice(max(-before, 0), n - max(-after, 0))
+    out = xp().empty(shape, x.dtype)
+    out[...] = value
+    out[tuple(into)] = x[tuple(source)]
+    return out
+
+
+@formula("diagonal_copy")
+def _diagonal_copy(x: Array, offset: int, i: int, j: int) -> Array:
+    last = xp().moveaxis(x, (i, j), (-2, -1))
+    return last[_diagonal(last, offset, i, j)].copy()
+
+
+@formula("complex")
+def _complex(real: Array, imag: Array) -> Array:
+    return real + imag * real.dtype.type(1) * (1j if real.dtype == np.float64 else np.complex64(1j))
+
+
+@formula("lerp_tensor")
+def _lerp(start: Array, end: Array, weight: Array) -> Array:
+    way = end - start
+    near = xp().absolute(weight) < 0.5
+    return xp().where(near, start + weight * way, end - way * (1 - weight))

@@ -24,6 +24,10 @@ class ForeignArray(np.ndarray):
         """What to raise where the function ``name`` would compute on this array itself."""
         raise NotImplementedError
 
+    def given(self, array: np.ndarray) -> np.ndarray:
+        """``array``, of the CPU, where this one is."""
+        return array
+
     def likeness(self, make: Callable, *args: Any, **kwargs: Any) -> np.ndarray:
         """What ``make``, one of NumPy's functions ``zeros_like`` ..., is to return for this."""
         raise self.unruled(make.__name__)
@@ -41,6 +45,11 @@ class ForeignArray(np.ndarray):
     def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
         """Refused."""
         raise self.unruled("astype")
+
+
+def beside(array: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """``array``, of the CPU, in the memory in which ``other`` is."""
+    return other.given(array) if isinstance(other, ForeignArray) else array
 
 
 def _refused(name: str) -> Callable[..., NoReturn]:

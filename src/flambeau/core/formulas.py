@@ -10,7 +10,6 @@ from collections.abc import Callable
 import numpy as np
 
 from . import threads
-from .modes import hook
 
 _SMALL = 1 << 16  # elements up to which threads cost more than they bring (measured)
 _TINY = 1 << 13  # the same where many arrays are changed together
@@ -110,9 +109,6 @@ def _widely(change: Callable[..., None], *arrays: np.ndarray) -> None:
 def apply(change: Callable[..., None], arrays: list[np.ndarray], whole: bool = False) -> None:
     """``change(*arrays)``, which writes into its arguments; ``whole``: only as a whole, not
     elementwise."""
-    if arrays[0].__class__ is not np.ndarray and hook.active is not None:
-        if hook.active.change(change, arrays, whole):
-            return
     if not arrays[0].ndim:  # NumPy turns what it computes from 0-dim arrays into numbers
         arrays = [a.reshape(1) for a in arrays]
     if whole and _is_narrow(arrays[0]):

@@ -22,6 +22,7 @@ from .._dtypes import from_numpy
 from .._errors import type_name
 from ..core import random_recipes as recipes
 from ..core import threads
+from ..core.foreign import beside
 from ..core.generator import current
 from ..core.modes import hook, state
 from ..core.op import define, unsupported
@@ -391,9 +392,10 @@ def scaled_dot_product_attention(
     if dropout_p:
         dt = query._array.dtype
         if dropout_p == 1:
-            noise = constant(np.zeros(scores, dt))
+            noise = constant(beside(np.zeros(scores, dt), query._array))
         else:
-            noise = wrap(drawn(lambda: recipes.dropout_noise(current(), scores, dt, dropout_p)))
+            mask = drawn(lambda: recipes.dropout_noise(current(), scores, dt, dropout_p))
+            noise = wrap(beside(mask, query._array))
     if len(lead) != 2:
         query, key, value = (t.reshape(_four(t.shape, lead)) for t in (query, key, value))
         if attn_mask is not None:

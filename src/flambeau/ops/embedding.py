@@ -94,10 +94,10 @@ def _check_index(name: str, input: Value, weight: Value) -> None:
     if index.size:
         low, high = int(index.min()), int(index.max())
         if low < 0 or high >= table.shape[0]:
-            raise _out_of_range(name, index, table.shape)
+            raise out_of_range(name, index, table.shape)
 
 
-def _out_of_range(name: str, index: ndarray, shape: tuple[int, ...]) -> Exception:
+def out_of_range(name: str, index: ndarray, shape: tuple[int, ...]) -> Exception:
     place = tuple(int(i) for i in np.argwhere((index < 0) | (index >= shape[0]))[0])
     value = int(index[place])
     if name == "embedding_bag":

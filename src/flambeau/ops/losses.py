@@ -79,16 +79,22 @@ def _spread(formula: Callable[..., ndarray], *arrays: ndarray) -> ndarray:
 # ---- losses of a difference -------------------------------------------------------------------
 
 
+DIFFERENCES: dict[str, tuple[Callable, Callable]] = {}
+
+
 def _of_difference(
     name: str,
     value: Callable[[ndarray, float], ndarray],
     slope: Callable[[ndarray, float], ndarray],
     tensor_slope: Callable[[Value, float], Value],
 ) -> Callable[[Value, Value, float, str], Value]:
-    """The record of a loss of input - target, with one number as parameter.
+    """The record of a loss of input - target, with one number as parameter; its value and slope
+    are kept in ``DIFFERENCES``.
 
     ``tensor_slope`` is the slope in differentiable operations, for gradients of gradients.
     """
+
+    DIFFERENCES[name] = value, slope
 
     def forward(x: ndarray, target: ndarray, number: float, reduction: str) -> ndarray:
         return _reduced_array(lambda a, b: value(a - b, number), reduction, x, target)
@@ -273,7 +279,7 @@ def huber_loss(
 # ---- binary cross entropy ---------------------------------------------------------------------
 
 
-def _bce_value(x: ndarray, t: ndarray) -> ndarray:
+def bce_value(x: ndarray, t: ndarray) -> ndarray:
     # Logarithms are kept above -100, so that a wrong certainty costs a finite loss.
     one = np.maximum(np.log(x), -100)
     zero = np.maximum(np.log1p(-x), -100)
@@ -289,8 +295,8 @@ def _bce_forward(x: ndarray, target: ndarray, weight: ndarray | None, reduction:
             f"{x.reshape(-1)[bad]:g}; for scores use binary_cross_entropy_with_logits"
         )
     if weight is None:
-        return _reduced_array(_bce_value, reduction, x, target)
-    return _reduced_array(lambda a, b, w: _bce_value(a, b) * w, reduction, x, target, weight)
+        return _reduced_array(bce_value, reduction, x, target)
+    return _reduced_array(lambda a, b, w: bce_value(a, b) * w, reduction, x, target, weight)
 
 
 def _bce_backward_forward(

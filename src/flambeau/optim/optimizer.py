@@ -231,7 +231,8 @@ class Optimizer:
             arrays.append(state[name]._array)
         onlooker, _hook.active = _hook.active, None  # a formula may call operations of its own
         try:
-            formulas.apply(change, arrays, self._whole)
+            if onlooker is None or not onlooker.change(change, arrays, self._whole):
+                formulas.apply(change, arrays, self._whole)
         finally:
             _hook.active = onlooker
         p.counter().bump("step")
