@@ -86,6 +86,10 @@ class DeviceArray(ForeignArray):
         """This array: memory is on no tape."""
         return self
 
+    def nonzero(self) -> tuple[DeviceArray, ...]:
+        """Where elements are not 0: the places in each dimension."""
+        return tuple([adopted(places) for places in seen(self).nonzero()])
+
     # What Python reads comes to the CPU.
 
     def host(self) -> ndarray:

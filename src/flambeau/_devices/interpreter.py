@@ -19,6 +19,7 @@ from ..core.op import Op, unsupported
 from ..core.promotion import compute_type, is_narrow, result_type
 from ..core.value import Value, as_array, wrap
 from ..func._batch import Level, _of_one_dtype
+from ..tensor._device import CPU, CUDA
 from .arrays import DeviceArray, _Level, adopted, seen, sent
 from .backend import backend
 from .operands import converted, finished, operand, widened
@@ -30,8 +31,9 @@ _told: set[str] = set()
 #: What looks at a tensor's memory without reading it, or reads it by the array's own methods.
 _LOOKS = frozenset(
     """data_ptr() untyped_storage() storage() deepcopy() resize_() set_() item() bool() tolist()
-    printing pickle save""".split()
-    + ["a check", "an index"]
+    printing pickle save equal allclose nonzero() argwhere() masked_select() istft
+    linalg.lstsq""".split()
+    + ["a check", "an index", "one_hot() without num_classes", "the gradient of det"]
 )
 #: Operations that only look at their operand in other ways, as NumPy does without reading it.
 _PIECES = frozenset(["split", "split_with_sizes", "unsafe_split", "unbind"])
@@ -203,6 +205,21 @@ class OnDevice(Level):
         if self.below is not None and not self.own(target):
             self.below.wrote(target, source, name)
 
+    def copied(self, function: Callable, args: tuple, kwargs: dict) -> Any:
+        """See Interpreter."""
+        if not any(self.holds(a) for a in (*args, *kwargs.values())):
+            return super().copied(function, args, kwargs)
+        args = [_mapped(a, self._here) for a in args]
+        kwargs = {name: _mapped(a, self._here) for name, a in kwargs.items()}
+        with CPU:
+            return _mapped(function(*args, **kwargs), self._there)
+
+    def _here(self, value: Value) -> Value:
+        return value.cpu() if self.own(value) else value
+
+    def _there(self, value: Value) -> Value:
+        return value if self.own(value) else value.to(CUDA)
+
     def expects(self, valid: Value) -> bool:
         """See Interpreter: a condition is looked at."""
         return False
@@ -238,7 +255,7 @@ def _assign(to: DeviceArray, elements: Any, dtype: np.dtype) -> None:
 
 
 def _mapped(value: Any, function: Callable[[Value], Any]) -> Any:
-    if type(value) in (tuple, list):
+    if isinstance(value, (tuple, list)):
         return type(value)([_mapped(v, function) for v in value])
     return function(value) if isinstance(value, Value) else value
 

@@ -184,7 +184,8 @@ def is_inference_mode_enabled() -> bool:
 # ``opaque``   something that no event describes (memory is exchanged).
 #
 # and may answer ``operands`` (convert what a function works on), ``write`` (carry out a write),
-# ``draws`` (refuse random numbers) and ``function`` (apply an ``autograd.Function``).
+# ``draws`` (refuse random numbers), ``function`` (apply an ``autograd.Function``) and ``copied``
+# (bring operands to where NumPy can read them).
 #
 # Shortcuts that go around the records (arithmetic on arrays, for speed) ask ``hook.active`` too,
 # and take the recorded way while somebody is there.
@@ -214,6 +215,19 @@ def hooked(call: F) -> F:
         call.__code__, call.__globals__, call.__name__, call.__defaults__, tuple(cells)
     )
     call.plain.__kwdefaults__ = call.__kwdefaults__
+    return call
+
+
+def by_copy(function: F) -> F:
+    """Decorator for functions of tensors that look at elements with NumPy: operands that are in
+    another memory than the CPU's are copied here, and the results back (``Interpreter.copied``)."""
+
+    @functools.wraps(function)
+    def call(*args: object, **kwargs: object) -> object:
+        if hook.active is None:
+            return function(*args, **kwargs)
+        return hook.active.copied(function, args, kwargs)
+
     return call
 
 
@@ -278,6 +292,12 @@ class Interpreter:
         if self.below is None:
             return NotImplemented
         return self.below.function(cls, args, kwargs)
+
+    def copied(self, function: Callable, args: tuple, kwargs: dict) -> Any:
+        """``function(*args, **kwargs)``, which reads the elements of its operands (``by_copy``)."""
+        if self.below is None:
+            return function(*args, **kwargs)
+        return self.below.copied(function, args, kwargs)
 
     def expects(self, valid: Value) -> bool:
         """Whether it is seen to that the program fails where ``valid`` is not all True, so that

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.modes import by_copy
 from ..core.value import Value, constant, reading
 
 Number = int | float
@@ -63,6 +64,7 @@ def addmv_(input: Value, mat: Value, vec: Value, *, beta: Number = 1, alpha: Num
     return input.addmv_(mat, vec, beta=beta, alpha=alpha)
 
 
+@by_copy
 def nonzero_static(input: Value, *, size: int, fill_value: int = -1) -> Value:
     """The first ``size`` positions of elements that are not zero, (size, input.dim()); rows that
     are left hold ``fill_value``.

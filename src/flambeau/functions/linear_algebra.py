@@ -12,6 +12,7 @@ from .. import _dtypes
 from .._dtypes import dtype
 from .._shapes import broadcast, numel, wrap_dim
 from ..core import return_types
+from ..core.modes import by_copy
 from ..core.mutation import accepts_out
 from ..core.op import define
 from ..core.promotion import Number
@@ -23,6 +24,7 @@ from ..ops.norms import vector_norm
 from ..ops.solving import (
     check_floating,
     check_matrix,
+    identity,
     inv,
     inv_ex_op,
     mh,
@@ -82,6 +84,7 @@ def _tolerances(
 
 
 @accepts_out
+@by_copy
 def pinv(
     A: Value,
     rcond: Number | Value | None = None,
@@ -343,6 +346,7 @@ def cond(A: Value, p: Number | str | None = None) -> Value:
 
 
 @accepts_out
+@by_copy
 def matrix_rank(
     A: Value,
     tol: Number | Value | None = None,
@@ -376,7 +380,7 @@ def matrix_power(A: Value, n: int) -> Value:
     check_matrix(name, A, square=True)
     if n == 0:
         size = A._array.shape[-1]  # the triangle above all diagonals: zeros, with a gradient
-        return A.triu(size) + wrap(arrays.eye_like(A._array, size))
+        return A.triu(size) + identity(A)
     if n < 0:
         A, n = inv(A), -n
     if n == 1:

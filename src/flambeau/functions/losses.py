@@ -15,7 +15,7 @@ import numpy as np
 from .. import _shapes
 from .._dtypes import from_numpy
 from .._errors import type_name
-from ..core.modes import hook
+from ..core.modes import by_copy, hook
 from ..core.value import Value, constant, fails, wrap
 from ..ops import activations
 from ..ops.cross_entropy import cross_entropy, reduction_of
@@ -351,8 +351,19 @@ def multilabel_margin_loss(
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
-    numbers = target._array.reshape(rows._array.shape)
-    classes = numbers.shape[1]
+    classes = rows._array.shape[1]
+    index, skip = _listed_classes(target.reshape(rows._array.shape), classes)
+    chosen = rows.gather(1, index)
+    terms = (1 - chosen.unsqueeze(2) + rows.unsqueeze(1)).clamp(min=0)
+    losses = terms.masked_fill(skip, 0).sum((1, 2)) / classes
+    return reduced(losses.reshape(()) if single else losses, reduction)
+
+
+@by_copy
+def _listed_classes(target: Value, classes: int) -> tuple[Value, Value]:
+    """The classes that each row lists, 0 after them; for each of these and each other class,
+    whether they make no term of the loss."""
+    numbers = target._array
     if numbers.size and not (numbers.min() >= -1 and numbers.max() < classes):
         raise RuntimeError(f"target out of range: classes are 0..{classes - 1}, and -1 ends a row")
     listed = np.logical_and.accumulate(numbers >= 0, 1)
@@ -360,11 +371,7 @@ def multilabel_margin_loss(
     is_target = np.zeros(numbers.shape, bool)
     at = np.nonzero(listed)
     is_target[at[0], index[at]] = True
-    chosen = rows.gather(1, wrap(index))
-    terms = (1 - chosen.unsqueeze(2) + rows.unsqueeze(1)).clamp(min=0)
-    skip = ~(listed[:, :, None] & ~is_target[:, None, :])
-    losses = terms.masked_fill(wrap(skip), 0).sum((1, 2)) / classes
-    return reduced(losses.reshape(()) if single else losses, reduction)
+    return wrap(index), wrap(~(listed[:, :, None] & ~is_target[:, None, :]))
 
 
 # ---- triplets ----------------------------------------------------------------------------------

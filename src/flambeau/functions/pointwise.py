@@ -9,9 +9,10 @@ import numpy as np
 
 from .._errors import type_name
 from .._shapes import broadcast
+from ..core.modes import by_copy
 from ..core.mutation import check_writable
 from ..core.promotion import Number
-from ..core.value import Value
+from ..core.value import Value, wrap
 
 
 def _function(method: str) -> Callable[..., Value]:
@@ -89,6 +90,16 @@ zero_ = _function("zero_")
 # ---- a user's own functions ----------------------------------------------------------------
 
 
+@by_copy
+def _each(x: Value, others: tuple[Value, ...], function: Callable) -> Value:
+    """``function`` of every element of ``x``, and those of ``others`` that belong to it."""
+    result = x._array.copy()
+    arrays = [np.broadcast_to(v._array, result.shape) for v in others]
+    for index in np.ndindex(*result.shape):
+        result[index] = function(result[index].item(), *(a[index].item() for a in arrays))
+    return wrap(result)
+
+
 def _map(self: Value, others: tuple[Value, ...], function: Callable, name: str) -> Value:
     if self._edge is not None or any(v._edge is not None for v in others):
         raise RuntimeError(
@@ -98,11 +109,9 @@ def _map(self: Value, others: tuple[Value, ...], function: Callable, name: str) 
     if not callable(function):
         raise TypeError(f"'{type_name(function)}' object is not callable")
     check_writable(self, name, False)
-    target = self._array
-    broadcast(target.shape, *(v._array.shape for v in others))
-    arrays = [np.broadcast_to(v._array, target.shape) for v in others]
-    for index in np.ndindex(*target.shape):
-        target[index] = function(target[index].item(), *(a[index].item() for a in arrays))
+    shape = self._array.shape
+    broadcast(shape, *(v._array.shape for v in others))
+    self._array[...] = _each(self, others, function)._array
     self.counter().bump(name)
     return self
 

@@ -209,7 +209,7 @@ def istft(
     signal, envelope = signal.narrow(1, start, kept), envelope.narrow(0, start, kept)
     if kept:
         reading(envelope, "istft")
-    if kept and np.abs(envelope._array).min() <= 1e-11:
+    if kept and envelope.detach().abs()._array.min() <= 1e-11:
         raise RuntimeError(
             f"{described} window overlap add min: 1\n"
             "  somewhere the squares of the overlapping windows add up to 0, so that the signal "

@@ -15,6 +15,7 @@ import numpy as np
 
 from .._dtypes import BOOL, FLOATING, dtype
 from .._errors import type_name
+from ..core.modes import by_copy
 from ..core.mutation import accepts_out
 from ..core.op import binary, unary
 from ..core.promotion import Number, is_number, result_type
@@ -391,10 +392,16 @@ pow_tensor = binary(
 )
 
 
+@by_copy
+def _log_at_zero(a: Value) -> Value:
+    """``0 ** a * log(0)``: 0 where a is not below 0, else -inf."""
+    reading(a, "the gradient of 0 ** x")
+    return wrap(np.where(a._array.real < 0, -math.inf, 0.0).astype(a._array.dtype))
+
+
 def _pow_from_vjp(g: Value, a: Value, b: Number, y: Value) -> Value:
     if b == 0:  # 0 ** a is 1 at 0, 0 above and infinite below
-        reading(a, "the gradient of 0 ** x")
-        return g * wrap(np.where(a._array.real < 0, -math.inf, 0.0).astype(a._array.dtype))
+        return g * _log_at_zero(a)
     if isinstance(b, complex):
         return g * (y * complex(np.log(b))).conj()
     return g * conjugate(y * (math.log(b) if b > 0 else math.nan))

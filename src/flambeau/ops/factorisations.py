@@ -14,7 +14,7 @@ from .._errors import LinAlgError
 from ..core import return_types
 from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
-from ..core.value import Value, fails, wrap
+from ..core.value import Value, fails
 from . import _matrix_arrays as arrays
 from ._arguments import check_tensor
 from .joining import cat_op
@@ -25,6 +25,7 @@ from .solving import (
     check_matrix,
     diagonal_of,
     mh,
+    permutation_of,
     solve_triangular_op,
 )
 
@@ -60,7 +61,7 @@ def _checked_cholesky(name: str, A: Value, upper: bool, check: bool) -> tuple[Va
     check_floating("linalg.cholesky", A.dtype, "cholesky_cpu")
     factor, info = cholesky_ex_op(A, upper)
     if check and fails(info):
-        order, place = batch_place(info._array)
+        order, place = batch_place(info)
         raise LinAlgError(
             f"{name}: {place}The factorization could not be completed because the input is not "
             f"positive-definite (the leading minor of order {order} is not positive-definite)."
@@ -340,7 +341,7 @@ def _lu_factor_vjp(g: list, y: tuple, pivot: bool) -> Value:
     if n > m:
         ga = cat_op((ga, right), -1)
     if pivot:
-        ga = wrap(arrays.permutation_matrix(y[1]._array, m, f._array.dtype)) @ ga
+        ga = permutation_of(y[1], m, f._array.dtype) @ ga
     return ga
 
 
@@ -367,7 +368,7 @@ def check_lu(name: str, A: Value) -> None:
 
 def _raise_zero_pivot(name: str, info: Value) -> None:
     if fails(info):
-        i, place = batch_place(info._array)
+        i, place = batch_place(info)
         raise RuntimeError(
             f"{name}: {place}U[{i},{i}] is zero and using it on lu_solve would result in a "
             "division by zero. If you still want to perform the factorization, consider calling "
@@ -419,7 +420,7 @@ def _permutation(pivots: Value, factors: Value, wanted: bool) -> Value:
     if not wanted:
         return factors.new_empty(0).detach()
     f = factors._array
-    return wrap(arrays.permutation_matrix(pivots._array, f.shape[-2], f.dtype))
+    return permutation_of(pivots, f.shape[-2], f.dtype)
 
 
 @accepts_out
@@ -504,7 +505,7 @@ def ldl_factor(A: Value, *, hermitian: bool = False) -> return_types.linalg_ldl_
 
 def _raise_singular_ldl(name: str, info: Value) -> None:
     if fails(info):
-        i, place = batch_place(info._array)
+        i, place = batch_place(info)
         raise LinAlgError(
             f"{name}: {place}The factorization could not be completed because the input is "
             f"singular: D[{i},{i}] is zero"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import _dtypes
 from .._errors import type_name
 from .._shapes import broadcast, contiguous_strides, numel
 from ..core import threads
@@ -13,6 +14,7 @@ from ..core.op import define
 from ..core.value import Value, constant, fails, reading, wrap
 from ._arguments import check_tensor, dimension, integers
 from .indexing import INT32, INT64, check_bounds, index_backward, taken
+from .joining import stack_op
 
 ndarray = np.ndarray
 
@@ -309,30 +311,32 @@ def nonzero(
     reading(input, "nonzero()")
     array = input._array
     if as_tuple:
-        return tuple([wrap(i) for i in np.atleast_1d(array).nonzero()])
-    found = _places_of(array)
+        return tuple([wrap(i) for i in (array if array.ndim else array.reshape(1)).nonzero()])
+    found = _places_of(input)
     if out is not None:
         if out._array.dtype != INT64:
             raise RuntimeError(
                 f"nonzero: Expected out tensor to have scalar type Long but got scalar type "
                 f"{out.dtype.legacy_name}"
             )
-        return out.resize_(found.shape).copy_(wrap(found))
-    return wrap(found)
+        return out.resize_(found.shape).copy_(found)
+    return found
 
 
-def _places_of(array: ndarray) -> ndarray:
+def _places_of(input: Value) -> Value:
+    array = input._array
     if not array.ndim:
-        return np.empty((int(array != 0), 0), np.int64)
+        return input.new_empty((int(bool(array)), 0), dtype=_dtypes.int64)
+    places = array.nonzero()
     if array.ndim == 1:
-        return array.nonzero()[0][:, None]
-    return np.stack(array.nonzero(), 1)
+        return wrap(places[0][:, None])
+    return stack_op(tuple(map(wrap, places)), 1)
 
 
 def argwhere(input: Value) -> Value:
     """The places of the elements that are not zero, a row each."""
     reading(input, "argwhere()")
-    return wrap(_places_of(input._array))
+    return _places_of(input)
 
 
 def unravel_index(indices: Value, shape: int | tuple[int, ...]) -> tuple[Value, ...]:
@@ -343,11 +347,8 @@ def unravel_index(indices: Value, shape: int | tuple[int, ...]) -> tuple[Value, 
     sizes = integers("unravel_index", shape if isinstance(shape, tuple) else (shape,))
     if any(n < 0 for n in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
-    flat = indices._array
-    coordinates = []
-    for n, step in zip(sizes, contiguous_strides(sizes)):
-        coordinates.append(wrap(np.asarray(flat // step % max(n, 1)).astype(np.int64)))
-    return tuple(coordinates)
+    flat = indices.to(_dtypes.int64)
+    return tuple([flat // step % max(n, 1) for n, step in zip(sizes, contiguous_strides(sizes))])
 
 
 def one_hot(tensor: Value, num_classes: int = -1) -> Value:
@@ -367,8 +368,7 @@ def one_hot(tensor: Value, num_classes: int = -1) -> Value:
         if num_classes < 1:
             reading(tensor, "one_hot() without num_classes")
         elif not fails((tensor < 0) | (tensor >= num_classes)):
-            places = constant(np.arange(num_classes)).to(tensor.device)
-            return (tensor.unsqueeze(-1) == places).to(tensor.dtype)
+            return _at_classes(tensor, num_classes)
     low, high = int(classes.min()), int(classes.max())
     if low < 0:
         raise RuntimeError(f"Class values must be non-negative, but one of them is {low}")
@@ -380,9 +380,16 @@ def one_hot(tensor: Value, num_classes: int = -1) -> Value:
         raise RuntimeError(
             f"Class values must be smaller than num_classes ({num_classes}), but one is {high}"
         )
+    if hook.active is not None:
+        return _at_classes(tensor, num_classes)
     out = np.zeros((classes.size, num_classes), np.int64)
     out[np.arange(classes.size), classes.reshape(-1)] = 1
     return wrap(out.reshape(*classes.shape, num_classes))
+
+
+def _at_classes(tensor: Value, count: int) -> Value:
+    places = constant(np.arange(count)).to(tensor.device)
+    return (tensor.unsqueeze(-1) == places).to(tensor.dtype)
 
 
 __all__ = [

@@ -9,6 +9,7 @@ import numpy as np
 from .._dtypes import from_numpy
 from .._errors import type_name
 from .._shapes import wrap_dim, wrap_dims
+from ..core.modes import by_copy
 from ..core.mutation import accepts_out
 from ..core.op import define
 from ..core.value import Value, constant, reading, wrap
@@ -64,6 +65,16 @@ def tile(input: Value, dims: Sequence[int]) -> Value:
     return repeat(input, (1,) * (input._array.ndim - len(counts)) + counts)
 
 
+@by_copy
+def _repeated_places(repeats: Value, n: int | None) -> Value:
+    """The place of each element of a line of ``n`` (as many as ``repeats`` if None) in the line
+    that has it as often as ``repeats`` says."""
+    reading(repeats, "repeat_interleave()")
+    counts = repeats._array.reshape(-1) if n is not None else repeats._array
+    _check_counts(counts)
+    return wrap(np.repeat(np.arange(counts.size if n is None else n), counts))
+
+
 def repeat_interleave(
     input: Value,
     repeats: int | Value | None = None,
@@ -77,10 +88,7 @@ def repeat_interleave(
     With one argument, the indices that do so: 0 ``input[0]`` times, 1 ``input[1]`` times ...
     """
     if repeats is None:
-        reading(input, "repeat_interleave()")
-        counts = input._array
-        _check_counts(counts)
-        return wrap(np.repeat(np.arange(counts.size), counts))
+        return _repeated_places(input, None)
     if dim is None:
         input, dim = input.flatten(), 0
     d = dimension("repeat_interleave", dim, input._array.ndim)
@@ -96,20 +104,19 @@ def repeat_interleave(
     if isinstance(repeats, (list, tuple)):
         repeats = constant(np.array(repeats, np.int64))
     check_tensor("repeat_interleave", repeats, "repeats")
-    counts = repeats._array.reshape(-1)
-    if repeats._array.ndim > 1 or counts.size not in (1, n):
+    count = repeats._array.size
+    if repeats._array.ndim > 1 or count not in (1, n):
         raise RuntimeError(
             "repeats must have the same size as input along dim, but got repeats.size(0) = "
-            f"{counts.size} and input.size({d}) = {n}"
+            f"{count} and input.size({d}) = {n}"
         )
-    reading(repeats, "repeat_interleave()")
-    _check_counts(counts)
-    places = np.repeat(np.arange(n), counts)
-    if output_size is not None and output_size != places.size:
+    places = _repeated_places(repeats, n)
+    total = places._array.size
+    if output_size is not None and output_size != total:
         raise RuntimeError(
-            f"repeat_interleave: output_size is {output_size}, but the repeats sum to {places.size}"
+            f"repeat_interleave: output_size is {output_size}, but the repeats sum to {total}"
         )
-    return input.index_select(d, wrap(places))
+    return input.index_select(d, places)
 
 
 def _check_counts(counts: ndarray) -> None:

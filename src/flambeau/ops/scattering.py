@@ -13,7 +13,7 @@ import numpy as np
 from .._shapes import broadcast, wrap_dim
 from ..core.mutation import accepts_out, inplace
 from ..core.op import define
-from ..core.value import Value, constant, wrap
+from ..core.value import Value, constant
 from ._accumulate import add_flat, add_rows
 from ._arguments import check_tensor, dimension
 from .gathering import (
@@ -416,7 +416,7 @@ def _added(g: Value, dim: int, index: Value, source_shape: tuple, alpha: object)
 
 
 def _fill_total(g: Value, dim: int, index: Value) -> Value:
-    return g.index_select(dim, wrap(np.unique(index._array))).sum()
+    return g.index_select(dim, index.unique()).sum()
 
 
 index_add_op = define("index_add", _index_add, {"x": lambda g: g, "source": _added})

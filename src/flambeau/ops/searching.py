@@ -10,6 +10,7 @@ import numpy as np
 from .. import _dtypes
 from .._shapes import wrap_dim
 from ..core import return_types
+from ..core.modes import by_copy
 from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
 from ..core.promotion import Number, is_number
@@ -109,8 +110,7 @@ def searchsorted(
                 f"{list(array.shape)}"
             )
     if sorter is not None:
-        reading(sorter, "searchsorted()")
-        _check_sorter(sorter._array, boundaries)
+        _check_sorter(sorter, boundaries.shape)
     if isinstance(values, Value) and array.dtype != boundaries.dtype and array.ndim:
         raise RuntimeError(
             "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, "
@@ -121,18 +121,21 @@ def searchsorted(
     return _search_op(input.detach(), sought.detach(), right or side == "right", sorter, out_int32)
 
 
-def _check_sorter(order: np.ndarray, boundaries: np.ndarray) -> None:
+@by_copy
+def _check_sorter(sorter: Value, shape: tuple[int, ...]) -> None:
+    reading(sorter, "searchsorted()")
+    order = sorter._array
     if order.dtype != np.int64:
         raise RuntimeError(
             "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
             f"{_dtypes.from_numpy(order.dtype).legacy_name}"
         )
-    if order.shape != boundaries.shape:
+    if order.shape != shape:
         raise RuntimeError(
             "torch.searchsorted(): boundary and sorter must have the same size, but got boundary "
-            f"tensor {list(boundaries.shape)}and got sorter tensor {list(order.shape)}"
+            f"tensor {list(shape)}and got sorter tensor {list(order.shape)}"
         )
-    if order.size and (order.min() < 0 or order.max() >= boundaries.shape[-1]):
+    if order.size and (order.min() < 0 or order.max() >= shape[-1]):
         raise RuntimeError("torch.searchsorted(): sorter index out of range")
 
 
@@ -235,6 +238,7 @@ def _distinct(
 
 
 @reduction
+@by_copy
 def unique(
     input: Value,
     sorted: bool = True,
@@ -252,6 +256,7 @@ def unique(
 
 
 @reduction
+@by_copy
 def unique_consecutive(
     input: Value,
     return_inverse: bool = False,
@@ -298,6 +303,7 @@ _isin_op = define("isin", _isin)
 
 
 @reduction
+@by_copy
 def bincount(input: Value, weights: Value | None = None, minlength: int = 0) -> Value:
     """How often each of 0, 1, 2 ... occurs in a line of integers, or the sum of its ``weights``."""
     a = input._array
@@ -357,6 +363,7 @@ def _counts(place: np.ndarray, cells: int, weight: np.ndarray | None, dt: np.dty
 
 
 @reduction
+@by_copy
 def histc(input: Value, bins: int = 100, min: Number = 0, max: Number = 0) -> Value:
     """How many elements fall into each of ``bins`` equal parts of [min, max]; others are left out.
 
@@ -395,6 +402,7 @@ def _edges(
 
 
 @reduction
+@by_copy
 def histogram(
     input: Value,
     bins: int | Value,
@@ -430,6 +438,7 @@ def histogram(
     return return_types.histogram(made)
 
 
+@by_copy
 def histogramdd(
     input: Value,
     bins: int | Sequence,

@@ -14,9 +14,10 @@ from .._dtypes import dtype
 from .._errors import LinAlgError
 from .._shapes import broadcast
 from ..core import return_types
+from ..core.modes import by_copy, hook
 from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
-from ..core.value import Value, fails, reading, wrap
+from ..core.value import Value, constant, fails, reading, wrap
 from . import _matrix_arrays as arrays
 from ._arguments import check_tensor
 from .joining import cat_op
@@ -79,11 +80,24 @@ def diagonal_of(x: Value) -> Value:
     return x.diagonal(0, -2, -1)
 
 
-def batch_place(info: ndarray) -> tuple[int, str]:
+@by_copy
+def batch_place(info: Value) -> tuple[int, str]:
     """The first entry of ``info`` that is not 0, and how messages name its place in the batch."""
-    flat = info.reshape(-1)
+    flat = info._array.reshape(-1)
     i = int((flat != 0).argmax())
-    return int(flat[i]), f"(Batch element {i}): " if info.ndim else ""
+    return int(flat[i]), f"(Batch element {i}): " if info._array.ndim else ""
+
+
+@by_copy
+def permutation_of(pivots: Value, m: int, dtype: np.dtype) -> Value:
+    """P of ``P L U``, matrices of ``m`` rows, from the row exchanges of ``lu_factor``."""
+    return wrap(arrays.permutation_matrix(pivots._array, m, dtype))
+
+
+def identity(like: Value) -> Value:
+    """The identity matrix of as many rows as ``like`` has columns, where ``like`` is."""
+    one = constant(np.eye(like._array.shape[-1], dtype=like._array.dtype))
+    return one if hook.active is None else one.to(like.device)
 
 
 # ---- triangular systems --------------------------------------------------------------------
@@ -209,7 +223,7 @@ def solve_general(a: Value, b: Value) -> Value:
 
 def _raise_singular(text: str, name: str, info: Value) -> None:
     if fails(info):
-        i, place = batch_place(info._array)
+        i, place = batch_place(info)
         raise LinAlgError(f"{name}: {place}{text.format(i)}")
 
 
@@ -368,7 +382,7 @@ def cholesky_inverse(L: Value, upper: bool = False) -> Value:
     """The inverse of A, given L of ``A = L L^H`` (U of ``U^H U`` if ``upper``)."""
     check_matrix("cholesky_inverse", L, square=True)
     check_floating("cholesky_inverse", L.dtype, "cholesky_inverse_cpu")
-    return cholesky_solve_op(wrap(arrays.eye_like(L._array, L._array.shape[-1])), L, upper)
+    return cholesky_solve_op(identity(L).expand(L._array.shape), L, upper)
 
 
 @accepts_out
@@ -392,7 +406,7 @@ def linalg_lu_solve(
             f"pivots have shape {pivots._array.shape}, LU {LU._array.shape}"
         )
     broadcast(LU._array.shape[:-2], B._array.shape[:-2])
-    p = wrap(arrays.permutation_matrix(pivots._array, LU._array.shape[-1], LU._array.dtype))
+    p = permutation_of(pivots, LU._array.shape[-1], LU._array.dtype)
     if not left:
         B, adjoint = mh(B), not adjoint
     if adjoint:  # U^H L^H P^T X = B
@@ -419,6 +433,7 @@ def _over_matrices(x: Value) -> Value:
     return x.unsqueeze(-1).unsqueeze(-1)
 
 
+@by_copy
 def _nudged(a: Value) -> Value:
     """``a`` with singular values that are zero (to rounding) made tiny ones, so that the product
     of determinant and inverse, which stays finite, can be computed."""

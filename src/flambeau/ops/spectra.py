@@ -15,12 +15,20 @@ from .. import _dtypes
 from .._dtypes import dtype, from_numpy
 from .._errors import LinAlgError
 from ..core import return_types
-from ..core.modes import state
+from ..core.modes import by_copy, state
 from ..core.mutation import accepts_out
 from ..core.op import define, unsupported
-from ..core.value import Value, wrap
+from ..core.value import Value
 from .products import conj
-from .solving import check_floating, check_matrix, check_uplo, diagonal_of, mh, solve_general
+from .solving import (
+    check_floating,
+    check_matrix,
+    check_uplo,
+    diagonal_of,
+    identity,
+    mh,
+    solve_general,
+)
 
 ndarray = np.ndarray
 
@@ -64,14 +72,14 @@ def _phase_error(name: str, what: str) -> RuntimeError:
     )
 
 
+@by_copy
 def _depends_on_phase(diagonal: Value) -> bool:
     return not np.allclose(diagonal._array.imag, 0, rtol=1e-2, atol=1e-2)
 
 
 def _gaps(w: Value) -> Value:
     """``w_j - w_i``, with ones on the diagonal."""
-    one = wrap(np.eye(w._array.shape[-1], dtype=w._array.dtype))
-    return w.unsqueeze(-2) - w.unsqueeze(-1) + one
+    return w.unsqueeze(-2) - w.unsqueeze(-1) + identity(w)
 
 
 def _eigh_vjp(g: list, y: tuple) -> Value:
@@ -223,7 +231,7 @@ def _svd_vjp(g: list, y: tuple, full: bool) -> Value:
     if gu is None and gvh is None:
         return (u * gs.unsqueeze(-2)) @ vh
     rows, columns = s.unsqueeze(-1), s.unsqueeze(-2)
-    gaps = (columns - rows) * (columns + rows) + wrap(np.eye(k, dtype=s._array.dtype))
+    gaps = (columns - rows) * (columns + rows) + identity(s)
     uu = vv = None
     if gu is not None:
         uu = mh(u) @ gu
