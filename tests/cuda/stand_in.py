@@ -1,17 +1,31 @@
 """A device without a GPU: NumPy in the place of CuPy, as strict as CuPy is.
 
-Its arrays refuse to meet NumPy's, and their elements are not where the tensors' addresses say, so
-that code which reads a GPU's memory by itself finds zeros, and its test fails.
+Its arrays refuse to meet NumPy's, and their elements are not where the tensors' addresses say:
+nobody may read there, so that code which reads a GPU's memory by itself ends the process, as it
+would with a GPU.
 """
 
 from __future__ import annotations
 
+import mmap
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from flambeau.func._meta import _Addresses
+
+class _Addresses:
+    """Addresses that may not be read, each given away once."""
+
+    reserved = mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, prot=0)
+    next = 0
+
+    @classmethod
+    def take(cls, size: int) -> int:
+        """Room for ``size`` bytes, and where it begins."""
+        place = cls.next
+        cls.next += (size + 127) // 64 * 64
+        return np.frombuffer(cls.reserved, np.uint8, 1, place).ctypes.data
 
 
 class Memory:
@@ -20,8 +34,7 @@ class Memory:
     def __init__(self, size: int) -> None:
         self.size = size
         self.bytes = np.full(max(size, 1), 0xA5, np.uint8)
-        self._reserved, place = _Addresses.take(size + 64)
-        self.ptr = np.frombuffer(self._reserved, np.uint8, 1, place).ctypes.data
+        self.ptr = _Addresses.take(size)
 
 
 def _unwrapped(value: Any, strict: bool = True) -> Any:
@@ -66,8 +79,7 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
             if known is None:
                 known = Memory(0)
                 known.bytes, known.size = root.ravel(order="K").view(np.uint8), root.nbytes
-                known._reserved, place = _Addresses.take(root.nbytes + 64)
-                known.ptr = np.frombuffer(known._reserved, np.uint8, 1, place).ctypes.data
+                known.ptr = _Addresses.take(root.nbytes)
                 _homes[id(root)] = known
             self._memory = known
         start = self._memory.bytes.ctypes.data

@@ -71,6 +71,14 @@ class DeviceArray(ForeignArray):
         """Write ``value`` into every element."""
         seen(self)[...] = given(value)
 
+    def __getitem__(self, key: Any) -> DeviceArray:
+        keys = key if type(key) is tuple else (key,)
+        for k in keys:
+            if not (k is None or k is Ellipsis or isinstance(k, (int, slice, np.integer))):
+                raise self.unruled("an index of arrays")
+        # With an ellipsis NumPy takes a view of a single element, where it would read one.
+        return super().__getitem__(keys if Ellipsis in keys else (*keys, Ellipsis))
+
     def __setitem__(self, key: Any, value: Any) -> None:
         seen(self)[key] = seen(value) if isinstance(value, DeviceArray) else given(value)
 
