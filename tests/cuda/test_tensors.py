@@ -55,3 +55,16 @@ def test_factories(make: object) -> None:
     x = make(2, 3, device="cuda", dtype=torch.float64)
     assert x.is_cuda and x.shape == (2, 3) and x.dtype is torch.float64
     assert make(0, 3, device="cuda").shape == (0, 3)
+
+
+@pytest.mark.parametrize("d", [torch.bfloat16, torch.float16])
+def test_16_bit_floats(d: torch.dtype) -> None:
+    grads = []
+    start = torch.randn(5)
+    for place in ("cpu", "cuda"):
+        x = start.detach().to(place).requires_grad_()
+        y = x.to(d)
+        (y * y * 0.5 + y + torch.full((5,), 3.0, dtype=d, device=place)).sum().backward()
+        grads.append(x.grad.cpu())
+    torch.testing.assert_close(*grads, rtol=1e-2, atol=1e-2)
+    assert torch.ones(2, dtype=d, device="cuda").tolist() == [1.0, 1.0]

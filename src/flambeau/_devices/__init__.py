@@ -21,7 +21,7 @@ from ..core.value import Value
 from . import index_rules as _index_rules
 from . import layer_rules as _layer_rules
 from . import rules as _rules
-from .arrays import DeviceArray, hollow, seen, sent
+from .arrays import DeviceArray, hollow, sent
 from .backend import available
 from .interpreter import OnDevice
 
@@ -45,7 +45,7 @@ def made(
             step *= max(shape[d], 1)
     array = hollow(shape, dtype, strides)
     if value is not None:
-        seen(array)[...] = value
+        array.fill(value)
     return array
 
 

@@ -69,7 +69,7 @@ class DeviceArray(ForeignArray):
 
     def fill(self, value: Any) -> None:
         """Write ``value`` into every element."""
-        seen(self)[...] = given(value)
+        self[...] = value
 
     def __getitem__(self, key: Any) -> DeviceArray:
         keys = key if type(key) is tuple else (key,)
@@ -80,6 +80,11 @@ class DeviceArray(ForeignArray):
         return super().__getitem__(keys if Ellipsis in keys else (*keys, Ellipsis))
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if self.dtype.kind == "V" and not (
+            isinstance(value, DeviceArray) and value.dtype == self.dtype
+        ):
+            host = value.host() if isinstance(value, DeviceArray) else np.asarray(value)
+            value = host.astype(self.dtype).view(_BITS[self.itemsize])
         seen(self)[key] = seen(value) if isinstance(value, DeviceArray) else given(value)
 
     def resized(self, count: int) -> DeviceArray:
