@@ -8,11 +8,14 @@ would with a GPU.
 from __future__ import annotations
 
 import mmap
+import weakref
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from flambeau import _optional
+from flambeau.compiler import gpu_simulator
 
 class _Addresses:
     """Addresses that may not be read, each given away once."""
@@ -28,6 +31,9 @@ class _Addresses:
         return np.frombuffer(cls.reserved, np.uint8, 1, place).ctypes.data
 
 
+_memories: weakref.WeakSet[Memory] = weakref.WeakSet()
+
+
 class Memory:
     """Bytes whose address is not where they are."""
 
@@ -35,6 +41,7 @@ class Memory:
         self.size = size
         self.bytes = np.full(max(size, 1), 0xA5, np.uint8)
         self.ptr = _Addresses.take(size)
+        _memories.add(self)
 
 
 def _unwrapped(value: Any, strict: bool = True) -> Any:
@@ -196,6 +203,8 @@ class StandIn:
 
     def __init__(self) -> None:
         self.xp = _Module("stand_in")
+        self.strict = False  # while something is recorded
+        self.came: list = []  # what memory it touched
 
     def memory(self, size: int) -> Memory:
         return Memory(size)
@@ -207,9 +216,13 @@ class StandIn:
         return array.home()
 
     def to_host(self, array: Array) -> np.ndarray:
+        if self.strict:
+            raise RuntimeError("cudaErrorStreamCaptureUnsupported")
         return array.get()
 
     def to_device(self, array: np.ndarray) -> Array:
+        if self.strict:
+            raise NotImplementedError("an array of the CPU is sent to the GPU")
         return Array(np.array(array, order="K", copy=True))
 
     def is_own(self, array: Any) -> bool:
@@ -217,3 +230,64 @@ class StandIn:
 
     def synchronize(self) -> None:
         pass
+
+    # ---- programs ----------------------------------------------------------------------------
+
+    def functions(self, forms: Any, text: Any) -> Any:
+        def launched(form: Any) -> Any:
+            dtypes = [*form.buffers, np.dtype(np.float64)]
+
+            def launch(places: Any) -> None:
+                self._came(places)
+                arrays = []
+                for (memory, start), dtype in zip(places, dtypes, strict=True):
+                    rest = dense(memory.bytes).reshape(-1).view(np.uint8)[start:]
+                    arrays.append(rest[: rest.size // dtype.itemsize * dtype.itemsize].view(dtype))
+                gpu_simulator.simulate(form, arrays[:-1], arrays[-1])
+
+            return launch
+
+        if forms and _optional.installed("llvmlite"):
+            text(forms, "sm_90")  # or Refused
+        return [launched(form) for form in forms]
+
+    def product(self, a: Array, b: Array, out: Array) -> None:
+        self._came([x.home() for x in (a, b, out)])
+        with np.errstate(all="ignore"):
+            np.matmul(a._a, b._a, out=out._a)
+
+    def send(self, memory: Memory, data: np.ndarray) -> None:
+        memory.bytes[: data.nbytes] = data
+
+    def pool(self) -> None:
+        return None
+
+    def record(self, work: Any, pool: Any) -> Any:
+        """The work is done for its errors and its places, and what it wrote taken back."""
+        before = [(m, m.bytes.copy()) for m in list(_memories)]
+        known = {id(m) for m, _ in before}
+        self.came, self.strict = [], True
+        try:
+            work()
+        finally:
+            self.strict = False
+            for m, held in before:
+                m.bytes[...] = held
+        places = self.came
+
+        def launch() -> None:
+            self.came, self.strict = [], True
+            try:
+                work()
+            finally:
+                self.strict = False
+            for then, now in zip(places, self.came, strict=True):
+                for (m, start), (n, begin) in zip(then, now, strict=True):
+                    if id(m) in known and (m is not n or start != begin):
+                        raise AssertionError("a recording would touch memory that it does not know")
+
+        return launch
+
+    def _came(self, places: Any) -> None:
+        if self.strict:
+            self.came.append(list(places))

@@ -8,21 +8,23 @@ gradient, written in operations, comes here again.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import _dtypes
+from ..compiler.graph import Graph
 from ..core.modes import hook, no_grad, state
 from ..core.op import Op, unsupported
 from ..core.promotion import compute_type, is_narrow, result_type
-from ..core.value import Value, as_array, wrap
+from ..core.value import Value, address, as_array, dense, owner_of, wrap
 from ..func._batch import Level, _of_one_dtype
 from ..tensor._device import CPU, CUDA
-from .arrays import DeviceArray, _Level, adopted, seen, sent
+from .arrays import DeviceArray, _Level, adopted, hollow, seen, sent
 from .backend import backend
 from .operands import converted, finished, operand, widened
+from .programs import DeviceProgram
 from .rules import PLAIN, formulas, rules
 
 ndarray = np.ndarray
@@ -48,6 +50,8 @@ _TAKES_CONSTANTS = frozenset(
 
 class OnDevice(Level):
     """Runs operations on the device; also the rules of what Python reads and writes there."""
+
+    beneath = True
 
     def __init__(self) -> None:
         super().__init__(0, "same")
@@ -237,9 +241,34 @@ class OnDevice(Level):
         change(*[seen(a) if isinstance(a, DeviceArray) else a for a in arrays])
         return True
 
-    def compilable(self) -> None:
-        """See Interpreter: compiled programs are the CPU's."""
-        return
+    # ---- compiled programs ---------------------------------------------------------------------
+
+    @staticmethod
+    def build(graph: Graph) -> DeviceProgram:
+        """The program of a captured graph whose tensors are on the device."""
+        return DeviceProgram(graph)
+
+    @staticmethod
+    def empty(shape: Sequence[int], dtype: np.dtype, strides: Sequence[int]) -> DeviceArray:
+        """Memory for an array of a program; strides in bytes."""
+        return hollow(shape, dtype, strides)
+
+    @staticmethod
+    def piece(
+        base: DeviceArray,
+        dtype: np.dtype,
+        shape: Sequence[int],
+        strides: Sequence[int],
+        offset: int,
+    ) -> DeviceArray:
+        """The piece of ``base``'s memory at ``offset`` bytes from its first element."""
+        if not base.size or 0 in shape:
+            return hollow(shape, dtype)
+        owner = dense(owner_of(base))
+        start = address(base) - address(owner) + offset
+        view = ndarray.__new__(DeviceArray, tuple(shape), dtype, owner, start, strides)
+        view.memory, view.alive = base.memory, base.alive
+        return view
 
 
 def _assign(to: DeviceArray, elements: Any, dtype: np.dtype) -> None:

@@ -243,7 +243,8 @@ class Recorder(Interpreter):
     def fresh(self, array: ndarray | Place, name: str) -> Var:
         """A new Var like ``array``."""
         self.count += 1
-        return Var(self.count, array.shape, array.dtype, array.strides, name)
+        level = None if array.__class__ is ndarray else getattr(array, "level", None)
+        return Var(self.count, array.shape, array.dtype, array.strides, name, level)
 
     def member(self, array: ndarray) -> Member:
         """What is known of ``array``, which is about to be read or looked at."""
@@ -493,6 +494,7 @@ class Recorder(Interpreter):
 
     def viewed(self, source: Value, view: Value, op: Any, args: tuple) -> None:
         """See Interpreter."""
+        super().viewed(source, view, op, args)
         if not self.mine():
             return
         self.doing = op.name
@@ -697,8 +699,10 @@ class Recorder(Interpreter):
     def read(self, tensor: Value, what: str) -> Stand | None:
         """See Interpreter. A stand-in for a number that is only returned. Where Python asks whether
         a tensor is true, the program asks, too, and is Undone where the answer is another."""
-        if not self.mine():
-            return None
+        stand = self._read(tensor, what) if self.mine() else None
+        return super().read(tensor, what) if stand is None else stand
+
+    def _read(self, tensor: Value, what: str) -> Stand | None:
         try:
             self.settled()
             m = self.member(tensor._array)
@@ -709,7 +713,7 @@ class Recorder(Interpreter):
                 self.checks.append(self.run(same_way.op, same_way.plain, (tensor, truth)))
                 self.ways += 1
                 return None
-            if what == "item()" and only_returned(sys._getframe(3), self.outermost):
+            if what == "item()" and only_returned(sys._getframe(4), self.outermost):
                 return Stand(self._now(m), number_of(tensor._array))
             if m.storage.before and not m.storage.version:
                 raise Beyond(f"{what} gives Python the elements of a tensor")

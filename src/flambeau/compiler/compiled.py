@@ -24,6 +24,7 @@ from ..core.value import Value, owner_of
 from . import execute, native
 from .capture import Before, Beyond, Recorder, living
 from .explanation import Explanation, explained
+from .graph import Graph, level_of
 from .guards import EAGER, MISS, Guards, flatten
 from .reach import MISSING, Place, Reach
 from .replay import Variant, nodes_of, replayed
@@ -44,6 +45,16 @@ MOST_ATTEMPTS = 5
 def chosen() -> execute.Executor:
     """The executor of this machine: machine code where LLVM is installed, else NumPy."""
     return native if _optional.installed("llvmlite") else execute.DullExecutor()
+
+
+def builder(executor: execute.Executor) -> Callable[[Graph], execute.Program]:
+    """How programs are made: by ``executor``, or by those who run operations on tensors that are
+    not in the CPU's memory."""
+
+    def build(graph: Graph) -> execute.Program:
+        return (level_of(graph) or executor).build(graph)
+
+    return build
 
 
 class Eager:
@@ -82,8 +93,9 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         active = hook.active
-        if active is not None:
-            way = None if active.below is not None else active.compilable()
+        if active is not None and not active.beneath:
+            below = active.below
+            way = active.compilable() if below is None or below.beneath else None
             if way is None:
                 return self.function(*args, **kwargs)
             key, context = way
@@ -320,8 +332,9 @@ class Run:
                 raise Beyond(f"it changes {p.name}", again=True)
         rec.restore()
         rec.unchanged()
-        build = self.owner.executor or chosen()
-        variant = replayed(rec, self.reach, self.guards, result, build.build, self.changes)
+        build = builder(self.owner.executor or chosen())
+        variant = replayed(rec, self.reach, self.guards, result, build, self.changes)
+        variant.built()
         rec.bumps.clear()  # it held the tensors that were written to
         rec.numbers.clear()
         self._no_escapes(variant, result)

@@ -17,7 +17,7 @@ import numpy as np
 from .._dtypes import from_numpy
 from ..core import formulas
 from ..core.generator import Generator, current
-from ..core.modes import state
+from ..core.modes import hook, state
 from ..core.value import address, strided, wrap
 from ..ops.memory import converted
 from .graph import Call, Copy, Draw, Graph, Node, Put, Update, Var, View, draws, generators_of
@@ -41,6 +41,12 @@ class Executor(Protocol):
 def empty(v: Var) -> ndarray:
     """Memory like that of ``v``: of its shape and dtype, its dimensions in the order of strides."""
     order = sorted(range(len(v.shape)), key=lambda d: -abs(v.strides[d]))
+    if v.level is not None:
+        strides, step = [0] * len(order), v.dtype.itemsize
+        for d in reversed(order):
+            strides[d] = step
+            step *= max(v.shape[d], 1)
+        return v.level.empty(v.shape, v.dtype, strides)
     if order == sorted(order):
         return np.empty(v.shape, v.dtype)
     laid = np.empty([v.shape[d] for d in order], v.dtype)
@@ -49,6 +55,8 @@ def empty(v: Var) -> ndarray:
 
 def _piece(base: ndarray, dtype: np.dtype, shape: tuple, strides: tuple, offset: int) -> ndarray:
     """The piece of ``base``'s memory at ``offset`` bytes from its first element."""
+    if base.__class__ is not ndarray:
+        return base.level.piece(base, dtype, shape, strides, offset)
     if not base.size or 0 in shape:
         return np.empty(shape, dtype)
     owner = base
@@ -72,6 +80,10 @@ def _laid(array: ndarray, strides: tuple[int, ...]) -> ndarray:
     pairs = list(zip(array.shape, array.strides, strides, strict=True))
     if array.size == 0 or all(n == 1 or s == t for n, s, t in pairs):
         return array
+    if array.__class__ is not ndarray:
+        out = array.level.empty(array.shape, array.dtype, strides)
+        assign(out, array)
+        return out
     steps = [(n - 1) * t for n, _, t in pairs]
     before = -sum(s for s in steps if s < 0)
     reach = before + sum(s for s in steps if s > 0) + array.itemsize
@@ -162,7 +174,9 @@ def _last_uses(graph: Graph) -> list[list[Var]]:
 def run_node(node: Node, values: dict[Var, ndarray], numbers: Sequence[float]) -> None:
     """Add what ``node`` makes to ``values``."""
     if isinstance(node, Call):
-        result = node.plain(*[_tensors(a, values) for a in node.args])
+        given = [_tensors(a, values) for a in node.args]
+        active = hook.active
+        result = node.plain(*given) if active is None else active.dispatch(node.op, node.plain, given)
         outs = result if isinstance(result, tuple) else (result,)
         for v, o in zip(node.outs, outs, strict=True):
             values[v] = o._array
@@ -171,16 +185,15 @@ def run_node(node: Node, values: dict[Var, ndarray], numbers: Sequence[float]) -
         values[v] = _piece(source, v.dtype, v.shape, v.strides, node.offset)
     elif isinstance(node, Copy):
         out = empty(node.out)
-        source = converted(values[node.source], from_numpy(node.out.dtype))
-        np.copyto(out, source, casting="unsafe")
+        assign(out, values[node.source])
         values[node.out] = out
     elif isinstance(node, Put):
         out = empty(node.base)
-        np.copyto(out, values[node.base])
+        assign(out, values[node.base])
         out = _laid(out, node.base.strides)
         source = values[node.source]
         piece = _piece(out, source.dtype, node.shape, node.strides, node.offset)
-        np.copyto(piece, source)
+        assign(piece, source)
         values[node.out] = out
     elif isinstance(node, Update):
         arrays = []
@@ -192,6 +205,15 @@ def run_node(node: Node, values: dict[Var, ndarray], numbers: Sequence[float]) -
         formulas.apply(_with_numbers(node, numbers), arrays, node.whole)
     elif isinstance(node, Draw):
         values[node.out] = node.again()
+
+
+def assign(to: ndarray, of: ndarray) -> None:
+    """Give ``to`` the elements of ``of``, broadcast and converted."""
+    foreign = next((a for a in (to, of) if a.__class__ is not ndarray), None)
+    if foreign is not None:
+        foreign.level.write(wrap(to), wrap(of))
+    else:
+        np.copyto(to, converted(of, from_numpy(to.dtype)), casting="unsafe")
 
 
 def _tensors(arg: object, values: dict[Var, ndarray]) -> object:

@@ -587,6 +587,11 @@ _COMPUTES = frozenset(
 _NARROW = frozenset(("widen", "narrow", "select", "convert"))  # what float16 may take part in
 
 
+def computes(operation: str) -> bool:
+    """Whether a GPU's code has this operation of the scalar language."""
+    return operation in _COMPUTES
+
+
 def verify(kernel: GpuKernel) -> None:
     """Refused where ``kernel`` has what LLVM's NVPTX target ends the process for (sin, cos and
     power of the C library), what it has no instruction for, and too much shared memory."""

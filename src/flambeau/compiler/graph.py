@@ -35,6 +35,7 @@ class Var:
     dtype: np.dtype
     strides: tuple[int, ...]
     name: str = ""  # where it comes from, for people: "argument 0", "Net.hidden.weight", "tanh"
+    level: Any = None  # of an array that is not in the CPU's memory: who runs operations on it
 
     def __repr__(self) -> str:
         return f"v{self.number}"
@@ -236,6 +237,12 @@ def _text(node: Node) -> str:
     if isinstance(node, Update):
         return f"update[{node.change.__qualname__}]({', '.join(map(repr, node.ins))})"
     return "draw()"
+
+
+def level_of(graph: Graph) -> Any:
+    """Who runs operations on what is not in the CPU's memory; None if all is."""
+    made = (v for node in graph.nodes for v in node.made)
+    return next((v.level for v in (*graph.inputs, *graph.constants, *made) if v.level), None)
 
 
 def draws(node: Node) -> bool:

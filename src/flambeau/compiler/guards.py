@@ -162,8 +162,10 @@ class Guards:
         """The array named ``x`` has the type of ``array``."""
         d = self.source.bind(array.dtype, "dtype")
         strides = f" or {x}.strides != {array.strides}" if array.ndim else ""
+        kind = self.source.bind(type(array), "memory")
         self.miss_if(
             f"{x}.shape != {array.shape}{strides} or {x}.dtype is not {d} and {x}.dtype != {d}"
+            f" or {x}.__class__ is not {kind}"
         )
 
     def argument_tensors(self, state: dict[int, str] | None = None) -> None:

@@ -308,7 +308,7 @@ class _Rewriting:
     ) -> Var:
         self.count += 1
         strides = strides or _dense(shape, like)
-        return Var(self.count, shape, like.dtype, strides, like.name)
+        return Var(self.count, shape, like.dtype, strides, like.name, like.level)
 
     def _node(self, node: Node) -> None:
         found, rows = self.found, self.rows

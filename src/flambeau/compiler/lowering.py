@@ -310,6 +310,9 @@ def element_strides(var: Var) -> tuple[int, ...]:
 class Lowering:
     """Goes through a graph. ``rules``: operation's name -> rule(lowering, node) -> results."""
 
+    #: Whether there is machine code that does a whole layer (``layer_code``).
+    whole_layers = True
+
     def __init__(
         self,
         graph: Graph,

@@ -12,13 +12,15 @@ ndarray = np.ndarray
 class Place:
     """Where an array lies, and how it is laid out, for when the array itself may be gone."""
 
-    __slots__ = ("__array_interface__", "dtype", "itemsize", "ndim", "shape", "size", "strides")
+    __slots__ = ("__array_interface__", "dtype", "itemsize", "level", "ndim", "shape", "size",
+                 "strides")  # fmt: skip
 
     def __init__(self, array: ndarray) -> None:
         self.__array_interface__ = {"data": (address(array), False)}
         self.shape, self.strides = array.shape, array.strides
         self.dtype, self.itemsize = array.dtype, array.itemsize
         self.ndim, self.size = array.ndim, array.size
+        self.level = getattr(array, "level", None)
 
 
 def extent(array: ndarray | Place) -> tuple[int, int]:

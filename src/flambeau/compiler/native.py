@@ -291,6 +291,20 @@ class Program:
             return self.slot[id(home)], 0
         return self.arena_slot, self.plan.places[id(home)]
 
+    # ---- for people --------------------------------------------------------------------------
+
+    def size(self) -> str:
+        """What it takes, in words."""
+        return (
+            f"{self.plan.arena / 1e6:.1f} MB for what lies between, {self.threads} thread"
+            f"{'s' if self.threads != 1 else ''}, {len(self.functions)} functions"
+            f"{', from the cache on disk' if self.code.was_cached else ''}"
+        )
+
+    def assembly(self) -> str:
+        """What the processor runs."""
+        return machine_code.assembly(self.code.text)
+
     # ---- running -----------------------------------------------------------------------------
 
     def __call__(

@@ -19,7 +19,7 @@ from .capture import Beyond, Member, Number, Recorder, hooks_on, strided_view
 from .effects import OtherWay
 from .execute import Program, Undone, _piece
 from .gradients import CompiledFunctionBackward, Plan, kept_from_writes, recorded, stages
-from .graph import Graph, Var
+from .graph import Graph, Var, level_of
 from .guards import EAGER, MISS, Guards, flatten
 from .memory_of import same_place
 from .numbers import Unit, units_of
@@ -175,7 +175,7 @@ class Result:
     def copy_of(self, v: Var) -> Var:
         """A new Var like ``v``."""
         self.rec.count += 1
-        return Var(self.rec.count, v.shape, v.dtype, v.strides, v.name)
+        return Var(self.rec.count, v.shape, v.dtype, v.strides, v.name, v.level)
 
     def known(self, t: Value) -> str | None:
         """The expression for a tensor that was there before the run."""
@@ -268,6 +268,16 @@ class Variant:
         self.fixed: list[ndarray] = []
         self.kept: set[int] = set()
         self.ways = 0  # how often Python went on by a computed truth, which must be the same again
+
+    def built(self) -> None:
+        """Make the programs of what is not in the CPU's memory at once: Beyond if they cannot be.
+        Others are made when they are first run."""
+        for part in (self.program, *self.backward):
+            if level_of(part.graph) is not None:
+                try:
+                    part.program = part.build(part.graph)
+                except (NotImplementedError, ImportError) as error:
+                    raise Beyond(str(error)) from None
 
 
 def replayed(
@@ -489,6 +499,7 @@ class _Later:
         self.graph = graph
         self.build = build
         self.run = self._first
+        self.program: Program | None = None
 
     def _first(
         self,
@@ -496,7 +507,7 @@ class _Later:
         numbers: list[float],
         sure: Callable[[], None] | None = None,
     ) -> list[ndarray]:
-        self.run = self.build(self.graph)
+        self.run = self.program or self.build(self.graph)
         return self.run(inputs, numbers, sure)
 
 
@@ -549,6 +560,8 @@ class Places:
             old, now = arrays[i], t._array
             if old is not now:
                 if (old.shape, old.dtype, old.strides) != (now.shape, now.dtype, now.strides):
+                    return False
+                if old.__class__ is not now.__class__:
                     return False
                 memory = owner_of(now)
                 if any(owner_of(a) is memory for k, a in enumerate(arrays) if k != i):

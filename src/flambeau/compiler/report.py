@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from . import gpu_code, machine_code, ptx_code, python_code
+from . import gpu_code, ptx_code, python_code
 from .arrays import Added, Native, Product
 from .fusion import Cluster, memory_dtype
 from .graph import Node
@@ -73,9 +73,7 @@ def words(program: Any) -> str:
         *program.unread,
         f"{len(program.captured.nodes)} operations became {counts}; the kernels hold {fused} "
         "formulas",
-        f"{plan.arena / 1e6:.1f} MB for what lies between, {program.threads} thread"
-        f"{'s' if program.threads != 1 else ''}, {len(program.functions)} functions"
-        f"{', from the cache on disk' if program.code.was_cached else ''}",
+        program.size(),
     ]
     lines += [
         f"not compiled, but called: {name} ({reason})" for name, reason in lowered.reasons.items()
@@ -100,8 +98,8 @@ def loops(program: Any) -> str:
 
 
 def assembly(program: Any) -> str:
-    """What the processor runs."""
-    return machine_code.assembly(program.code.text)
+    """What the processor runs, or the GPU."""
+    return program.assembly()
 
 
 def ptx(program: Any, architecture: str = "sm_90") -> str:

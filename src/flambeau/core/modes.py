@@ -238,6 +238,10 @@ class Interpreter:
     on to the outer one (``self.below``).
     """
 
+    #: Whether it is there for tensors of its own kind alone, beneath all others, and stands for no
+    #: context of the program's: it makes the programs of such tensors itself, ``build(graph)``.
+    beneath = False
+
     def __enter__(self) -> Interpreter:
         self.thread = threading.get_ident()
         self.below = hook.active
