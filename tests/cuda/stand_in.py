@@ -30,7 +30,6 @@ class _Addresses:
         cls.next += (size + 127) // 64 * 64
         return np.frombuffer(cls.reserved, np.uint8, 1, place).ctypes.data
 
-
 _memories: weakref.WeakSet[Memory] = weakref.WeakSet()
 
 

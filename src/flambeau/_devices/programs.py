@@ -25,7 +25,18 @@ import numpy as np
 
 from .. import _config
 from ..compiler import gpu_code, ptx_code, report
-from ..compiler.arrays import Added, Array, Leaf, Map, Native, Product, Read, Reduce, composed, row_major
+from ..compiler.arrays import (
+    Added,
+    Array,
+    Leaf,
+    Map,
+    Native,
+    Product,
+    Read,
+    Reduce,
+    composed,
+    row_major,
+)
 from ..compiler.effects import all_true, continued, same_way
 from ..compiler.execute import RandomState, Undone, assign, run_node
 from ..compiler.fusion import Cluster, memory_dtype, memory_strides

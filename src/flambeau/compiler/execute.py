@@ -176,7 +176,9 @@ def run_node(node: Node, values: dict[Var, ndarray], numbers: Sequence[float]) -
     if isinstance(node, Call):
         given = [_tensors(a, values) for a in node.args]
         active = hook.active
-        result = node.plain(*given) if active is None else active.dispatch(node.op, node.plain, given)
+        result = (
+            node.plain(*given) if active is None else active.dispatch(node.op, node.plain, given)
+        )
         outs = result if isinstance(result, tuple) else (result,)
         for v, o in zip(node.outs, outs, strict=True):
             values[v] = o._array

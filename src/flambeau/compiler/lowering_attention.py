@@ -57,9 +57,7 @@ def _probabilities(
     return e / total
 
 
-def _has_own(
-    lowering: Lowering, q: Var, k: Var, mask: Var | None, noise: Var | None
-) -> bool:
+def _has_own(lowering: Lowering, q: Var, k: Var, mask: Var | None, noise: Var | None) -> bool:
     """Whether attention is a unit of its own."""
     if not lowering.whole_layers:
         return False
@@ -199,7 +197,9 @@ def _own_backward(g: Lazy, q: Lazy, k: Lazy, v: Lazy, causal: bool, scale: float
 def _attention(lowering: Lowering, node: Call) -> list[Lazy | None]:
     q, k, v, mask, noise, causal, scale, keep = node.args
     causal, scale = static(causal), static(scale)
-    has_own = _has_own(lowering, q, k, mask, noise) and not (keep and _is_read(lowering, node.outs[1]))
+    has_own = _has_own(lowering, q, k, mask, noise) and not (
+        keep and _is_read(lowering, node.outs[1])
+    )
     q, k, v = (lowering.of(x) for x in (q, k, v))
     if has_own:
         return [_own_forward(q, k, v, causal, scale), None]
