@@ -2,10 +2,10 @@
 
 A graph is lowered and scheduled as on the CPU (``compiler/lowering.py``, ``schedule.py``). Its
 units are kernels (``compiler/gpu_code.py``), products, sums at places and calls of operations,
-which the interpreter runs. All memory stays where it is from run to run. The first run does the units one by
-one; the second one records them, in *segments*, as graphs of the device; later ones launch these,
-without Python between their operations. What Python must do itself (random numbers, ``if`` by a
-tensor's elements, operations that run on the CPU) lies between two segments.
+which the interpreter runs. All memory stays where it is from run to run. The first run does the
+units one by one; the second one records them, in *segments*, as graphs of the device; later ones
+launch these, without Python between their operations. What Python must do itself (random numbers,
+``if`` by a tensor's elements, operations that run on the CPU) lies between two segments.
 
 What differs from run to run is written into memory that the recordings know: numbers of optimizers
 and the CPU's 0-d tensors in one block; an input that was elsewhere than before is copied to a place
@@ -48,9 +48,11 @@ from ..compiler.rules import MAY_BE_EMPTY, RULES
 from ..compiler.scalar import ordered
 from ..compiler.schedule import Plan, Unit, may_raise, scheduled
 from ..core.modes import no_grad
-from ..core.value import address
+from ..core.op import Op
+from ..core.value import Value, address
 from .arrays import DeviceArray, hollow, over, seen
 from .backend import Memory, backend
+from .rules import rule
 
 ndarray = np.ndarray
 ALIGNMENT = 256
@@ -58,6 +60,11 @@ ALIGNMENT = 256
 _LEAVES = frozenset(["input", "constant", "reduced", "number", "iota", "gather"])
 #: Operations that are there for what Python does then.
 _EFFECTS = (all_true.op, continued.op, same_way.op)
+
+
+@rule(" ".join(op.name for op in _EFFECTS))
+def _effect(op: Op, args: tuple) -> ndarray:
+    return op.forward(*[a._array.host() if isinstance(a, Value) else a for a in args])
 
 
 class DeviceLowering(Lowering):

@@ -98,6 +98,7 @@ def _check_index(name: str, input: Value, weight: Value) -> None:
 
 
 def out_of_range(name: str, index: ndarray, shape: tuple[int, ...]) -> Exception:
+    index = np.array(index.tolist(), index.dtype)  # wherever it lies
     place = tuple(int(i) for i in np.argwhere((index < 0) | (index >= shape[0]))[0])
     value = int(index[place])
     if name == "embedding_bag":
