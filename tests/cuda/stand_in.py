@@ -17,6 +17,7 @@ import numpy as np
 from flambeau import _optional
 from flambeau.compiler import gpu_simulator
 
+
 class _Addresses:
     """Addresses that may not be read, each given away once."""
 
@@ -29,6 +30,7 @@ class _Addresses:
         place = cls.next
         cls.next += (size + 127) // 64 * 64
         return np.frombuffer(cls.reserved, np.uint8, 1, place).ctypes.data
+
 
 _memories: weakref.WeakSet[Memory] = weakref.WeakSet()
 
@@ -240,7 +242,7 @@ class StandIn:
                 self._came(places)
                 arrays = []
                 for (memory, start), dtype in zip(places, dtypes, strict=True):
-                    rest = dense(memory.bytes).reshape(-1).view(np.uint8)[start:]
+                    rest = memory.bytes[start:]
                     arrays.append(rest[: rest.size // dtype.itemsize * dtype.itemsize].view(dtype))
                 gpu_simulator.simulate(form, arrays[:-1], arrays[-1])
 

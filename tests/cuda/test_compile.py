@@ -1,4 +1,4 @@
-"""Compiled functions where tensors are on a GPU: what they give, what they leave, what they record."""
+"""Compiled functions on a GPU: what they give, what they leave, what they record."""
 
 from __future__ import annotations
 
