@@ -53,6 +53,8 @@ class DeviceArray(ForeignArray):
 
     def likeness(self, make: Callable, *args: Any, **kwargs: Any) -> ndarray:
         """See ForeignArray."""
+        if self.dtype.kind == "V":
+            return sent(make(self.host(), *args, **kwargs))
         return adopted(make(seen(self), *args, **kwargs))
 
     def given(self, array: ndarray) -> DeviceArray:
@@ -61,10 +63,12 @@ class DeviceArray(ForeignArray):
 
     def copy(self, order: str = "C") -> DeviceArray:
         """A copy on the device."""
-        return adopted(seen(self).copy(order))
+        return adopted(seen(self).copy(order), self.dtype)
 
     def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> DeviceArray:
         """A copy of another dtype, on the device."""
+        if self.dtype.kind == "V":  # kept as bits
+            return sent(self.host().astype(dtype))
         return adopted(seen(self).astype(dtype))
 
     def fill(self, value: Any) -> None:
