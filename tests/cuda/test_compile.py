@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import flambeau as torch
+from flambeau._devices.programs import DeviceLowering
 from flambeau.compiler import native
 
 F = torch.nn.functional
@@ -193,6 +194,15 @@ def test_what_has_no_code_on_a_gpu_lies_between() -> None:
         warnings.simplefilter("ignore")
         compiled = as_eager(lambda x: (x * 2).sin().kthvalue(2)[0] + 1, torch.rand(3, 4))
     assert "not compiled, but called" in str(compiled.explain())
+
+
+def test_long_rows_are_reduced_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeviceLowering, "part", 4)
+    told = str(as_eager(lambda x: x.square().sum() + x.amax(), torch.randn(5, 24)).explain())
+    assert "kernel over 30 rows of 4" in told and "kernel over 120" not in told
+    as_eager(lambda x: x.norm() + x.sum(1).amin(), torch.randn(2, 3, 14))
+    as_eager(lambda x: (x - x.logsumexp(1, True)).mean((0, 2)), torch.randn(3, 20, 2))
+    as_eager(lambda x: x[x.new_tensor([0, 2, 1]).long()].sum(), torch.randn(3, 31))
 
 
 def test_writes_into_arguments() -> None:

@@ -14,11 +14,12 @@ of its own from then on; a result that somebody still holds is copied out from t
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ from ..compiler.execute import RandomState, Undone, assign, run_node
 from ..compiler.fusion import Cluster, memory_dtype, memory_strides
 from ..compiler.graph import Call, Draw, Graph, Node, Update, Var, draws
 from ..compiler.live_rows import pruned
-from ..compiler.lowering import Lazy, Lowering, Refused, located_elements
+from ..compiler.lowering import Lazy, Lowered, Lowering, Refused, located_elements
 from ..compiler.python_code import source
 from ..compiler.rules import MAY_BE_EMPTY, RULES
 from ..compiler.scalar import ordered
@@ -71,6 +72,7 @@ class DeviceLowering(Lowering):
     """As on the CPU, but for what a GPU has no code for: that is called."""
 
     whole_layers = False
+    few, part = 256, 2048  # rows that leave a GPU without work; columns of a part of them
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph, RULES, MAY_BE_EMPTY)
@@ -84,6 +86,46 @@ class DeviceLowering(Lowering):
         super()._lower(node)
         for v in node.made:
             self._look_at(self.of(v).read)
+
+    def run(self) -> Lowered:
+        """See Lowering."""
+        super().run()
+        for array in list(self.seen.values()):
+            if isinstance(array, Reduce) and array.size < self.few:
+                self._in_stages(array)
+        return self.out
+
+    def _in_stages(self, whole: Reduce) -> None:
+        """Let ``whole``, if few rows are long, be reduced in parts first: a row is the work of one
+        block of threads, and a GPU has many."""
+        full, dims = list(whole.full), sorted(whole.dims)
+        if math.prod([full[d] for d in dims]) <= 2 * self.part:
+            return
+        read = whole.read
+        reads = [read] if read.index is None else [read, read.index]
+        strides = [list(r.strides) for r in reads]
+        inner: list[int] = []
+        size = 1
+        while dims and size * full[dims[-1]] <= self.part:
+            inner.append(dims.pop())
+            size *= full[inner[-1]]
+        if 2 * size <= self.part:  # and a part of the next dimension
+            d = dims[-1]
+            k = next(k for k in range(self.part // size, 0, -1) if full[d] % k == 0)
+            if k > 1:
+                full[d : d + 1] = [full[d] // k, k]
+                for s in strides:
+                    s[d : d + 1] = [s[d] * k, s[d]]
+                inner = [d + 1, *[i + 1 for i in inner]]
+        if not inner:
+            return
+        left = tuple([1 if d in inner else n for d, n in enumerate(full)])
+        index = None if read.index is None else replace(read.index, strides=tuple(strides[1]))
+        read = replace(read, strides=tuple(strides[0]), index=index)
+        part = Reduce(left, whole.dtype, whole.kind, read, tuple(full), tuple(inner))
+        part.note = whole.note
+        whole.read, whole.full, whole.dims = Read(part, row_major(left)), left, tuple(dims)
+        self._in_stages(whole)
 
     def _look_at(self, read: Read) -> None:
         """Refused where what ``read`` is computed from has no code on a GPU."""
