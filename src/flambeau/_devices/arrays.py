@@ -141,21 +141,25 @@ class DeviceArray(ForeignArray):
     def __index__(self) -> int:
         return self.host().__index__()
 
+    def _elements(self) -> Any:
+        """What answers questions about values: on the CPU where the device has but their bits."""
+        return self.host() if self.dtype.kind == "V" else seen(self)
+
     def any(self, *args: Any, **kwargs: Any) -> bool:
         """Whether any element is true."""
-        return bool(seen(self).any())
+        return bool(self._elements().any())
 
     def all(self, *args: Any, **kwargs: Any) -> bool:
         """Whether every element is true."""
-        return bool(seen(self).all())
+        return bool(self._elements().all())
 
     def min(self, *args: Any, **kwargs: Any) -> Any:
         """The least element, as a number."""
-        return seen(self).min().item()
+        return self._elements().min().item()
 
     def max(self, *args: Any, **kwargs: Any) -> Any:
         """The largest element, as a number."""
-        return seen(self).max().item()
+        return self._elements().max().item()
 
 
 class _Level:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._dtypes import from_numpy
 from .._errors import type_name
-from ..core.modes import hook
+from ..core.modes import by_copy, hook
 from ..core.mutation import written
 from ..core.op import define
 from ..core.promotion import wide
@@ -304,6 +304,7 @@ def _bag_layout_forward(input: ndarray, offsets: ndarray) -> tuple[ndarray, ndar
 _bag_layout = define("bag_layout", _bag_layout_forward)
 
 
+@by_copy
 def embedding_bag(
     input: Value,
     weight: Value,
