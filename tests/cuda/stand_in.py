@@ -35,6 +35,12 @@ class _Addresses:
 _memories: weakref.WeakSet[Memory] = weakref.WeakSet()
 
 
+class _Recording:
+    """Whether something is being recorded, or run that was."""
+
+    now = False
+
+
 class Memory:
     """Bytes whose address is not where they are."""
 
@@ -42,6 +48,7 @@ class Memory:
         self.size = size
         self.bytes = np.full(max(size, 1), 0xA5, np.uint8)
         self.ptr = _Addresses.take(size)
+        self.passing = _Recording.now  # a recording's own: elsewhere each time, here
         _memories.add(self)
 
 
@@ -204,7 +211,6 @@ class StandIn:
 
     def __init__(self) -> None:
         self.xp = _Module("stand_in")
-        self.strict = False  # while something is recorded
         self.came: list = []  # what memory it touched
 
     def memory(self, size: int) -> Memory:
@@ -217,12 +223,12 @@ class StandIn:
         return array.home()
 
     def to_host(self, array: Array) -> np.ndarray:
-        if self.strict:
+        if _Recording.now:
             raise RuntimeError("cudaErrorStreamCaptureUnsupported")
         return array.get()
 
     def to_device(self, array: np.ndarray) -> Array:
-        if self.strict:
+        if _Recording.now:
             raise NotImplementedError("an array of the CPU is sent to the GPU")
         return Array(np.array(array, order="K", copy=True))
 
@@ -266,29 +272,28 @@ class StandIn:
     def record(self, work: Any, pool: Any) -> Any:
         """The work is done for its errors and its places, and what it wrote taken back."""
         before = [(m, m.bytes.copy()) for m in list(_memories)]
-        known = {id(m) for m, _ in before}
-        self.came, self.strict = [], True
+        self.came, _Recording.now = [], True
         try:
             work()
         finally:
-            self.strict = False
+            _Recording.now = False
             for m, held in before:
                 m.bytes[...] = held
         places = self.came
 
         def launch() -> None:
-            self.came, self.strict = [], True
+            self.came, _Recording.now = [], True
             try:
                 work()
             finally:
-                self.strict = False
+                _Recording.now = False
             for then, now in zip(places, self.came, strict=True):
                 for (m, start), (n, begin) in zip(then, now, strict=True):
-                    if id(m) in known and (m is not n or start != begin):
+                    if not m.passing and (m is not n or start != begin):
                         raise AssertionError("a recording would touch memory that it does not know")
 
         return launch
 
     def _came(self, places: Any) -> None:
-        if self.strict:
+        if _Recording.now:
             self.came.append(list(places))

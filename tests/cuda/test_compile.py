@@ -144,6 +144,18 @@ def test_a_backward_pass_outside_of_the_function() -> None:
         torch.testing.assert_close(found, model.weight.grad.cpu())
 
 
+def test_gradients_of_some_results() -> None:
+    w = torch.randn(3, requires_grad=True)
+    there = w.detach().cuda().requires_grad_()
+    both = torch.compile(lambda x: (x * 2, x.sin().sum()))
+    for k in range(4):
+        for x, f in ((w, both.function), (there, both)):
+            x.grad = None
+            a, b = f(x)
+            (a.T.flip(0) * 3 if k % 2 else b).sum().backward()
+        torch.testing.assert_close(there.grad.cpu(), w.grad)
+
+
 def test_functions_on_the_cpu_are_compiled_as_ever() -> None:
     alive = torch.zeros(1, device="cuda")
     compiled = torch.compile(lambda x: x * 2 + 1)

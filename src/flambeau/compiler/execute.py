@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from .._dtypes import from_numpy
+from .._shapes import contiguous_strides
 from ..core import formulas
 from ..core.generator import Generator, current
 from ..core.modes import hook, state
@@ -51,6 +52,15 @@ def empty(v: Var) -> ndarray:
         return np.empty(v.shape, v.dtype)
     laid = np.empty([v.shape[d] for d in order], v.dtype)
     return laid.transpose([order.index(d) for d in range(len(order))])
+
+
+def full(shape: Sequence[int], dtype: np.dtype, value: float, level: Any) -> ndarray:
+    """A dense array of ``value``, in the CPU's memory or that of ``level``'s arrays."""
+    if level is None:
+        return np.full(shape, value, dtype)
+    array = level.empty(shape, dtype, [s * dtype.itemsize for s in contiguous_strides(shape)])
+    array.fill(value)
+    return array
 
 
 def _piece(base: ndarray, dtype: np.dtype, shape: tuple, strides: tuple, offset: int) -> ndarray:

@@ -16,7 +16,7 @@ from ..core.op import intact
 from ..core.tape import Leaf, Node
 from ..core.value import Value, ticks, wrap
 from .capture import Beyond, Gate, Recorder
-from .execute import Undone
+from .execute import Undone, assign, full
 from .graph import Copy, Graph, Var, View
 from .graph import Node as GraphNode
 
@@ -95,11 +95,13 @@ class Plan:
         """The gradient of result ``i`` in the layout that the graph expects."""
         v = self.types[i]
         if grad is None:
-            return np.zeros(v.shape, v.dtype)
+            return full(v.shape, v.dtype, 0, v.level)
         array = grad._array
         if array.dtype == v.dtype and array.flags.c_contiguous:
             return array
-        return np.ascontiguousarray(array, v.dtype).reshape(v.shape)
+        laid = full(v.shape, v.dtype, 0, v.level)
+        assign(laid, array)
+        return laid
 
 
 def reached(edge: Node, ends: Collection[Node] = ()) -> set[Node]:
@@ -200,7 +202,8 @@ def _gradients_in(rec: Recorder, outputs: list[Value]) -> tuple[list[Value], lis
     """Stand-ins for the gradients of ``outputs``, and their Vars."""
     grads, types = [], []
     for t in outputs:
-        g = wrap(np.ones(t._array.shape, t._array.dtype))
+        level = getattr(t._array, "level", None)
+        g = wrap(full(t._array.shape, t._array.dtype, 1, level))
         v = rec.fresh(g._array, "gradient")
         rec.new(g._array, v)
         grads.append(g)
