@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import weakref
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -129,6 +130,24 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
 
         return method
 
+    @property
+    def real(self) -> Any:
+        """A view of the real parts, which can be written to."""
+        return Array(self._a.real)
+
+    @real.setter
+    def real(self, value: Any) -> None:
+        self._a.real = _unwrapped(value)
+
+    @property
+    def imag(self) -> Any:
+        """A view of the imaginary parts, which can be written to."""
+        return Array(self._a.imag)
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        self._a.imag = _unwrapped(value)
+
     def __getitem__(self, key: Any) -> Any:
         return Array(self._a[_unwrapped(key, False)])
 
@@ -234,6 +253,9 @@ class StandIn:
 
     def is_own(self, array: Any) -> bool:
         return isinstance(array, Array)
+
+    def raising(self) -> AbstractContextManager:
+        return nullcontext()
 
     def synchronize(self) -> None:
         pass

@@ -18,6 +18,7 @@ import numpy as np
 from ..core.modes import state
 from ..core.op import define
 from ..core.value import Value
+from . import image_rules as _image_rules
 from . import index_rules as _index_rules
 from . import layer_rules as _layer_rules
 from . import rules as _rules
@@ -64,6 +65,6 @@ def moved(x: Value) -> Value:
     return to_host(x) if there else to_device(x)
 
 
-_RULES = (_index_rules, _layer_rules)  # loaded, so that they are entered
+_RULES = (_image_rules, _index_rules, _layer_rules)  # loaded, so that they are entered
 
 __all__ = ["OnDevice", "available", "given", "made", "moved", "taken"]

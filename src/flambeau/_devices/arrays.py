@@ -196,6 +196,12 @@ def seen(array: DeviceArray) -> Any:
     return backend().seen(memory, offset, array.shape, dtype, array.strides)
 
 
+def strided(array: Any, shape: Sequence[int], strides: Sequence[int]) -> Any:
+    """The elements of an array of the device's module seen anew, from its first one on."""
+    memory, start = backend().memory_of(array)
+    return backend().seen(memory, start - memory.ptr, shape, array.dtype, strides)
+
+
 #: Floats that the device's array module has not are kept as their bits.
 _BITS = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16)}
 

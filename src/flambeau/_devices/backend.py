@@ -7,6 +7,7 @@ import ctypes
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -46,6 +47,9 @@ class Backend(Protocol):
 
     def is_own(self, array: Any) -> bool:
         """Whether ``array`` is an array of ``xp``."""
+
+    def raising(self) -> AbstractContextManager:
+        """Within it, functions of ``xp.linalg`` raise LinAlgError as NumPy's do."""
 
     def synchronize(self) -> None:
         """Wait until all that was asked of the device is done."""
@@ -106,6 +110,7 @@ class CupyBackend:
         self._ring: Any = None
         self._stream: Any = None
         self._recording = False
+        self._errstate = _optional.require("cupyx", "a tensor on device='cuda'").errstate
 
     def memory(self, size: int) -> Memory:
         """See Backend."""
@@ -134,6 +139,10 @@ class CupyBackend:
     def is_own(self, array: Any) -> bool:
         """See Backend."""
         return isinstance(array, self._array)
+
+    def raising(self) -> AbstractContextManager:
+        """See Backend."""
+        return self._errstate(linalg="raise")
 
     def synchronize(self) -> None:
         """See Backend."""

@@ -26,6 +26,7 @@ from .backend import backend
 from .operands import converted, finished, operand, widened
 from .programs import DeviceProgram
 from .rules import PLAIN, formulas, rules
+from .twins import TWINS, twin
 
 ndarray = np.ndarray
 _told: set[str] = set()
@@ -134,6 +135,12 @@ class OnDevice(Level):
             results = _binary(op, *args)
         elif op.name in formulas or op.name in PLAIN:
             results = _general(op, args)
+        elif op.name in TWINS:
+            try:
+                with backend().raising():
+                    results = _general(op, args)
+            except (TypeError, AttributeError):  # what the device's array module has not
+                results = NotImplemented
         else:
             results = NotImplemented
         return self._on_host(op, plain, args) if results is NotImplemented else results
@@ -298,6 +305,14 @@ def _hosted(value: Value, hosts: dict) -> Value:
     return hosts[id(value)]
 
 
+def _meaning(op: Op) -> Callable:
+    """What ``op`` computes, on the device's arrays."""
+    found = formulas.get(op.name)
+    if found is not None:
+        return found
+    return twin(op.forward) if op.kind != "general" or op.name in TWINS else op.forward
+
+
 def _unary(op: Op, x: Value) -> Any:
     d = _dtypes.from_numpy(x._array.dtype)
     if op.check is not None:
@@ -308,7 +323,7 @@ def _unary(op: Op, x: Value) -> Any:
     if op.result == "float" and d.category < _dtypes.FLOATING:
         d = _dtypes.get_default_dtype()
     a = operand(x).astype(compute_type(d), copy=False)
-    r = op.forward(a)
+    r = _meaning(op)(a)
     if op.result == "bool":
         return r.astype(np.bool_, copy=False)
     if d.is_complex and r.dtype.kind == "f":  # a magnitude, an angle
@@ -333,7 +348,7 @@ def _binary(op: Op, a: Any, b: Any) -> Any:
             arrays.append(x.astype(ct, copy=False) if backend().is_own(x) else ct.type(x))
         else:
             arrays.append(as_array(v, d).astype(ct)[()])
-    r = op.forward(*arrays)
+    r = _meaning(op)(*arrays)
     return finished(r, np.dtype(np.bool_) if op.result == "bool" else d.numpy)
 
 
@@ -341,7 +356,7 @@ def _general(op: Op, args: tuple) -> Any:
     """The operation's formula or own meaning, on the device's arrays; 16-bit floats in float32."""
     narrow = next((t for t in map(_dtype_of, _flat(args)) if t is not None and is_narrow(t)), None)
     arrays = [operand(a, op.name in _TAKES_CONSTANTS) for a in args]
-    r = formulas.get(op.name, op.forward)(*arrays)
+    r = _meaning(op)(*arrays)
     if narrow is None or r is NotImplemented:
         return r
     if type(r) is tuple:

@@ -26,13 +26,11 @@ PLAIN = frozenset(
     binary_cross_entropy_backward binary_cross_entropy_with_logits_backward cat clamp
     clamp_backward clamp_tensor cumprod cumsum elu elu_backward fft_c2c fft_c2r fft_r2c fill
     flip glu hardshrink hardshrink_backward hardtanh hardtanh_backward isclose kthvalue
-    leaky_relu leaky_relu_backward lerp linalg_cholesky_ex linalg_cross linalg_det linalg_eigh
-    linalg_eigvalsh linalg_inv_ex linalg_qr linalg_slogdet linalg_solve_ex linalg_svd
-    linalg_svdvals log_softmax log_softmax_backward_data logcumsumexp logsumexp masked_fill
-    masked_fill_tensor masked_scatter max_all median median_all min_all nan_to_num nanmedian
-    nanmedian_all nansum prod prod_all put repeat roll rot90 select_scatter slice_scatter
-    softmax softmax_backward_data softplus softplus_backward softshrink softshrink_backward
-    split_ties stack take threshold threshold_backward trace where zero
+    leaky_relu leaky_relu_backward lerp linalg_cross log_softmax log_softmax_backward_data
+    logcumsumexp logsumexp masked_fill masked_fill_tensor masked_scatter max_all median median_all
+    min_all nan_to_num nanmedian nanmedian_all nansum prod prod_all put repeat roll rot90
+    select_scatter slice_scatter softmax softmax_backward_data softplus softplus_backward softshrink
+    softshrink_backward split_ties stack take threshold threshold_backward trace where zero
     """.split()
 )
 

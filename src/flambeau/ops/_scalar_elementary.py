@@ -21,6 +21,9 @@ _HALF = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _FLOATS = (_FLOAT32, _FLOAT64, *_HALF)
 
+#: What ``elementwise`` made: its kernel, and whether that always computes in float64.
+KERNELS: dict[Callable, tuple[Callable, bool]] = {}
+
 
 def table32(*coefficients: float) -> list[np.ndarray]:
     """Coefficients for float32 formulas: 0-d arrays, which ufuncs take faster than numbers."""
@@ -124,6 +127,7 @@ def elementwise(*, double: bool = False) -> Callable[[Callable], Callable[..., n
                 run_parts(part, out.size, BLOCK)
             return out
 
+        KERNELS[apply] = kernel, double
         return apply
 
     return decorate
