@@ -29,7 +29,7 @@ PLAIN = frozenset(
     leaky_relu leaky_relu_backward lerp linalg_cross log_softmax log_softmax_backward_data
     logcumsumexp logsumexp masked_fill masked_fill_tensor masked_scatter max_all median median_all
     min_all nan_to_num nanmedian nanmedian_all nansum prod prod_all put repeat roll rot90
-    select_scatter slice_scatter softmax softmax_backward_data softplus softplus_backward softshrink
+    select_scatter slice_scatter softmax softmax_backward_data softplus_backward softshrink
     softshrink_backward split_ties stack take threshold threshold_backward trace where zero
     """.split()
 )

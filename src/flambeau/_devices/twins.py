@@ -79,7 +79,7 @@ TWINS = frozenset(
     linalg_solve_triangular linalg_svd linalg_svdvals logit lstm lstm_backward masked_select
     max_pool_gather max_unpool2d max_unpool3d mvlgamma nextafter pad_circular pad_sequence polar
     polygamma reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d
-    replication_pad2d replication_pad3d rnn rnn_backward round_decimals searchsorted
+    replication_pad2d replication_pad3d rnn rnn_backward round_decimals searchsorted softplus
     unfold_backward
     """.split()
 )
