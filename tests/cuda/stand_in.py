@@ -7,15 +7,19 @@ would with a GPU.
 
 from __future__ import annotations
 
+import itertools
 import mmap
+import time
 import weakref
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import philox
 
 from flambeau import _optional
+from flambeau._devices.services import Figures
 from flambeau.compiler import gpu_simulator
 
 
@@ -45,12 +49,22 @@ class _Recording:
 class Memory:
     """Bytes whose address is not where they are."""
 
+    used = peak = 0  # bytes of all that there are, and the most that there were
+
     def __init__(self, size: int) -> None:
         self.size = size
+        Memory.used += size
+        Memory.peak = max(Memory.peak, Memory.used)
+        weakref.finalize(self, Memory.end, size)
         self.bytes = np.full(max(size, 1), 0xA5, np.uint8)
         self.ptr = _Addresses.take(size)
         self.passing = _Recording.now  # a recording's own: elsewhere each time, here
         _memories.add(self)
+
+    @classmethod
+    def end(cls, size: int) -> None:
+        """``size`` bytes are given back."""
+        cls.used -= size
 
 
 def _unwrapped(value: Any, strict: bool = True) -> Any:
@@ -225,14 +239,65 @@ class _Module(ModuleType):
         return function
 
 
+TOTAL = 2**30  # bytes of the device's memory
+
+
+class OutOfMemory(MemoryError):
+    """What the device raises where it has no memory left."""
+
+
+class Event:
+    """A mark: work is done as soon as it is asked for."""
+
+    time = 0.0
+    done = True
+
+    def record(self, stream: Any = None) -> None:
+        self.time = time.perf_counter()
+
+    def synchronize(self) -> None:
+        pass
+
+
+class Stream:
+    """A queue of work."""
+
+    done = True
+    numbers = itertools.count(1000)
+
+    def __init__(self, priority: int = 0, ptr: int | None = None) -> None:
+        self.priority = priority
+        self.ptr = next(Stream.numbers) if ptr is None else ptr
+        self.waits: list[Event] = []
+
+    def synchronize(self) -> None:
+        pass
+
+    def record(self, event: Event | None = None) -> Event:
+        event = event or Event()
+        event.record(self)
+        return event
+
+    def wait_event(self, event: Event) -> None:
+        self.waits.append(event)
+
+
+class Pinned(bytearray):
+    """Memory of the CPU that the device reads by itself."""
+
+
 class StandIn:
     """See flambeau._devices.backend.Backend."""
 
     def __init__(self) -> None:
         self.xp = _Module("stand_in")
         self.came: list = []  # what memory it touched
+        self.first = self.queue = Stream(0, 0)
+        self.emptied = self.most = 0
 
     def memory(self, size: int) -> Memory:
+        if size > (self.most or TOTAL):
+            raise OutOfMemory(f"Out of memory allocating {size:,} bytes")
         return Memory(size)
 
     def seen(self, memory: Memory, offset: int, shape: Any, dtype: Any, strides: Any) -> Array:
@@ -319,3 +384,69 @@ class StandIn:
     def _came(self, places: Any) -> None:
         if _Recording.now:
             self.came.append(list(places))
+
+    # ---- services ------------------------------------------------------------------------------
+
+    def properties(self) -> dict[str, Any]:
+        return {
+            "name": "Stand-in", "major": 9, "minor": 0, "totalGlobalMem": TOTAL,
+            "multiProcessorCount": 2, "maxThreadsPerMultiProcessor": 512, "warpSize": 32,
+            "maxThreadsPerBlock": 1024, "regsPerMultiprocessor": 65536, "l2CacheSize": 2**20,
+            "sharedMemPerBlock": 49152, "sharedMemPerMultiprocessor": 2**17, "integrated": 0,
+            "sharedMemPerBlockOptin": 2**17, "isMultiGpuBoard": 0, "clockRate": 10**6,
+            "memoryClockRate": 10**6, "memoryBusWidth": 4096, "pciBusID": 1, "pciDeviceID": 0,
+            "pciDomainID": 0, "uuid": bytes(range(16)),
+        }  # fmt: skip
+
+    def figures(self) -> Figures:
+        used, peak = Memory.used, Memory.peak
+        return Figures(used, peak, used, peak, TOTAL - used, TOTAL)
+
+    def reset_peak(self) -> None:
+        Memory.peak = Memory.used
+
+    def empty_cache(self) -> None:
+        self.emptied += 1
+
+    def limit(self, size: int) -> None:
+        self.most = size
+
+    def out_of_memory(self, error: BaseException) -> bool:
+        return isinstance(error, OutOfMemory)
+
+    def stream(self, priority: int) -> Stream:
+        return Stream(priority)
+
+    def stream_at(self, pointer: int) -> Stream:
+        return Stream(0, pointer)
+
+    def current_stream(self) -> Stream:
+        return self.queue
+
+    def default_stream(self) -> Stream:
+        return self.first
+
+    def use_stream(self, stream: Stream) -> None:
+        self.queue = stream
+
+    def event(self, timing: bool, blocking: bool) -> Event:
+        return Event()
+
+    def elapsed(self, start: Event, end: Event) -> float:
+        return (end.time - start.time) * 1e3
+
+    def pinned(self, size: int) -> Pinned:
+        return Pinned(size)
+
+    def is_pinned(self, buffer: Any) -> bool:
+        return isinstance(buffer, Pinned)
+
+    def resident_blocks(self) -> int:
+        return 4
+
+    def random(
+        self, recipe: str, dtype: np.dtype, count: int, side: int, blocks: int, *rest: Any
+    ) -> Array:
+        """See flambeau._devices.services."""
+        made = philox.draw(recipe, dtype, count, side, blocks, *rest)
+        return Array(made.view(np.uint16) if dtype.kind == "V" else made)

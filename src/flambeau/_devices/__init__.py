@@ -21,12 +21,16 @@ from ..core.value import Value
 from . import image_rules as _image_rules
 from . import index_rules as _index_rules
 from . import layer_rules as _layer_rules
+from . import random_recipes, random_rules
 from . import rules as _rules
 from .arrays import DeviceArray, hollow, sent
 from .backend import available
 from .interpreter import OnDevice
+from .philox import PhiloxGenerator
+from .philox import default as generator
 
 given = sent
+PhiloxGenerator.recipes = random_recipes
 
 
 def made(

@@ -14,6 +14,7 @@ from ..core.foreign import ForeignArray
 from ..core.value import address
 from ..tensor._device import CUDA
 from .backend import Memory, backend
+from .philox import default as _default_generator
 
 ndarray = np.ndarray
 
@@ -33,6 +34,11 @@ class DeviceArray(ForeignArray):
     place = CUDA
     memory: Memory | None = None
     alive: object = None
+
+    @property
+    def generator(self) -> Any:
+        """See ForeignArray."""
+        return _default_generator()
 
     def __array_finalize__(self, source: object) -> None:
         if isinstance(source, DeviceArray):

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import _optional
+from .services import CupyServices, Services
 
 
 class Memory(Protocol):
@@ -23,7 +24,7 @@ class Memory(Protocol):
     size: int  # bytes
 
 
-class Backend(Protocol):
+class Backend(Services, Protocol):
     """One device. ``xp``: its array module, with NumPy's interface."""
 
     xp: ModuleType
@@ -93,7 +94,7 @@ def driver() -> ctypes.CDLL | None:
     return library
 
 
-class CupyBackend:
+class CupyBackend(CupyServices):
     """The first NVIDIA GPU, through CuPy. Source: https://docs.cupy.dev/en/stable/reference/"""
 
     def __init__(self) -> None:
@@ -111,6 +112,7 @@ class CupyBackend:
         self._stream: Any = None
         self._recording = False
         self._errstate = _optional.require("cupyx", "a tensor on device='cuda'").errstate
+        self.reset_peak()  # memory is watched from here
 
     def memory(self, size: int) -> Memory:
         """See Backend."""

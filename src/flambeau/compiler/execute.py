@@ -17,7 +17,7 @@ import numpy as np
 from .._dtypes import from_numpy
 from .._shapes import contiguous_strides
 from ..core import formulas
-from ..core.generator import Generator, current
+from ..core.generator import Followers, Generator, current
 from ..core.modes import hook, state
 from ..core.value import address, strided, wrap
 from ..ops.memory import converted
@@ -113,7 +113,10 @@ class RandomState:
         """The states as they are."""
         if not self.drawing:
             return []
-        return [(g, g.snapshot()) for g in dict.fromkeys((current(), *self.named))]
+        return [
+            (g, g.snapshot())
+            for g in dict.fromkeys((current(), *Followers.generators, *self.named))
+        ]
 
     @staticmethod
     def back(states: list[tuple[Generator, tuple]]) -> None:

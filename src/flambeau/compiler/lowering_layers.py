@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import takewhile
+from types import FunctionType
 
 from . import scalar
 from .arrays import Added, Leaf, Map, Read, Split, Tangled, composed, row_major
@@ -83,10 +84,14 @@ def _drawn_at_once(lowering: Lowering) -> list[Var]:
 
 def _held(node: Node) -> dict[str, object]:
     """What the function that draws holds: its generator, its limits."""
-    if not isinstance(node, Draw):
-        return {}
-    cells = zip(node.again.__code__.co_freevars, node.again.__closure__ or ())
-    return {name: cell.cell_contents for name, cell in cells}
+    held: dict[str, object] = {}
+    functions = [node.again] if isinstance(node, Draw) else []
+    for function in functions:  # and those that it calls
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+            held.setdefault(name, cell.cell_contents)
+            if isinstance(cell.cell_contents, FunctionType):
+                functions.append(cell.cell_contents)
+    return held
 
 
 def _is_drawn_below(lowering: Lowering, key: object, rows: int) -> bool:

@@ -18,7 +18,12 @@ _LIKE = (np.zeros_like, np.ones_like, np.empty_like, np.full_like)
 
 
 class ForeignArray(np.ndarray):
-    """An array that is looked at in other ways by NumPy, and computed on by an interpreter."""
+    """An array that is looked at in other ways by NumPy, and computed on by an interpreter.
+
+    ``generator``: what draws random numbers beside it; None for the CPU's default.
+    """
+
+    generator: Any = None
 
     def unruled(self, name: str) -> Exception:
         """What to raise where the function ``name`` would compute on this array itself."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 import ctypes
 import os
 from _thread import allocate_lock
+from collections.abc import Callable
 from threading import local
+from typing import Any, ClassVar
 
 import numpy as np
 
+from . import random_recipes
 from .modes import hook
 from .value import Value, drawn, wrap
 
@@ -109,6 +112,14 @@ class Generator:
                  "normal")  # fmt: skip
 
     device: object = "cpu"  # the layer that has device objects puts its own here
+    recipes: Any = random_recipes  # how each distribution spends its outputs
+    elsewhere: Callable[[object], type[Generator] | None]  # the class for a device that is there
+
+    def __new__(cls, device: object = "cpu") -> Generator:
+        """A generator of the class that the device has."""
+        if cls is Generator and device != "cpu":
+            cls = Generator.elsewhere(device) or cls
+        return object.__new__(cls)
 
     def __init__(self, device: object = "cpu") -> None:
         if str(device) not in ("cpu", "cpu:0"):
@@ -339,24 +350,49 @@ class _Place(local):
 place = _Place()
 
 
-def current() -> Generator:
-    """What a random function draws from in this thread where it is given no generator.
+def current(like: np.ndarray | None = None) -> Generator:
+    """What a random function draws from in this thread where it is given no generator: for numbers
+    that go with the array ``like``, the generator of its device.
 
     ``default_generator``, but for the samples of a data loader, each of which has its own stream.
     """
     if hook.active is not None:
         hook.active.draws()
+        own = getattr(like, "generator", None)  # of a ForeignArray
+        if own is not None:
+            return own
     return place.own or default_generator
 
 
+class Followers:
+    """The default generators of devices, which begin where ``manual_seed`` says, too."""
+
+    seed: ClassVar[int | None] = None  # the last one, for a generator that is made later
+    generators: ClassVar[list[Generator]] = []
+
+    @classmethod
+    def start(cls, seed: int) -> None:
+        """Begin at ``seed``."""
+        cls.seed = seed
+        for generator in cls.generators:
+            generator.manual_seed(seed)
+
+
 def manual_seed(seed: int) -> Generator:
-    """Start the default generator from ``int(seed)``, and return it."""
-    return current().manual_seed(int(seed))
+    """Start the default generators, of the CPU and of devices, from ``int(seed)``; returns the
+    CPU's."""
+    generator = current().manual_seed(int(seed))
+    if place.own is None:
+        Followers.start(int(seed))
+    return generator
 
 
 def seed() -> int:
-    """Start the default generator from the operating system's randomness; return that seed."""
-    return current().seed()
+    """Start the default generators from the operating system's randomness; return that seed."""
+    seed = current().seed()
+    if place.own is None:
+        Followers.start(seed)
+    return seed
 
 
 def initial_seed() -> int:

@@ -295,16 +295,18 @@ def log_normal(
 
 def random(generator: Generator, shape: Shape, dtype: np.dtype) -> np.ndarray:
     """Every number from 0 to the dtype's largest; up to 2^(bits of significand) for floats."""
+    return _modulo(generator, shape, dtype, numbers_of(dtype), 0, dtype in (_F64, _I64))
+
+
+def numbers_of(dtype: np.dtype) -> int:
+    """How many integers from 0 on ``random`` draws from."""
     if dtype in _FLOATS:
-        modulus = 2 ** _FLOATS[dtype][0] + 1
-    elif dtype in _INTEGERS:
-        modulus = _INTEGERS[dtype] + 1
-    elif dtype == _BOOL:
-        modulus = 2
-    else:
-        raise _not_implemented("random_kernel_cpu", dtype)
-    wide = dtype in (_F64, _I64)
-    return _modulo(generator, shape, dtype, modulus, 0, wide)
+        return 2 ** _FLOATS[dtype][0] + 1
+    if dtype in _INTEGERS:
+        return _INTEGERS[dtype] + 1
+    if dtype == _BOOL:
+        return 2
+    raise _not_implemented("random_kernel_cpu", dtype)
 
 
 def randint(
@@ -315,8 +317,7 @@ def randint(
     One output of 32 bits serves a range below 2^28, one of 64 bits any other. Without ``high``,
     up to and including the dtype's largest (2^(bits of significand) for floats).
     """
-    to_largest = high is None
-    if to_largest and low == _I64_MIN:
+    if high is None and low == _I64_MIN:
         if dtype not in (_I64, _F64, _F32, _BF16):
             if dtype in _INTEGERS:
                 raise RuntimeError(
@@ -325,6 +326,16 @@ def randint(
                 )
             raise _not_implemented("random_full_64_bits_range_kernel_cpu", dtype)
         return _make(generator, shape, dtype, lambda words: _wide(words).view(np.int64), 2)
+    low, width = integer_range(dtype, low, high)
+    return _modulo(generator, shape, dtype, width, low, width >= 2**28)
+
+
+def integer_range(dtype: np.dtype, low: int, high: int | None) -> tuple[int, int]:
+    """The least integer of [low, high) that ``dtype`` has, and how many there are.
+
+    RuntimeError where there are none, or the dtype does not hold them.
+    """
+    to_largest = high is None
     if dtype not in _BOUNDS:
         raise RuntimeError(
             "check_random_bounds handles only integral, floating-point and boolean types, "
@@ -350,8 +361,7 @@ def randint(
             )
     last = high if to_largest else high - 1
     _check_integer_bounds(low, last, dtype)
-    width = last - low + 1
-    return _modulo(generator, shape, dtype, width, low, width >= 2**28)
+    return low, last - low + 1
 
 
 def _modulo(
@@ -417,6 +427,18 @@ def _check_integer_bounds(low: int, last: int, dtype: np.dtype) -> None:
 
 def randperm(generator: Generator, n: int, dtype: np.dtype = _I64) -> np.ndarray:
     """A random order of 0 ... n - 1: Fisher-Yates from the left, one output a position."""
+    check_permutation(n, dtype)
+    if n < 2:
+        return np.arange(n).astype(dtype)
+    if n < (2**32 - 1) // 20:
+        offsets = generator.words(n - 1) % np.arange(n, 1, -1, dtype=np.uint32)
+    else:
+        offsets = _wide(generator.words(2 * (n - 1))) % np.arange(n, 1, -1, dtype=np.uint64)
+    return _fisher_yates(offsets.astype(np.int64)).astype(dtype)
+
+
+def check_permutation(n: int, dtype: np.dtype) -> None:
+    """RuntimeError unless ``dtype`` holds 0 ... n - 1."""
     if n < 0:
         raise RuntimeError(f"n must be non-negative, but got {n}")
     if dtype in _FLOATS:
@@ -429,13 +451,6 @@ def randperm(generator: Generator, n: int, dtype: np.dtype = _I64) -> np.ndarray
         raise RuntimeError(
             f"n cannot be greater than {largest + 1} for {_type_name(dtype)} type, but got {n}"
         )
-    if n < 2:
-        return np.arange(n).astype(dtype)
-    if n < (2**32 - 1) // 20:
-        offsets = generator.words(n - 1) % np.arange(n, 1, -1, dtype=np.uint32)
-    else:
-        offsets = _wide(generator.words(2 * (n - 1))) % np.arange(n, 1, -1, dtype=np.uint64)
-    return _fisher_yates(offsets.astype(np.int64)).astype(dtype)
 
 
 def _fisher_yates(offsets: np.ndarray) -> np.ndarray:
@@ -505,6 +520,9 @@ def dropout_noise(generator: Generator, shape: Shape, dtype: np.dtype, p: float)
     noise = bernoulli(generator, shape, dtype, 1 - p)
     work = dtype if dtype == _F64 else _F32
     return np.asarray(noise.astype(work) / work.type(1 - p), dtype)
+
+
+channel_noise = dropout_noise  # for whole channels: drawn alike
 
 
 def alpha_dropout_noise(

@@ -59,6 +59,11 @@ class BatchArray(ForeignArray):
     dim: int | None = None
     level: Level | None = None
 
+    @property
+    def generator(self) -> Any:
+        """See ForeignArray: that of all examples' array."""
+        return None if self.inner is None else getattr(self.inner._array, "generator", None)
+
     def unruled(self, name: str) -> Exception:
         """What to raise where the function ``name`` would compute on this array itself."""
         return _no_rule(name)

@@ -17,7 +17,8 @@ from ..core import random_recipes as recipes
 from ..core.generator import Generator, current
 from ..core.op import define
 from ..core.value import Value, drawn, outline, wrap
-from ..tensor._device import place_of, put
+from ..tensor._creation import template
+from ..tensor._device import place_of
 
 
 def _check(name: str, input: Value, p: float) -> None:
@@ -59,14 +60,17 @@ def _drop(input: Value, p: float, training: bool, inplace: bool, feature: bool) 
     _check_floating(input)
     if input.is_meta:
         return _times(input, input.detach(), inplace)
-    like = outline(input._array)
+    array, like = input._array, outline(input._array)
 
     def draw() -> np.ndarray:
-        noise = _noise_like(like, feature)
-        made = recipes.dropout_noise(current(), noise.shape, noise.dtype, p)
-        return made if noise.flags.c_contiguous else recipes.fill(noise, made)
+        noise, generator = _noise_like(like, feature), current(array)
+        recipe = generator.recipes.channel_noise if feature else generator.recipes.dropout_noise
+        made = recipe(generator, noise.shape, noise.dtype, p)
+        if noise.flags.c_contiguous:
+            return made
+        return generator.recipes.fill(template(noise, noise.dtype, place_of(made)), made)
 
-    return _times(input, wrap(put(drawn(draw), place_of(input._array))), inplace)
+    return _times(input, wrap(drawn(draw)), inplace)
 
 
 def _drop_alpha(input: Value, p: float, training: bool, inplace: bool, feature: bool) -> Value:
@@ -75,7 +79,7 @@ def _drop_alpha(input: Value, p: float, training: bool, inplace: bool, feature: 
     if p == 1:
         return _times(input, 0, inplace)
     _check_floating(input)
-    scale, shift = _alpha_noise(input.detach(), feature, p, current())
+    scale, shift = _alpha_noise(input.detach(), feature, p, current(input._array))
     result = _times(input, scale, inplace)
     return result.add_(shift) if inplace else result + shift
 
@@ -179,11 +183,12 @@ def gumbel_softmax(
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    like = outline(logits._array)
+    array, like = logits._array, outline(logits._array)
 
     def draw() -> np.ndarray:
-        noise = np.empty_like(like)
-        return recipes.fill(noise, recipes.exponential(current(), noise.shape, noise.dtype))
+        generator = current(array)
+        made = generator.recipes.exponential(generator, like.shape, like.dtype)
+        return generator.recipes.fill(template(like, like.dtype, place_of(made)), made)
 
     gumbels = wrap(drawn(draw)).log()
     soft = ((logits - gumbels) / tau).softmax(dim)

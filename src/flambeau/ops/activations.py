@@ -296,7 +296,7 @@ def rrelu(
         raise ValueError(f"rrelu needs lower <= upper, got {lower} and {upper}")
     if not training:
         return _leaky_relu(input, ((lower + upper) / 2,))
-    source = current() if generator is None else generator
+    source = current(input._array) if generator is None else generator
     return input * _rrelu_noise(input.detach(), lower, upper, source)
 
 

@@ -20,7 +20,6 @@ import numpy as np
 
 from .._dtypes import from_numpy
 from .._errors import type_name
-from ..core import random_recipes as recipes
 from ..core import threads
 from ..core.foreign import beside
 from ..core.generator import current
@@ -394,8 +393,13 @@ def scaled_dot_product_attention(
         if dropout_p == 1:
             noise = constant(beside(np.zeros(scores, dt), query._array))
         else:
-            mask = drawn(lambda: recipes.dropout_noise(current(), scores, dt, dropout_p))
-            noise = wrap(beside(mask, query._array))
+            like = query._array
+
+            def draw() -> np.ndarray:
+                generator = current(like)
+                return generator.recipes.dropout_noise(generator, scores, dt, dropout_p)
+
+            noise = wrap(drawn(draw))
     if len(lead) != 2:
         query, key, value = (t.reshape(_four(t.shape, lead)) for t in (query, key, value))
         if attn_mask is not None:

@@ -28,16 +28,36 @@ from ..core.mutation import check_writable, write, write_out, written
 from ..core.op import define
 from ..core.value import Value, drawn, outline, wrap
 from ._creation import DeviceLike, finished, size_of, template
-from ._device import CPU, META, Elsewhere, is_meta, layout
+from ._device import CPU, CUDA, META, Elsewhere, chosen, here, layout, place_of
+from ._device import device as _device
 
 Generator.device = CPU
 
 
-def source(generator: Generator | None) -> Generator:
+def _kind_on(device: DeviceLike) -> type[Generator] | None:
+    wanted = device if isinstance(device, _device) else _device(device)
+    if wanted.type != "cuda" or not Elsewhere.has_cuda():
+        return None
+    return Elsewhere.on(here(wanted)).PhiloxGenerator
+
+
+Generator.elsewhere = staticmethod(_kind_on)
+
+
+def source(generator: Generator | None, place: _device = CPU) -> Generator:
+    """What draws on ``place``: ``generator``, or the default one. RuntimeError for one that draws
+    elsewhere."""
     if generator is None:
-        return current()
+        own = current()
+        return Elsewhere.on(place).generator() if place is CUDA else own
     if not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be torch.Generator, not {type_name(generator)}")
+    if generator.device is not place and place is not META:
+        raise RuntimeError(
+            f"Expected a '{place.type}' device type for generator but found "
+            f"'{generator.device.type}'\n  numbers are drawn where the tensor is: give "
+            f"torch.Generator(device='{place.type}')"
+        )
     return generator
 
 
@@ -62,16 +82,20 @@ def fork_rng(
     _devices_kw: str = "devices",
     device_type: str = "cpu",
 ) -> Iterator[None]:
-    """Context manager: the default generator's state is put back at the end."""
+    """Context manager: the default generator's state is put back at the end; the GPU's, too, unless
+    ``devices`` is empty."""
     if not enabled:
         yield
         return
-    generator = current()
-    state = generator.get_state()
+    generators = [current()]
+    if Elsewhere.has_cuda() and (devices is None or list(devices)):
+        generators.append(Elsewhere.on(CUDA).generator())
+    states = [g.get_state() for g in generators]
     try:
         yield
     finally:
-        generator.set_state(state)
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
 
 
 # ---- new tensors ---------------------------------------------------------------------------
@@ -95,10 +119,21 @@ def _sizes(name: str, size: tuple, named: dict) -> tuple[int, ...]:
 
 
 def _drawn(
-    draw: Callable[[], np.ndarray], shape: tuple[int, ...], d: np.dtype, device: DeviceLike
+    draw: Callable[[Generator], np.ndarray],
+    shape: tuple[int, ...],
+    d: np.dtype,
+    device: DeviceLike,
+    generator: Generator | None,
+    out: Value | None = None,
 ) -> np.ndarray:
-    """What ``draw()`` returns; on meta nothing is drawn."""
-    return Elsewhere.on(META).made(shape, d) if is_meta(device) else drawn(draw)
+    """What ``draw(generator)`` returns on ``device``, or that of ``out``; on meta nothing is
+    drawn."""
+    if out is not None:
+        device = place_of(out._array)
+    place = CPU if device is None and chosen.device is None else here(device)
+    if place is META:
+        return Elsewhere.on(META).made(shape, d)
+    return drawn(lambda: draw(source(generator, place)))
 
 
 def rand(
@@ -115,7 +150,8 @@ def rand(
     """Uniform numbers of [0, 1)."""
     shape = _sizes("rand", size, named)
     d = _float_type(dtype, out)
-    array = _drawn(lambda: recipes.uniform(source(generator), shape, d), shape, d, device)
+    draw = lambda g: g.recipes.uniform(g, shape, d)
+    array = _drawn(draw, shape, d, device, generator, out)
     if out is not None:
         return _into(out, array, "rand")
     return finished(array, requires_grad, device, layout)
@@ -135,7 +171,8 @@ def randn(
     """Normal numbers of mean 0 and variance 1."""
     shape = _sizes("randn", size, named)
     d = _float_type(dtype, out)
-    array = _drawn(lambda: recipes.normal(source(generator), shape, d), shape, d, device)
+    draw = lambda g: g.recipes.normal(g, shape, d)
+    array = _drawn(draw, shape, d, device, generator, out)
     if out is not None:
         return _into(out, array, "randn")
     return finished(array, requires_grad, device, layout)
@@ -159,8 +196,8 @@ def randint(
     if out is not None:
         numpy_type = out._array.dtype
     _check_range(low, high)
-    draw = lambda: recipes.randint(source(generator), shape, numpy_type, low, high)
-    array = _drawn(draw, shape, numpy_type, device)
+    draw = lambda g: g.recipes.randint(g, shape, numpy_type, low, high)
+    array = _drawn(draw, shape, numpy_type, device, generator, out)
     if out is not None:
         return _into(out, array, "randint")
     return finished(array, requires_grad, device, layout)
@@ -216,8 +253,8 @@ def randperm(
     numpy_type = np.dtype(np.int64) if dtype is None else _dtypes.as_dtype(dtype).numpy
     if out is not None:
         numpy_type = out._array.dtype
-    draw = lambda: recipes.randperm(source(generator), int(n), numpy_type)
-    array = _drawn(draw, (int(n),), numpy_type, device)
+    draw = lambda g: g.recipes.randperm(g, int(n), numpy_type)
+    array = _drawn(draw, (int(n),), numpy_type, device, generator, out)
     if out is not None:
         return _into(out, array, "randperm")
     return finished(array, requires_grad, device, layout)
@@ -227,22 +264,27 @@ def _like_type(input: Value, d: dtype | None) -> np.dtype:
     return input._array.dtype if d is None else _dtypes.as_dtype(d).numpy
 
 
-def _template(array: np.ndarray, d: np.dtype) -> np.ndarray:
-    """Unfilled memory like ``array``; recipes fill it in the order in which it lies."""
-    return np.empty(array.shape, d) if 0 in array.strides else np.empty_like(array, d)
-
-
-def _finished_like(
+def _drawn_like(
     input: Value,
-    draw: Callable[[], np.ndarray],
+    draw: Callable[[Generator, tuple, np.ndarray], np.ndarray],
     d: np.dtype,
+    generator: Generator | None,
     requires_grad: bool,
     device: DeviceLike,
     layout: layout | None,
 ) -> Value:
-    device = device or input.device
-    array = template(input._array, d, device) if is_meta(device) else drawn(draw)
-    return finished(array, requires_grad, device, layout)
+    """A tensor of what ``draw(generator, shape, memory)`` returns for ``memory``, which is like
+    that of ``input``, and is filled in the order in which it lies."""
+    place = place_of(input._array) if device is None else here(device)
+    if place is META:
+        return finished(template(input._array, d, place), requires_grad, place, layout)
+    like = outline(input._array)
+
+    def made() -> np.ndarray:
+        memory, g = template(like, d, place), source(generator, place)
+        return g.recipes.fill(memory, draw(g, like.shape, memory))
+
+    return finished(drawn(made), requires_grad, place, layout)
 
 
 def rand_like(
@@ -256,11 +298,9 @@ def rand_like(
     memory_format: object = None,
 ) -> Value:
     """Uniform numbers of [0, 1) in the shape and dtype of ``input``."""
-    d, like = _like_type(input, dtype), outline(input._array)
-    draw = lambda: recipes.fill(
-        _template(like, d), recipes.uniform(source(generator), like.shape, d)
-    )
-    return _finished_like(input, draw, d, requires_grad, device, layout)
+    d = _like_type(input, dtype)
+    draw = lambda g, shape, memory: g.recipes.uniform(g, shape, d)
+    return _drawn_like(input, draw, d, generator, requires_grad, device, layout)
 
 
 def randn_like(
@@ -274,12 +314,11 @@ def randn_like(
     memory_format: object = None,
 ) -> Value:
     """Normal numbers of mean 0 and variance 1 in the shape and dtype of ``input``."""
-    d, like = _like_type(input, dtype), outline(input._array)
-    shape, dense = like.shape, _template(like, d).flags.c_contiguous
-    draw = lambda: recipes.fill(
-        _template(like, d), recipes.normal(source(generator), shape, d, contiguous=dense)
+    d = _like_type(input, dtype)
+    draw = lambda g, shape, memory: g.recipes.normal(
+        g, shape, d, contiguous=memory.flags.c_contiguous
     )
-    return _finished_like(input, draw, d, requires_grad, device, layout)
+    return _drawn_like(input, draw, d, generator, requires_grad, device, layout)
 
 
 def randint_like(
@@ -296,11 +335,9 @@ def randint_like(
     """``randint_like(input, low=0, high)``: integers of [low, high), in the shape of ``input``."""
     low, high = _bounds("randint_like", args, named, ())
     _check_range(low, high)
-    d, like = _like_type(input, dtype), outline(input._array)
-    draw = lambda: recipes.fill(
-        _template(like, d), recipes.randint(source(generator), like.shape, d, low, high)
-    )
-    return _finished_like(input, draw, d, requires_grad, device, layout)
+    d = _like_type(input, dtype)
+    draw = lambda g, shape, memory: g.recipes.randint(g, shape, d, low, high)
+    return _drawn_like(input, draw, d, generator, requires_grad, device, layout)
 
 
 # ---- distributions with parameters ---------------------------------------------------------
@@ -323,12 +360,13 @@ def normal(
     if size is not None:
         shape = size_of("normal", (size,))
         d = _float_type(dtype, out)
-        draw = lambda: recipes.normal(source(generator), shape, d, mean, std)
-        array = _drawn(draw, shape, d, device)
+        draw = lambda g: g.recipes.normal(g, shape, d, mean, std)
+        array = _drawn(draw, shape, d, device, generator, out)
     else:
         if not isinstance(mean, Value) and not isinstance(std, Value):
             raise TypeError("normal(): of two numbers, 'size' is needed too")
-        result = _normal_op(mean, std, source(generator))
+        first = mean if isinstance(mean, Value) else std
+        result = _normal_op(mean, std, source(generator, place_of(first._array)))
         return result if out is None else write_out(out, result, "normal")
     if out is not None:
         return _into(out, array, "normal")
@@ -370,33 +408,44 @@ def bernoulli(
     """1 with the probability that each element of ``input`` says (or ``p`` everywhere), else 0."""
     if p is not None:
         like, chance = outline(input._array), float(p)
-        draw = lambda: recipes.bernoulli(source(generator), like.shape, like.dtype, chance)
-        array = _drawn(draw, like.shape, like.dtype, input.device)
+        draw = lambda g: g.recipes.bernoulli(g, like.shape, like.dtype, chance)
+        array = _drawn(draw, like.shape, like.dtype, input.device, generator)
         result = finished(array, device=input.device)
     else:
-        values = input._array
-        if values.size and not (values.min() >= 0 and values.max() <= 1):
+        values, place = input._array, place_of(input._array)
+        if place is CPU and values.size and not (values.min() >= 0 and values.max() <= 1):
             raise RuntimeError(
                 "Expected p_in >= 0 && p_in <= 1 to be true, but got false: bernoulli takes "
                 f"probabilities, got values from {values.min()} to {values.max()}"
             )
-        result = _bernoulli_op(input, source(generator))
+        result = _bernoulli_op(input, source(generator, place))
     return result if out is None else write_out(out, result, "bernoulli")
 
 
 # ---- methods -------------------------------------------------------------------------------
 
 
-def _fill(self: Value, name: str, make: Callable[[tuple, np.dtype], np.ndarray]) -> Value:
+def _fill(
+    self: Value,
+    name: str,
+    generator: Generator | None,
+    make: Callable[[Generator, tuple, np.dtype], np.ndarray],
+) -> Value:
+    array, place = self._array, place_of(self._array)
     if hook.active is not None:
-        if self.is_meta:
+        if place is META:
             check_writable(self, name, self._edge is not None)
             return written(self, name)
-        a = outline(self._array)
-        draw = lambda: recipes.fill(np.empty_like(a), make(a.shape, a.dtype))
+        a = outline(array)
+
+        def draw() -> np.ndarray:
+            memory = np.empty_like(a) if place is CPU else template(a, a.dtype, place)
+            g = source(generator, place)
+            return g.recipes.fill(memory, make(g, a.shape, a.dtype))
+
         return write(self, wrap(drawn(draw)), name)
     check_writable(self, name, self._edge is not None)
-    recipes.fill(self._array, make(self._array.shape, self._array.dtype))
+    recipes.fill(array, make(source(generator), array.shape, array.dtype))
     return written(self, name)
 
 
@@ -419,40 +468,44 @@ class RandomMethods:
         low = named.pop("from", from_)
         if named:
             raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(named))}'")
-        g = source(generator)
-        return _fill(self, "uniform_", lambda s, d: recipes.uniform(g, s, d, low, to))
+        return _fill(
+            self, "uniform_", generator, lambda g, s, d: g.recipes.uniform(g, s, d, low, to)
+        )
 
     def normal_(
         self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
     ) -> Value:
         """Normal numbers."""
-        g = source(generator)
         dense = self._array.flags.c_contiguous
-        return _fill(self, "normal_", lambda s, d: recipes.normal(g, s, d, mean, std, dense))
+        return _fill(
+            self, "normal_", generator, lambda g, s, d: g.recipes.normal(g, s, d, mean, std, dense)
+        )
 
     def log_normal_(
         self, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
     ) -> Value:
         """Numbers whose logarithm is normal with ``mean`` and ``std``."""
-        g = source(generator)
-        return _fill(self, "log_normal_", lambda s, d: recipes.log_normal(g, s, d, mean, std))
+        return _fill(
+            self, "log_normal_", generator, lambda g, s, d: g.recipes.log_normal(g, s, d, mean, std)
+        )
 
     def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Value:
         """Exponential numbers of rate ``lambd``."""
-        g = source(generator)
-        return _fill(self, "exponential_", lambda s, d: recipes.exponential(g, s, d, lambd))
+        return _fill(
+            self, "exponential_", generator, lambda g, s, d: g.recipes.exponential(g, s, d, lambd)
+        )
 
     def geometric_(self, p: float, *, generator: Generator | None = None) -> Value:
         """Trials until the first success of probability ``p``."""
-        g = source(generator)
-        return _fill(self, "geometric_", lambda s, d: recipes.geometric(g, s, d, p))
+        return _fill(self, "geometric_", generator, lambda g, s, d: g.recipes.geometric(g, s, d, p))
 
     def cauchy_(
         self, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
     ) -> Value:
         """Cauchy numbers."""
-        g = source(generator)
-        return _fill(self, "cauchy_", lambda s, d: recipes.cauchy(g, s, d, median, sigma))
+        return _fill(
+            self, "cauchy_", generator, lambda g, s, d: g.recipes.cauchy(g, s, d, median, sigma)
+        )
 
     def random_(
         self,
@@ -464,24 +517,27 @@ class RandomMethods:
     ) -> Value:
         """Integers: over the dtype's range, below ``to``, or from ``from`` to below ``to``."""
         low = named.pop("from", from_)
-        g = source(generator)
         if low is None and to is None:
-            return _fill(self, "random_", lambda s, d: recipes.random(g, s, d))
+            return _fill(self, "random_", generator, lambda g, s, d: g.recipes.random(g, s, d))
         if to is None and "from" not in named and from_ is not None:
             low, to = 0, low
         low = 0 if low is None else low
         if to is not None:
             _check_range(low, to)
-        return _fill(self, "random_", lambda s, d: recipes.randint(g, s, d, low, to))
+        return _fill(
+            self, "random_", generator, lambda g, s, d: g.recipes.randint(g, s, d, low, to)
+        )
 
     def bernoulli_(self, p: float | Value = 0.5, *, generator: Generator | None = None) -> Value:
         """1 with probability ``p``, else 0."""
-        g = source(generator)
         if isinstance(p, Value) and hook.active is not None:
-            return write(self, _bernoulli_like(p.detach(), g, self.shape, self._array.dtype),
-                         "bernoulli_")  # fmt: skip
+            g = source(generator, place_of(self._array))
+            made = _bernoulli_like(p.detach(), g, self.shape, self._array.dtype)
+            return write(self, made, "bernoulli_")
         chance = p._array if isinstance(p, Value) else p
-        return _fill(self, "bernoulli_", lambda s, d: recipes.bernoulli(g, s, d, chance))
+        return _fill(
+            self, "bernoulli_", generator, lambda g, s, d: g.recipes.bernoulli(g, s, d, chance)
+        )
 
 
 __all__ = [

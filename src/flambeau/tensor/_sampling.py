@@ -11,9 +11,17 @@ from ..core import random_samplers as samplers
 from ..core.generator import Generator
 from ..core.mutation import write_out
 from ..core.op import define
-from ..core.value import Value, wrap
+from ..core.value import Value
 from ..ops import _implicit
-from ._random import no_gradient, source
+from ._device import place_of
+from ._random import no_gradient
+from ._random import source as _source
+
+
+def source(generator: Generator | None, beside: Value) -> Generator:
+    """What draws on the device of ``beside``."""
+    return _source(generator, place_of(beside._array))
+
 
 _poisson_op = define(
     "poisson", lambda input, generator: samplers.poisson(generator, input), {"input": no_gradient}
@@ -22,7 +30,7 @@ _poisson_op = define(
 
 def poisson(input: Value, generator: Generator | None = None) -> Value:
     """A Poisson number of the rate that each element of ``input`` says."""
-    return _poisson_op(input, source(generator))
+    return _poisson_op(input, source(generator, input))
 
 
 _multinomial_op = define(
@@ -46,13 +54,13 @@ def multinomial(
     out: Value | None = None,
 ) -> Value:
     """``num_samples`` indices (int64) for each row of ``input``, whose values are weights."""
-    found = _multinomial_op(input.detach(), num_samples, replacement, source(generator))
+    found = _multinomial_op(input.detach(), num_samples, replacement, source(generator, input))
     return found if out is None else write_out(out, found, "multinomial")
 
 
 def binomial(count: Value, prob: Value, generator: Generator | None = None) -> Value:
     """Successes in ``count`` trials of probability ``prob``."""
-    return _binomial_op(count.detach(), prob.detach(), source(generator))
+    return _binomial_op(count.detach(), prob.detach(), source(generator, count))
 
 
 _standard_gamma_grad = define(
@@ -71,7 +79,7 @@ def _standard_gamma(self: Value, generator: Generator | None = None) -> Value:
 
     The gradient is that of the number whose cdf keeps its value; it has none itself.
     """
-    return _standard_gamma_op(self, source(generator))
+    return _standard_gamma_op(self, source(generator, self))
 
 
 _dirichlet_grad = define(
@@ -84,7 +92,7 @@ def _sample_dirichlet(self: Value, generator: Generator | None = None) -> Value:
     """Points of the simplex for concentrations along the last dimension; not differentiable."""
     if self._edge is not None:
         raise NotImplementedError("the derivative for '_sample_dirichlet' is not implemented")
-    return wrap(samplers.dirichlet(source(generator), self._array))
+    return _dirichlet_op(self.detach(), source(generator, self))
 
 
 def _dirichlet_vjp(g: Value, concentration: Value, y: Value) -> Value:
@@ -103,7 +111,7 @@ _dirichlet_op = define(
 
 def dirichlet(concentration: Value, generator: Generator | None = None) -> Value:
     """Points of the simplex with gradients by the concentrations."""
-    return _dirichlet_op(concentration, source(generator))
+    return _dirichlet_op(concentration, source(generator, concentration))
 
 
 __all__ = ["binomial", "multinomial", "poisson"]

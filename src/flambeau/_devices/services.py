@@ -1,0 +1,241 @@
+"""What a device offers beside arrays: what it is, its memory's figures, queues of work, pinned
+memory, random numbers. ``backend.Backend`` includes it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from . import random_kernels
+
+
+class Figures(NamedTuple):
+    """Bytes of a device's memory: in use by tensors, the most that were since ``reset_peak``, held
+    for this process, the most of these, free for anybody, there at all."""
+
+    used: int
+    peak: int
+    reserved: int
+    reserved_peak: int
+    free: int
+    total: int
+
+
+class Services(Protocol):
+    """See above. Streams and events are the device's own objects, with CuPy's methods:
+    ``stream.synchronize()``, ``.done``, ``.record(event)``, ``.wait_event(event)``, ``.ptr``;
+    ``event.synchronize()``, ``.done``."""
+
+    def properties(self) -> dict[str, Any]:
+        """What CUDA says of it, by CUDA's names: name, major, minor, totalGlobalMem ..."""
+
+    def figures(self) -> Figures:
+        """How much of its memory is in use."""
+
+    def reset_peak(self) -> None:
+        """Forget how much was in use once."""
+
+    def empty_cache(self) -> None:
+        """Give memory that no tensor uses back to the system."""
+
+    def limit(self, size: int) -> None:
+        """Use no more than ``size`` bytes; 0 for no limit."""
+
+    def out_of_memory(self, error: BaseException) -> bool:
+        """Whether ``error`` says that the device has no memory left."""
+
+    def stream(self, priority: int) -> Any:
+        """A new queue of work."""
+
+    def stream_at(self, pointer: int) -> Any:
+        """The queue that somebody else made, by its address."""
+
+    def current_stream(self) -> Any:
+        """The queue that this thread's work goes to."""
+
+    def default_stream(self) -> Any:
+        """The queue that there is from the start."""
+
+    def use_stream(self, stream: Any) -> None:
+        """Let this thread's work go to ``stream``."""
+
+    def event(self, timing: bool, blocking: bool) -> Any:
+        """A mark that a queue can be given."""
+
+    def elapsed(self, start: Any, end: Any) -> float:
+        """Milliseconds between two marks."""
+
+    def pinned(self, size: int) -> Any:
+        """A buffer of ``size`` bytes of the CPU's memory that the device reads by itself."""
+
+    def is_pinned(self, buffer: Any) -> bool:
+        """Whether ``buffer`` is one that ``pinned`` made."""
+
+    def resident_blocks(self) -> int:
+        """How many blocks of 256 threads the device holds at a time."""
+
+    def random(
+        self,
+        recipe: str,
+        dtype: np.dtype,
+        count: int,
+        side: int,
+        blocks: int,
+        seed: int,
+        first: int,
+        parameters: Sequence[Any],
+    ) -> Any:
+        """``count`` numbers by a recipe of ``random_kernels``, drawn by ``blocks`` blocks of
+        threads, each from the block of outputs ``first`` on; bfloat16 as its bits."""
+
+
+class CupyServices:
+    """``Services`` by CuPy. Source: https://docs.cupy.dev/en/stable/reference/cuda.html"""
+
+    xp: ModuleType
+
+    def properties(self) -> dict[str, Any]:
+        """See Services."""
+        return _properties(self.xp)
+
+    def figures(self) -> Figures:
+        """See Services."""
+        pool, watch = self.xp.get_default_memory_pool(), self._watch
+        used, reserved = pool.used_bytes(), pool.total_bytes()
+        free, total = self.xp.cuda.runtime.memGetInfo()
+        watch.meet(used, reserved)
+        return Figures(used, watch.peak, reserved, watch.reserved_peak, free, total)
+
+    @functools.cached_property
+    def _watch(self) -> Any:
+        """What sees every piece of memory that is taken and given back in the thread that made the
+        first tensor."""
+        return _watch(self.xp)
+
+    def reset_peak(self) -> None:
+        """See Services."""
+        pool = self.xp.get_default_memory_pool()
+        self._watch.start(pool.used_bytes(), pool.total_bytes())
+
+    def empty_cache(self) -> None:
+        """See Services."""
+        self.xp.get_default_memory_pool().free_all_blocks()
+
+    def limit(self, size: int) -> None:
+        """See Services."""
+        self.xp.get_default_memory_pool().set_limit(size=size)
+
+    def out_of_memory(self, error: BaseException) -> bool:
+        """See Services."""
+        return isinstance(error, self.xp.cuda.memory.OutOfMemoryError)
+
+    def stream(self, priority: int) -> Any:
+        """See Services."""
+        return self.xp.cuda.Stream(non_blocking=True, priority=priority)
+
+    def stream_at(self, pointer: int) -> Any:
+        """See Services."""
+        return self.xp.cuda.ExternalStream(pointer)
+
+    def current_stream(self) -> Any:
+        """See Services."""
+        return self.xp.cuda.get_current_stream()
+
+    def default_stream(self) -> Any:
+        """See Services."""
+        return self.xp.cuda.Stream.null
+
+    def use_stream(self, stream: Any) -> None:
+        """See Services."""
+        stream.use()
+
+    def event(self, timing: bool, blocking: bool) -> Any:
+        """See Services."""
+        return self.xp.cuda.Event(block=blocking, disable_timing=not timing)
+
+    def elapsed(self, start: Any, end: Any) -> float:
+        """See Services."""
+        return self.xp.cuda.get_elapsed_time(start, end)
+
+    def pinned(self, size: int) -> Any:
+        """See Services."""
+        return self.xp.cuda.alloc_pinned_memory(size)
+
+    def is_pinned(self, buffer: Any) -> bool:
+        """See Services."""
+        return isinstance(buffer, self.xp.cuda.PinnedMemoryPointer)
+
+    def resident_blocks(self) -> int:
+        """See Services."""
+        said = self.properties()
+        threads = said["maxThreadsPerMultiProcessor"] // random_kernels.THREADS
+        return said["multiProcessorCount"] * threads
+
+    def random(
+        self,
+        recipe: str,
+        dtype: np.dtype,
+        count: int,
+        side: int,
+        blocks: int,
+        seed: int,
+        first: int,
+        parameters: Sequence[Any],
+    ) -> Any:
+        """See Services."""
+        out = self.xp.empty(count, np.uint16 if dtype.kind == "V" else dtype)
+        given = (out, np.int64(count), np.uint64(seed), np.uint64(first), *parameters)
+        kernel = _kernel(self.xp, recipe, dtype, side)
+        kernel((blocks,), (random_kernels.THREADS,), given)
+        return out
+
+
+@functools.cache
+def _properties(xp: ModuleType) -> dict[str, Any]:
+    said = xp.cuda.runtime.getDeviceProperties(0)
+    return {k: v.decode() if isinstance(v, bytes) and k == "name" else v for k, v in said.items()}
+
+
+@functools.cache
+def _kernel(xp: ModuleType, recipe: str, dtype: np.dtype, side: int) -> Any:
+    return xp.RawKernel(random_kernels.text(recipe, dtype, side), "draw")
+
+
+def _watch(xp: ModuleType) -> Any:
+    class Watch(xp.cuda.MemoryHook):
+        """Counts what this thread takes from the pool and gives back."""
+
+        name = "flambeau"
+        used = peak = reserved = reserved_peak = 0
+
+        def start(self, used: int, reserved: int) -> None:
+            self.used = self.peak = used
+            self.reserved = self.reserved_peak = reserved
+
+        def meet(self, used: int, reserved: int) -> None:
+            """Take over what is so; other threads' memory was not seen."""
+            self.used, self.reserved = used, reserved
+            self.peak, self.reserved_peak = max(self.peak, used), max(self.reserved_peak, reserved)
+
+        def malloc_postprocess(self, **said: Any) -> None:
+            self.used += said["mem_size"]
+            if self.used > self.peak:
+                self.peak = self.used
+
+        def free_postprocess(self, **said: Any) -> None:
+            self.used -= said["mem_size"]
+
+        def alloc_postprocess(self, **said: Any) -> None:
+            self.reserved += said["mem_size"]
+            if self.reserved > self.reserved_peak:
+                self.reserved_peak = self.reserved
+
+    watch = Watch()
+    watch.__enter__()
+    pool = xp.get_default_memory_pool()
+    watch.start(pool.used_bytes(), pool.total_bytes())
+    return watch
