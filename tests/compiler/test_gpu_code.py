@@ -67,7 +67,7 @@ PATTERNS = {
     "a sum of all": ([r"shfl\.sync", r"bar\.sync"], [r"atom\."]),
     "softmax of short rows": ([r"shfl\.sync\.bfly\.b32.*, 4, 31, %r"], [r"bar\.sync"]),
     "softmax": ([r"shfl\.sync", r"fma\.rn\.f32", r"st\.shared"], [r"bar\.sync"]),
-    "softmax of long rows": ([r"shfl\.sync", r"bar\.sync", r"fma\.rn\.f32", r"div\.rn"], []),
+    "softmax of long rows": ([r"shfl\.sync", r"bar\.sync", r"fma\.rn\.f32", r"rcp\.rn"], []),
     "softmax of columns": ([r"shfl\.sync"], [r"bar\.sync"]),
     "layer norm": ([r"sqrt\.rn\.f32", r"shfl\.sync"], [r"bar\.sync"]),
     "gradients of layer norm": ([r"\.entry kernel2", r"shfl\.sync"], [r"bar\.sync", r"atom\."]),

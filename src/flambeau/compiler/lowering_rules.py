@@ -553,11 +553,11 @@ def _softmax(lowering: Lowering, node: Call) -> Lazy:
     x, out = lowering.of(node.args[0]), node.outs[0]
     x = converted(x, compute_dtype(out.dtype))
     dim = static(node.args[1])
-    shifted = x - reduced("maximum", x, (dim,))
+    shifted = x - reduced("largest", x, (dim,))  # where one is nan, the sum is, and so is the row
+    e = mapped(exp_below, shifted)
+    total = reduced("sum", e, (dim,))
     if node.op.name == "softmax":
-        e = mapped(exp_below, shifted)
-        return converted(e / reduced("sum", e, (dim,)), out.dtype)
-    total = reduced("sum", mapped(exp_below, shifted), (dim,))
+        return converted(e * (1.0 / total), out.dtype)
     return converted(mapped(lambda z, s: z - log(s), shifted, total), out.dtype)
 
 

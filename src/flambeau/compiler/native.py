@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import is_
 
 import numpy as np
 
@@ -41,7 +42,7 @@ from .products_code import panel_bytes, shares_terms
 from .rules import MAY_BE_EMPTY, RULES
 from .scalar import BITS
 from .schedule import ALIGNMENT, Plan, Unit, may_raise, new_array, np_view, scheduled
-from .segment_text import DECLARATIONS, SEGMENT, SegmentWriter, cost
+from .segment_text import DECLARATIONS, SEGMENT, SegmentWriter, cost, kernel_cut
 
 SPREAD = 150_000.0  # nanoseconds of work from which a program is spread over threads
 _TRIM = 8 << 20  # bytes of an arena from which freed memory is given back before it is made
@@ -143,8 +144,8 @@ class Program:
                         array = unit.buffers[s.buffer]
                         step = -(-array.size * s.term.dtype.itemsize // ALIGNMENT) * ALIGNMENT
                         self.partial[key] = top, step
-                        parts = unit.chain.cut(self.threads)[1] if unit.chain else self.threads
-                        top += step * parts
+                        cut = unit.chain.cut if unit.chain else partial(kernel_cut, unit)
+                        top += step * cut(self.threads)[1]
             for buffer in unit.kernel.scratch:
                 size = unit.kernel.col_count * unit.kernel.buffers[buffer].itemsize
                 step = -(-size // ALIGNMENT) * ALIGNMENT
@@ -281,6 +282,10 @@ class Program:
         self.unsure = raising[-1] + 1 if raising else 0  # segments until nothing can fail any more
         fails = raising or self.check is not None
         self.random = RandomState([s.call.work for s in self.segments if s.call] if fails else [])
+        calls = any(s.call is not None and s.direct is None for s in self.segments)
+        self.asks_blas = self.threads > 1 and (calls or "gemm(i32 1" in self.text)
+        direct = [s.direct for s in self.segments]
+        self.direct = None if fails or self.asks_blas or None in direct else direct
 
     def address(self, array: Array) -> tuple[int, int]:
         """(place in the table, byte offset) of the memory of ``array``."""
@@ -315,10 +320,29 @@ class Program:
     ) -> list[np.ndarray]:
         """Run once. Inputs that the graph writes to are changed in place. See ``execute``."""
         with self.lock:
-            if self.threads == 1:
-                return self._once(inputs, numbers, sure)
-            with threads.blas_on_one_thread():
-                return self._once(inputs, numbers, sure)
+            if self.direct is None:
+                if not self.asks_blas:
+                    return self._once(inputs, numbers, sure)
+                with threads.blas_on_one_thread():
+                    return self._once(inputs, numbers, sure)
+            if not all(map(is_, inputs, self.last_inputs)):
+                self._take(inputs)
+            if numbers:
+                self.numbers[: len(numbers)] = numbers
+            if sure is not None:
+                sure()
+            outputs = self._outputs()
+            for run in self.direct:
+                run()
+            return outputs
+
+    def _take(self, inputs: Sequence[np.ndarray]) -> None:
+        """Note where these inputs are."""
+        table, last = self.table, self.last_inputs
+        for k, array in enumerate(inputs):
+            if array is not last[k]:
+                table[k] = address(array)
+                last[k] = array
 
     def _once(
         self,
@@ -326,11 +350,7 @@ class Program:
         numbers: Sequence[float],
         sure: Callable[[], None] | None,
     ) -> list[np.ndarray]:
-        table, last = self.table, self.last_inputs
-        for k, array in enumerate(inputs):
-            if array is not last[k]:
-                table[k] = address(array)
-                last[k] = array
+        self._take(inputs)
         if numbers:
             self.numbers[: len(numbers)] = numbers
         filled: dict[int, np.ndarray] = {}

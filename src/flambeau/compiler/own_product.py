@@ -437,6 +437,9 @@ class _Writer:
         code, s = self.code, self.sizes
         tile = Tile(s.element, s.lanes, count, self.wide(width) // s.lanes)
         numbers = [given, *(self.at(given, r * steps[0]) for r in range(1, count))]
+        if s.m * s.n * BYTES[s.element] > GROUP:  # the result comes from far away, while sums run
+            for r in range(count):
+                code.prefetch(self.at(target, r * s.n))
         if self.adds:
             sums = self.begun(tile, target, code.constant(I64, s.n), width)
         elif isinstance(place, int):

@@ -13,6 +13,7 @@ from .fusion import memory_strides
 from .own_product import Sizes
 from .scalar import FLOAT32
 
+LARGE = 1024  # the least size of a product that is BLAS's
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112  # CBLAS's names for these
 
 
@@ -176,10 +177,13 @@ done:
 
 
 def own_sizes(work: Product, a: list[int], b: list[int]) -> Sizes | None:
-    """The sizes for code of its own; None for the few rows at which BLAS is better."""
+    """The sizes for code of its own; None where BLAS is better: for few rows, and for matrices so
+    large that they are cut for the last cache, too (1,024 to 2,048: 10 to 15 %)."""
+    large = not work.batch and min(work.m, work.n, work.k) >= LARGE
+    if (work.m < 4 or large) and _system.blas() is not None:
+        return None
     element = "float" if work.dtype == FLOAT32 else "double"
-    sizes = Sizes(element, work.m, work.n, work.k, tuple(a[-2:]), tuple(b[-2:]))
-    return None if work.m < 4 else sizes
+    return Sizes(element, work.m, work.n, work.k, tuple(a[-2:]), tuple(b[-2:]))
 
 
 def sizes_of(work: Product) -> Sizes | None:

@@ -25,6 +25,7 @@ from .schedule import Unit
 SPREAD_UNIT = 8_000.0  # nanoseconds of work from which a unit is shared out among threads
 CHUNK = 4_000.0  # nanoseconds of work that a thread takes at a time, at least
 CHUNKS = 8  # of a unit for each thread, at most
+SHORT = 1024  # elements of a sum that each chunk has a part of
 #: The arguments of a segment's function.
 SEGMENT = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 3
 
@@ -127,6 +128,26 @@ def cost(unit: Unit) -> float:
     size = kernel.row_count * kernel.col_count
     operations = sum(1 for t in kernel.terms() for _ in t.operands)
     return size * (0.15 + 0.05 * operations) * max(1, len(kernel.passes)) + kernel.row_count * 3
+
+
+def cut(total: int, step: int, needed: float, threads: int) -> tuple[int, int]:
+    """The size and the number of chunks, at multiples of ``step``, of work for which a thread
+    alone would need so many nanoseconds."""
+    count = 1
+    if needed >= SPREAD_UNIT and threads > 1:
+        count = min(int(needed / CHUNK), CHUNKS * threads)
+    return chains.cut(total, step, count)
+
+
+def kernel_cut(unit: Unit, threads: int) -> tuple[int, int]:
+    """The size and the number of chunks of a kernel's work. Sums over rows have a part for each
+    chunk: where these are long, there are no more chunks than threads."""
+    kernel, needed = unit.kernel, cost(unit)
+    flat = vector_code.is_flat(kernel)
+    total, step = (kernel.col_count, 64) if flat else (kernel.row_count, 1)
+    if any(unit.buffers[b].size > SHORT for b in _added(kernel)):
+        return chains.cut(total, step, 1 if needed < SPREAD_UNIT else threads)
+    return cut(total, step, needed, threads)
 
 
 class SegmentWriter:
@@ -269,19 +290,15 @@ class SegmentWriter:
         return chains.cut(total, step, 1 if small else self.program.threads)
 
     def cut(self, total: int, step: int, needed: float) -> tuple[int, int]:
-        """The size and the number of chunks, at multiples of ``step``, of work for which a thread
-        alone would need so many nanoseconds."""
-        count = 1
-        if needed >= SPREAD_UNIT and self.program.threads > 1:
-            count = min(int(needed / CHUNK), CHUNKS * self.program.threads)
-        return chains.cut(total, step, count)
+        """``cut`` for the program's threads."""
+        return cut(total, step, needed, self.program.threads)
 
     def unit(self, unit: Unit) -> None:
         """The calls that do one unit."""
         work, small = unit.work, cost(unit) < SPREAD_UNIT
         self.ready(*self._touched(unit))
         if isinstance(work, Cluster):
-            self.kernel(unit, small)
+            self.kernel(unit)
         elif isinstance(work, Product) and (unit.number, 0) in self.program.partial:
             self.summed(unit, small)
         elif isinstance(work, Product):
@@ -291,20 +308,17 @@ class SegmentWriter:
         else:
             added_text(self, work)
 
-    def kernel(self, unit: Unit, small: bool) -> None:
+    def kernel(self, unit: Unit) -> None:
         """The call of a kernel, and the sum of what the threads have added up."""
-        kernel = unit.kernel
-        flat = vector_code.is_flat(kernel)
-        total = kernel.col_count if flat else kernel.row_count
-        step, streams = 64 if flat else 1, self._streams(unit)
+        kernel, streams = unit.kernel, self._streams(unit)
+        total = kernel.col_count if vector_code.is_flat(kernel) else kernel.row_count
 
         def call(start: str, stop: str, number: str) -> None:
             name, pointers, _ = self._kernel_call(unit, number, streams)
             given = ", ".join(f"ptr {p}" for p in pointers)
             self.lines.append(f"call void @{name}({given}, ptr %numbers, i64 {start}, i64 {stop})")
 
-        adds = bool(_added(kernel))
-        size, count = self.shares(total, step, small) if adds else self.cut(total, step, cost(unit))
+        size, count = kernel_cut(unit, self.program.threads)
         self.spread(total, size, count, call)
         self._join([unit], count)
 
@@ -329,7 +343,10 @@ class SegmentWriter:
         return reads, writes
 
     def _streams(self, unit: Unit) -> bool:
-        """Whether a unit moves more than the caches hold."""
+        """Whether a unit moves more than the caches hold. Rows that are looked up keep all places
+        busy where lines wait for memory; stores past the caches would wait for these, too."""
+        if any(load.step for load in unit.kernel.loads):
+            return False
         reads, writes = self._touched(unit)
         arrays = {id(a): a.size * memory_dtype(a.dtype).itemsize for a in (*reads, *writes)}
         return sum(arrays.values()) > _system.last_cache()
