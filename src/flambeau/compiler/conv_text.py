@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .builder import BYTES, I64, PTR, Code, Value, split_type
+from . import machine_code
+from .builder import BYTES, I64, PTR, Code, Value, split_type, vector_of
 from .tiles import Tile, copy, zero_fill
 
 #: The table, in order: sizes of the problem, of a block, and steps in memory, all in elements.
@@ -120,7 +121,19 @@ class BlockKernel:
                     here = self.at(planes, pw * plane)
                     block_rows(source, here, offset, inside, *values)
 
-                code.loop(0, f["phases_w"], column_phase)
+                def one_by_one() -> None:
+                    code.loop(0, f["phases_w"], column_phase)
+
+                def of_two() -> None:
+                    self.phases_at_once(2, source, planes, offset, inside)
+
+                def of_four() -> None:
+                    self.phases_at_once(4, source, planes, offset, inside)
+
+                def others() -> None:
+                    code.either(self.has_phases(2), of_two, one_by_one)
+
+                code.either(self.has_phases(4), of_four, others)
 
             code.loop(0, f["phases_h"], row_phase)
 
@@ -165,6 +178,81 @@ class BlockKernel:
             zero_fill(code, self.element, into, end, end + f["zeros_after"])
 
         code.loop(0, self.images, image)
+
+    @property
+    def short(self) -> int:
+        """Elements of a vector of at most 32 bytes: rows of phases are short."""
+        return min(self.tile.lanes, 32 // BYTES[self.element])
+
+    def has_phases(self, stride: int) -> Value:
+        """Whether rows come in all ``stride`` phases, of a vector's length at least."""
+        f = self.f
+        if machine_code.is_arm():  # where to load some lanes takes a branch for each
+            return self.code.constant("i1", 0)
+        all_there = f["stride_w"].equals(stride) & f["phases_w"].equals(stride)
+        return all_there & (f["width"] >= self.short)
+
+    def phases_at_once(
+        self, stride: int, source: Value, into: Value, offset: Value, inside: Value
+    ) -> None:
+        """The rows of a phase of rows from ``source``, whose phases of columns go to planes from
+        ``into`` on: what lies in a row beside each other is read once, and dealt out. Beyond the
+        ends of a row of the image there are zeros."""
+        code, f, lanes = self.code, self.f, self.short
+        kind = vector_of(self.element, lanes)
+        plane = f["images_each"] * f["image_rows"] * f["width"]
+        entry = f["taps_d"] + f["phases_h"]  # of the first phase of columns in ``taps``
+        first = self.j0 * stride + code.load(I64, code["taps"], entry)
+        rows = self.rows + f["reach_h"]
+
+        def some(j: Value) -> None:
+            j = code.smaller(j, f["width"] - lanes)
+            begin = first + j * stride
+            masks = []  # of the columns that there are
+            for v in range(stride):
+                place = begin + v * lanes
+                low = code.splat(code.narrowed(0 - place), lanes)
+                high = code.splat(code.narrowed(f["height_step"] - place), lanes)
+                masks.append((code.counting(lanes) >= low) & (code.counting(lanes) < high))
+            line, target = self.at(source, begin), self.at(into, j)
+
+            def row(i: Value) -> None:
+                h = (self.r0 + i) * f["stride_h"] + offset
+                here, to = self.at(line, h * f["height_step"]), self.at(target, i * f["width"])
+
+                def stored(vectors: list[Value]) -> None:
+                    for k, vector in enumerate(vectors):
+                        code.store(vector, self.at(to, plane * k))
+
+                def dealt() -> None:
+                    given = [code.masked_load(kind, here, v * lanes, m) for v, m in masked]
+                    stored(_dealt(code, given))
+
+                def zeros() -> None:
+                    stored([code.constant(kind, 0.0)] * stride)
+
+                masked = list(enumerate(masks))
+                code.either(inside & (h >= 0) & (h < f["height"]), dealt, zeros)
+
+            code.loop(0, rows, row)
+
+        code.loop(0, f["width"], some, step=lanes)
+        for k in range(stride):
+            end = rows * f["width"]
+            zero_fill(code, self.element, self.at(into, plane * k), end, end + f["zeros_after"])
+
+
+def _dealt(code: Code, vectors: list[Value]) -> list[Value]:
+    """The elements of ``vectors``, a power of two of them, dealt out in turn to as many."""
+    if len(vectors) == 1:
+        return vectors
+    lanes = split_type(vectors[0].kind)[1]
+    halves = []
+    for which in (0, 1):
+        every_other = range(which, 2 * lanes, 2)
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        halves.append(_dealt(code, [code.shuffle(a, b, every_other) for a, b in pairs]))
+    return [v for pair in zip(*halves, strict=True) for v in pair]
 
 
 def forward(tile: Tile) -> str:
