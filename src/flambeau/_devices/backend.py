@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import _optional
+from .blas import Products
 from .services import CupyServices, Services
 
 
@@ -102,12 +103,7 @@ class CupyBackend(CupyServices):
         self._alloc = self.xp.cuda.alloc
         self._pointer = self.xp.cuda.MemoryPointer
         self._array = self.xp.ndarray
-        self._factors = {}  # of products: the addresses of 1 and 0, by dtype
-        self._numbers = [np.array([1, 0], dtype) for dtype in (np.float32, np.float64)]
-        for pair in self._numbers:
-            start = pair.ctypes.data
-            self._factors[pair.dtype.char] = start, start + pair.itemsize
-        self._lists: dict[tuple, Any] = {}  # of matrices that one product of many takes
+        self._products: Products | None = None
         self._ring: Any = None
         self._stream: Any = None
         self._recording = False
@@ -172,54 +168,10 @@ class CupyBackend(CupyServices):
         return [launched(number, form) for number, form in enumerate(forms)]
 
     def product(self, a: Any, b: Any, out: Any) -> None:
-        """See Backend. cuBLAS counts columns first: it is asked for out' = b' a'."""
-        size = out.dtype.itemsize
-        m, n = out.shape[-2:]
-        turned_b, step_b = _as_columns(b, size)
-        turned_a, step_a = _as_columns(a, size)
-        blas = self.xp.cuda.cublas
-        handle = self.xp.cuda.Device().cublas_handle
-        one, zero = self._factors[out.dtype.char]
-        letter = {"f": "s", "d": "d"}[out.dtype.char]
-        places = [x.data.ptr for x in (b, a, out)]
-        head = (handle, turned_b, turned_a, n, m, a.shape[-1], one)
-        batch = [d for d in range(out.ndim - 2) if out.shape[d] > 1]
-        if not batch:
-            b_at, a_at, out_at = places
-            gemm = getattr(blas, f"{letter}gemm")
-            gemm(*head, b_at, step_b, a_at, step_a, zero, out_at, n)
-            return
-        count = 1
-        for d in batch:
-            count *= out.shape[d]
-        steps = [_one_step(x, batch) for x in (b, a)]
-        if None not in steps:
-            gemm = getattr(blas, f"{letter}gemmStridedBatched")
-            (b_at, a_at, out_at), (b_next, a_next) = places, [s // size for s in steps]
-            gemm(
-                *head, b_at, step_b, b_next, a_at, step_a, a_next, zero, out_at, n, m * n, count
-            )  # fmt: skip
-            return
-        lists = [self._places_of(x, batch) for x in (b, a, out)]
-        b_at, a_at, out_at = [x.data.ptr for x in lists]
-        gemm = getattr(blas, f"{letter}gemmBatched")
-        gemm(*head, b_at, step_b, a_at, step_a, zero, out_at, n, count)
-
-    def _places_of(self, x: Any, batch: list[int]) -> Any:
-        """The addresses of the matrices in ``x``, kept on the device."""
-        shape = tuple([x.shape[d] for d in batch])
-        key = (x.data.ptr, shape, tuple([x.strides[d] for d in batch]))
-        found = self._lists.get(key)
-        if found is None:
-            if len(self._lists) > 1000:
-                self._lists.clear()
-            xp = self.xp
-            found = xp.full(shape, x.data.ptr, np.int64)
-            for k, d in enumerate(batch):
-                along = [-1 if j == k else 1 for j in range(len(shape))]
-                found = found + (xp.arange(shape[k]) * x.strides[d]).reshape(along)
-            self._lists[key] = found
-        return found
+        """See Backend."""
+        if self._products is None:
+            self._products = Products(self.xp)
+        self._products(a, b, out)
 
     def send(self, memory: Memory, data: np.ndarray) -> None:
         """See Backend. By way of memory that the GPU reads by itself, a ring of it: whoever gets a
@@ -252,7 +204,6 @@ class CupyBackend(CupyServices):
         if self._stream is None:
             self._stream = cuda.Stream(non_blocking=True)
         stream = self._stream
-        before, self._lists = self._lists, dict(self._lists)
         self._recording = True
         try:
             with cuda.using_allocator(pool.malloc), stream:
@@ -266,12 +217,7 @@ class CupyBackend(CupyServices):
                 graph = stream.end_capture()
         finally:
             self._recording = False
-            self._lists, kept = before, self._lists
-
-        def launch(kept: dict = kept) -> None:
-            graph.launch()
-
-        return launch
+        return graph.launch
 
 
 class _Here:
@@ -281,25 +227,6 @@ class _Here:
 
 
 _PIECE, _PIECES = 4096, 64  # of the memory that small things are sent by
-
-
-def _as_columns(x: Any, size: int) -> tuple[int, int]:
-    """A matrix as cuBLAS takes it, seen with rows and columns exchanged: 0 where that is how it
-    lies, 1 where it must be turned, and the step from one column to the next."""
-    m, n = x.shape[-2:]
-    rows, cols = [s // size for s in x.strides[-2:]]
-    if (cols == 1 or n == 1) and (rows >= n or m == 1):
-        return 0, max(rows, n, 1) if m > 1 else max(n, 1)
-    return 1, max(cols, m, 1) if n > 1 else max(m, 1)
-
-
-def _one_step(x: Any, batch: list[int]) -> int | None:
-    """The bytes from one matrix to the next, if they are the same for all."""
-    step = x.strides[batch[-1]]
-    for outer, inner in zip(batch, batch[1:]):
-        if x.strides[outer] != x.strides[inner] * x.shape[inner]:
-            return None
-    return step
 
 
 def available() -> bool:
