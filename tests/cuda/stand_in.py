@@ -21,6 +21,7 @@ import philox
 from flambeau import _optional
 from flambeau._devices.services import Figures
 from flambeau.compiler import gpu_simulator
+from flambeau.ops import scalar_math
 
 
 class _Addresses:
@@ -286,6 +287,19 @@ class Pinned(bytearray):
     """Memory of the CPU that the device reads by itself."""
 
 
+def _special(function: Any) -> Any:
+    """A function of ``ops`` on the device's arrays."""
+    return staticmethod(lambda x: _wrapped(function(_unwrapped(x))))
+
+
+class _Special:
+    """In the place of SciPy's special functions: the library's own."""
+
+    erf, erfc = _special(scalar_math.erf), _special(scalar_math.erfc)
+    erfinv, digamma = _special(scalar_math.erfinv), _special(scalar_math.digamma)
+    gammaln = _special(scalar_math.lgamma)
+
+
 class StandIn:
     """See flambeau._devices.backend.Backend."""
 
@@ -318,6 +332,10 @@ class StandIn:
 
     def is_own(self, array: Any) -> bool:
         return isinstance(array, Array)
+
+    @property
+    def special(self) -> Any:
+        return _Special
 
     def raising(self) -> AbstractContextManager:
         return nullcontext()

@@ -26,9 +26,11 @@ class Memory(Protocol):
 
 
 class Backend(Services, Protocol):
-    """One device. ``xp``: its array module, with NumPy's interface."""
+    """One device. ``xp``: its array module, with NumPy's interface; ``special``: its functions of
+    one number that have SciPy's names."""
 
     xp: ModuleType
+    special: Any
 
     def memory(self, size: int) -> Memory:
         """``size`` bytes, with whatever they held."""
@@ -107,6 +109,7 @@ class CupyBackend(CupyServices):
         self._ring: Any = None
         self._stream: Any = None
         self._recording = False
+        self.special = _optional.require("cupyx.scipy.special", "a tensor on device='cuda'")
         self._errstate = _optional.require("cupyx", "a tensor on device='cuda'").errstate
         self.reset_peak()  # memory is watched from here
 

@@ -18,7 +18,13 @@ from typing import Any
 import numpy as np
 
 from ..core import threads
-from ..ops import _activation_arrays, _scalar_elementary, _windows
+from ..ops import (
+    _activation_arrays,
+    _scalar_elementary,
+    _scalar_erf,
+    _scalar_gamma,
+    _windows,
+)
 from ..ops._scalar_elementary import KERNELS
 from .backend import backend
 
@@ -29,6 +35,8 @@ class _Arrays:
     """The device's array module; what it has not, such as ``errstate``, is NumPy's."""
 
     def __getattr__(self, name: str) -> Any:
+        if name in _REDUCED:
+            return _Ufunc(name)
         found = getattr(backend().xp, name, None)
         return getattr(np, name) if found is None else found
 
@@ -36,6 +44,54 @@ class _Arrays:
     def matmul(a: Any, b: Any, out: Any = None) -> Any:
         """Products of matrices; the device's module takes ``out`` by name."""
         return backend().xp.matmul(a, b, out=out)
+
+
+#: Ufuncs whose reductions a device's module has as functions: these, and their running ones.
+_REDUCED = {
+    "add": ("sum", "cumsum"),
+    "multiply": ("prod", "cumprod"),
+    "maximum": ("max", None),
+    "minimum": ("min", None),
+}
+
+
+class _Ufunc:
+    """A ufunc of the device's module, with the reductions of NumPy's."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return getattr(backend().xp, self.name)(*args, **kwargs)
+
+    def at(self, out: Any, places: Any, values: Any) -> None:
+        """See NumPy."""
+        getattr(backend().xp, self.name).at(out, places, values)
+
+    def reduce(
+        self,
+        a: Any,
+        axis: Any = 0,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: bool = False,
+        initial: Any = None,
+    ) -> Any:
+        """See NumPy."""
+        xp, function = backend().xp, _REDUCED[self.name][0]
+        options = {} if dtype is None else {"dtype": dtype}
+        if initial is not None and function in ("max", "min") and not a.size:
+            lead = [1] * a.ndim if axis is None else [n or 1 for n in a.shape]
+            a = xp.full(lead, initial, a.dtype)
+        r = getattr(xp, function)(a, axis=axis, out=out, keepdims=keepdims, **options)
+        return r if initial is None else self(r, xp.asarray(initial, r.dtype), out=out)
+
+    def accumulate(self, a: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+        """See NumPy."""
+        running = _REDUCED[self.name][1]
+        if running is None:
+            raise AttributeError(f"{self.name}.accumulate")
+        return getattr(backend().xp, running)(a, axis=axis, dtype=dtype, out=out)
 
 
 class _Threads:
@@ -56,6 +112,16 @@ class _Threads:
 def _choose(condition: Any, yes: Callable, no: Callable, *arguments: Any) -> Any:
     """``choose`` without looking at the condition: both formulas for all elements."""
     return backend().xp.where(condition, yes(*arguments), no(*arguments))
+
+
+def _special(name: str) -> Callable:
+    """The device's own function ``name``, where ours would take many steps."""
+
+    def apply(x: Any) -> Any:
+        return getattr(backend().special, name)(x)
+
+    apply.__wrapped__ = apply
+    return apply
 
 
 def _whole(work: Callable, count: int, *sizes: int) -> None:
@@ -91,6 +157,11 @@ _twins: dict[Callable, Callable] = {
     _windows.in_parts: _all,
     _windows.share: _whole,
     threads.run_parts: _whole,
+    _scalar_erf.erf: _special("erf"),
+    _scalar_erf.erfc: _special("erfc"),
+    _scalar_erf.erfinv: _special("erfinv"),
+    _scalar_gamma.lgamma: _special("gammaln"),
+    _scalar_gamma.digamma: _special("digamma"),
 }
 _modules: dict[types.ModuleType, Any] = {np: _Arrays(), threads: _Threads()}
 
