@@ -337,6 +337,18 @@ class StandIn:
     def special(self) -> Any:
         return _Special
 
+    def elementwise(self, operands: Any, results: Any, text: str) -> Any:
+        code = compile(text, "elementwise", "exec")
+
+        def launch(*arrays: Array) -> None:
+            names = dict(zip(operands, [a._a for a in arrays]), exp=np.exp, tanh=np.tanh)
+            with np.errstate(all="ignore"):
+                exec(code, names)
+            for name, out in zip(results, arrays[len(operands) :], strict=True):
+                out._a[...] = names[name]
+
+        return launch
+
     def raising(self) -> AbstractContextManager:
         return nullcontext()
 

@@ -22,6 +22,7 @@ from . import image_rules as _image_rules
 from . import index_rules as _index_rules
 from . import layer_rules as _layer_rules
 from . import random_recipes, random_rules
+from . import recurrent_rules as _recurrent_rules
 from . import rules as _rules
 from .arrays import DeviceArray, hollow, sent
 from .backend import available
@@ -69,6 +70,11 @@ def moved(x: Value) -> Value:
     return to_host(x) if there else to_device(x)
 
 
-_RULES = (_image_rules, _index_rules, _layer_rules)  # loaded, so that they are entered
+_RULES = (
+    _image_rules,
+    _index_rules,
+    _layer_rules,
+    _recurrent_rules,
+)  # loaded, so that they are entered
 
 __all__ = ["OnDevice", "available", "given", "made", "moved", "taken"]

@@ -52,6 +52,13 @@ class Backend(Services, Protocol):
     def is_own(self, array: Any) -> bool:
         """Whether ``array`` is an array of ``xp``."""
 
+    def elementwise(
+        self, operands: Sequence[str], results: Sequence[str], text: str
+    ) -> Callable[..., None]:
+        """A function of arrays for ``operands``, which broadcast, and ``results``, which it writes.
+        ``text`` says for one element, in assignments that mean the same in C and in Python, what
+        results become; a result may be an operand that is not read after it is written."""
+
     def raising(self) -> AbstractContextManager:
         """Within it, functions of ``xp.linalg`` raise LinAlgError as NumPy's do."""
 
@@ -140,6 +147,13 @@ class CupyBackend(CupyServices):
     def is_own(self, array: Any) -> bool:
         """See Backend."""
         return isinstance(array, self._array)
+
+    def elementwise(
+        self, operands: Sequence[str], results: Sequence[str], text: str
+    ) -> Callable[..., None]:
+        """See Backend."""
+        kinds = [", ".join(f"T {name}" for name in names) for names in (operands, results)]
+        return self.xp.ElementwiseKernel(*kinds, text, f"flambeau_{'_'.join(results)}")
 
     def raising(self) -> AbstractContextManager:
         """See Backend."""

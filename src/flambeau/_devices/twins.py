@@ -181,6 +181,16 @@ class _Scope(dict):
 _scopes: dict[str, _Scope] = {}  # by the name of the module
 
 
+def instead(function: Callable) -> Callable[[Callable], Callable]:
+    """Decorator: what stands for ``function`` in twins."""
+
+    def enter(ours: Callable) -> Callable:
+        _twins[function] = ours
+        return ours
+
+    return enter
+
+
 def twin(function: Callable) -> Callable:
     """``function`` over the device's arrays."""
     found = _twins.get(function)
