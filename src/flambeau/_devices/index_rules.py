@@ -10,7 +10,7 @@ from ..ops.embedding import out_of_range
 from ..ops.gathering import checked_places
 from ..ops.indexing import check_bounds
 from .backend import backend
-from .rules import Array, Looking, formula, xp
+from .rules import Array, Looking, diagonal_index, formula, xp
 
 
 def _outside(index: Array, low: int, high: int) -> bool:
@@ -171,7 +171,7 @@ def _scattered(x: Array, dim: int, index: Array, src: Array) -> tuple[Array, Any
     if not x.ndim or not index.ndim:
         return x.reshape(-1), index.reshape(-1), src.reshape(-1)[: index.size]
     if not src.ndim:
-        src = xp().broadcast_to(src, index.shape)
+        src = xp().full(index.shape, src, x.dtype)
     return x, _along(index, dim), src[tuple([slice(n) for n in index.shape])]
 
 
@@ -224,6 +224,14 @@ def _placed_at(grad: Array, index: Array, dim: int, keepdim: bool, shape: tuple)
         grad, index = xp().expand_dims(grad, dim), xp().expand_dims(index, dim)
     full[_along(index, dim)] = grad
     return full
+
+
+@formula("diagonal_scatter")
+def _diagonal_scatter(x: Array, src: Array, offset: int, i: int, j: int) -> Array:
+    out = x.copy()
+    last = xp().moveaxis(out, (i, j), (-2, -1))
+    last[diagonal_index(last, offset)] = src
+    return out
 
 
 @formula("pick")

@@ -25,7 +25,7 @@ from .arrays import DeviceArray, _Level, adopted, hollow, seen, sent
 from .backend import backend
 from .operands import converted, finished, operand, widened
 from .programs import DeviceProgram
-from .rules import PLAIN, formulas, rules
+from .rules import PLAIN, Looking, formulas, rules
 from .twins import TWINS, twin
 
 ndarray = np.ndarray
@@ -129,20 +129,21 @@ class OnDevice(Level):
             results = rule(op, args)
             if results is not NotImplemented:
                 return results
-        if op.kind == "unary":
-            results = _unary(op, args[0])
-        elif op.kind == "binary":
-            results = _binary(op, *args)
-        elif op.name in formulas or op.name in PLAIN:
-            results = _general(op, args)
-        elif op.name in TWINS:
-            try:
+        results = NotImplemented
+        try:
+            if op.kind == "unary":
+                results = _unary(op, args[0])
+            elif op.kind == "binary":
+                results = _binary(op, *args)
+            elif op.name in formulas or op.name in PLAIN:
+                results = _general(op, args)
+            elif op.name in TWINS:
                 with backend().raising():
                     results = _general(op, args)
-            except (TypeError, AttributeError):  # what the device's array module has not
-                results = NotImplemented
-        else:
-            results = NotImplemented
+        except (TypeError, AttributeError, NotImplementedError):
+            # Not for these dtypes or layouts, or not at all, says the device's array module.
+            if not Looking.allowed:
+                raise
         return self._on_host(op, plain, args) if results is NotImplemented else results
 
     def _on_host(self, op: Op, plain: Callable, args: tuple) -> Any:

@@ -180,6 +180,52 @@ def _group_norm_backward(
     )
 
 
+# ---- softmax -------------------------------------------------------------------------------------
+
+
+def _above(x: Array, dim: int) -> Array:
+    """``x`` minus its largest element along ``dim``."""
+    return x - x.max(dim, keepdims=True)
+
+
+@formula("softmax")
+def _softmax(x: Array, dim: int) -> Array:
+    if not x.ndim:
+        return xp().ones_like(x)
+    if not x.size:
+        return x.copy()
+    e = xp().exp(_above(x, dim))
+    e /= e.sum(dim, keepdims=True, dtype=e.dtype)
+    return e
+
+
+@formula("log_softmax")
+def _log_softmax(x: Array, dim: int) -> Array:
+    if not x.ndim:
+        return x - x
+    if not x.size:
+        return x.copy()
+    z = _above(x, dim)
+    z -= xp().log(xp().exp(z).sum(dim, keepdims=True, dtype=z.dtype))
+    return z
+
+
+@formula("softmax_backward_data")
+def _softmax_backward(grad: Array, result: Array, dim: int) -> Array:
+    if not grad.ndim:
+        return grad * 0
+    r = grad * result
+    r -= result * r.sum(dim, keepdims=True, dtype=r.dtype)
+    return r
+
+
+@formula("log_softmax_backward_data")
+def _log_softmax_backward(grad: Array, result: Array, dim: int) -> Array:
+    if not grad.ndim:
+        return grad * 0
+    return grad - xp().exp(result) * grad.sum(dim, keepdims=True, dtype=grad.dtype)
+
+
 # ---- losses --------------------------------------------------------------------------------------
 
 
@@ -290,10 +336,8 @@ def _nll_backward(
 def _cross_entropy(
     input: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str
 ) -> tuple[Array, Array]:
-    m = xp()
     axis = 1 if input.ndim > 1 else 0
-    z = input - input.max(axis, keepdims=True)
-    z -= m.log(m.exp(z).sum(axis, keepdims=True, dtype=z.dtype))
+    z = _log_softmax(input, axis)
     return _nll(z, target, weight, ignore_index, reduction), z
 
 

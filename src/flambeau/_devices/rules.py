@@ -22,15 +22,14 @@ rules: dict[
 #: Records whose meaning on the CPU runs on the device's arrays as it stands.
 PLAIN = frozenset(
     """
-    _prelu_kernel _unsafe_view addcdiv addcmul alpha_dropout_noise amax amin bag_layout
+    _prelu_kernel _unsafe_view addcdiv addcmul alpha_dropout_noise bag_layout
     binary_cross_entropy_backward binary_cross_entropy_with_logits_backward cat clamp
     clamp_backward clamp_tensor cumprod cumsum elu elu_backward fft_c2c fft_c2r fft_r2c fill
     flip glu hardshrink hardshrink_backward hardtanh hardtanh_backward isclose kthvalue
-    leaky_relu leaky_relu_backward lerp linalg_cross log_softmax log_softmax_backward_data
-    logcumsumexp logsumexp masked_fill masked_fill_tensor masked_scatter max_all median median_all
-    min_all nan_to_num nanmedian nanmedian_all nansum prod prod_all put repeat roll rot90
-    select_scatter slice_scatter softmax softmax_backward_data softplus_backward softshrink
-    softshrink_backward split_ties stack take threshold threshold_backward trace where zero
+    leaky_relu leaky_relu_backward lerp linalg_cross masked_scatter median median_all nan_to_num
+    nanmedian nanmedian_all nansum prod prod_all put repeat roll rot90 select_scatter
+    slice_scatter softplus_backward softshrink softshrink_backward split_ties stack take
+    threshold threshold_backward trace zero
     """.split()
 )
 
@@ -210,6 +209,29 @@ _extreme_at("max", "argmax")
 _extreme_at("min", "argmin")
 
 
+def _extreme(name: str) -> Callable:
+    def forward(x: Array, dims: tuple, keepdim: bool) -> Array:
+        return getattr(xp(), name)(x, axis=dims, keepdims=keepdim) if dims else x.copy()
+
+    return forward
+
+
+formula("amax max_all")(_extreme("max"))
+formula("amin min_all")(_extreme("min"))
+
+
+@formula("logsumexp")
+def _logsumexp(a: Array, dims: tuple, keepdim: bool) -> Array:
+    if a.dtype.kind == "c" or not dims or 0 in a.shape:
+        return NotImplemented
+    m = xp()
+    top = m.max(a, axis=dims, keepdims=True)
+    top = m.where(m.isfinite(top), top, a.dtype.type(0))
+    total = m.exp(a - top).sum(dims, dtype=a.dtype, keepdims=True)
+    r = m.log(total) + top
+    return r if keepdim else r.reshape([n for i, n in enumerate(a.shape) if i not in dims])
+
+
 def _moments(a: Array, dims: tuple, correction: float, keepdim: bool) -> tuple[Array, Array]:
     count = math.prod([a.shape[d] for d in dims])
     kind = a.real.dtype
@@ -324,8 +346,8 @@ def _triu(x: Array, diagonal: int) -> Array:
     return xp().where(_triangle(x, diagonal - 1), x.dtype.type(0), x)
 
 
-def _diagonal(array: Array, offset: int, i: int, j: int) -> tuple:
-    """The index of a diagonal, for an array whose dimensions ``i`` and ``j`` are the last."""
+def diagonal_index(array: Array, offset: int) -> tuple:
+    """The index of a diagonal of the last two dimensions."""
     n = max(0, min(array.shape[-2] + min(offset, 0), array.shape[-1] - max(offset, 0)))
     steps = xp().arange(n)
     return (..., steps + max(-offset, 0), steps + max(offset, 0))
@@ -335,7 +357,7 @@ def _diagonal(array: Array, offset: int, i: int, j: int) -> tuple:
 def _diag_embed(x: Array, offset: int, i: int, j: int) -> Array:
     n = x.shape[-1] + abs(offset)
     out = xp().zeros((*x.shape[:-1], n, n), x.dtype)
-    out[_diagonal(out, offset, i, j)] = x
+    out[diagonal_index(out, offset)] = x
     return xp().moveaxis(out, (-2, -1), (i, j))
 
 
@@ -343,7 +365,7 @@ def _diag_embed(x: Array, offset: int, i: int, j: int) -> Array:
 def _diagonal_backward(x: Array, shape: tuple, offset: int, i: int, j: int) -> Array:
     out = xp().zeros(shape, x.dtype)
     last = xp().moveaxis(out, (i, j), (-2, -1))
-    last[_diagonal(last, offset, i, j)] = x
+    last[diagonal_index(last, offset)] = x
     return out
 
 
@@ -367,12 +389,26 @@ def _constant_pad(x: Array, pad: tuple, value: Array) -> Array:
 @formula("diagonal_copy")
 def _diagonal_copy(x: Array, offset: int, i: int, j: int) -> Array:
     last = xp().moveaxis(x, (i, j), (-2, -1))
-    return last[_diagonal(last, offset, i, j)].copy()
+    return last[diagonal_index(last, offset)].copy()
 
 
 @formula("complex")
 def _complex(real: Array, imag: Array) -> Array:
     return real + imag * real.dtype.type(1) * (1j if real.dtype == np.float64 else np.complex64(1j))
+
+
+@formula("where")
+def _where(condition: Array, a: Any, b: Any) -> Array:
+    dt = a.dtype if backend().is_own(a) else b.dtype
+    a, b = (v if backend().is_own(v) else dt.type(v) for v in (a, b))
+    return xp().where(condition, a, b)
+
+
+@formula("masked_fill masked_fill_tensor")
+def _masked_fill(x: Array, mask: Array, value: Any) -> Array:
+    if not backend().is_own(value):
+        value = x.dtype.type(value)
+    return xp().where(mask, value, x)
 
 
 @formula("lerp_tensor")
