@@ -28,7 +28,7 @@ ndarray = np.ndarray
 Pads = Sequence[tuple[int, int]]
 WINOGRAD_CHANNELS = 32  # inputs and outputs, and
 WINOGRAD_POSITIONS = 1024  # of the result, from which fewer multiplications pay
-WINOGRAD_POINTS = 110_000  # that are worked on at once: about a second-level cache
+WINOGRAD_POINTS = 110_000  # that are worked on at once: most of a second-level cache
 WINOGRAD_CELLS = 256_000  # of a copied block: in small ones, more pieces are half empty
 WINOGRAD_GAIN = 0.8  # the multiplications of larger pieces over those of smaller ones, to pay
 FEW = 8  # outputs of a group, up to which the lanes run along rows
@@ -284,10 +284,10 @@ def winograd_plan(
     points_at = fields["sums_at"] + outputs * m * m * fields["sums_width"]
     points_at += -points_at % 16  # vectors that lie in two lines of a cache take twice as long
     points = winograd_text.points(m)
-    room = max(WINOGRAD_POINTS // (points * (channels + p.outputs_padded)), shape.columns)
+    most = max(channels, p.outputs_padded)
+    room = max(WINOGRAD_POINTS // (points * most), shape.columns)
     chunk = max(1, min(room, fields["sums_width"]) // shape.columns) * shape.columns
-    room = (channels + p.outputs_padded) * chunk + 2 * winograd_text.APART
-    size = points_at + points * room
+    size = points_at + (points + 1) * (most * chunk + winograd_text.APART)
     return Winograd(m, shape, p, channels, outputs, points_at, chunk, size)
 
 

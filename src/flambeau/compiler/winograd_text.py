@@ -101,10 +101,11 @@ def forward(tile: Tile, m: int) -> str:
     block = code["scratch"]
     count_points, side = points(m), m + 2
     results = kernel.at(block, f["sums_at"])  # of one output: m rows of the interleaved pieces
-    image = kernel.at(block, code["points_at"])
-    # a line more from point to point: rows a power of two apart share places of a cache
-    image_step, sums_step = channels * chunk + APART, padded * chunk + APART
-    sums = kernel.at(image, image_step * count_points)
+    # The sums of a point lie where the image's of the point before were, which are not needed any
+    # more. A line more from point to point: rows a power of two apart share places of a cache.
+    sums = kernel.at(block, code["points_at"])
+    points_step = code.larger(channels, padded) * chunk + APART
+    image = kernel.at(sums, points_step)
     line_step = f["sums_width"] * m
     offsets = [code.load(I64, code["offsets"], n) for n in range(count_points)]
 
@@ -125,7 +126,7 @@ def forward(tile: Tile, m: int) -> str:
                 place = kernel.at(target, p)
                 for value in square(d, _image_points):
                     code.store(value, place)
-                    place = kernel.at(place, image_step)
+                    place = kernel.at(place, points_step)
 
             code.loop(0, count, some, step=lanes)
 
@@ -133,9 +134,9 @@ def forward(tile: Tile, m: int) -> str:
 
     def products(count: Value) -> None:
         def point(t: Value) -> None:
-            source = kernel.at(image, t * image_step)
+            source = kernel.at(image, t * points_step)
             weights = kernel.at(code["u"], t * padded * channels)
-            target = kernel.at(sums, t * sums_step)
+            target = kernel.at(sums, t * points_step)
 
             def position(p: Value) -> None:
                 def row_tile(r: Value) -> None:
@@ -167,7 +168,7 @@ def forward(tile: Tile, m: int) -> str:
                 values = []
                 for _ in range(count_points):
                     values.append(code.load(tile.vector, place))
-                    place = kernel.at(place, sums_step)
+                    place = kernel.at(place, points_step)
                 y = [value + bias for value in square(values, _result_points)]
                 here = kernel.at(target, p * m)
                 for a in range(m):
