@@ -21,6 +21,7 @@ from ..core.promotion import compute_type, is_narrow, result_type
 from ..core.value import Value, address, as_array, dense, owner_of, wrap
 from ..func._batch import Level, _of_one_dtype
 from ..tensor._device import CPU, CUDA
+from . import updates
 from .arrays import DeviceArray, _Level, adopted, hollow, seen, sent
 from .backend import backend
 from .operands import converted, finished, operand, widened
@@ -246,7 +247,8 @@ class OnDevice(Level):
             for a, w in zip(arrays, wide, strict=True):
                 _assign(a, w, w.dtype)
             return True
-        change(*[seen(a) if isinstance(a, DeviceArray) else a for a in arrays])
+        if whole or not updates.carried_out(change, arrays):
+            change(*[seen(a) if isinstance(a, DeviceArray) else a for a in arrays])
         return True
 
     # ---- compiled programs ---------------------------------------------------------------------
