@@ -308,7 +308,7 @@ def test_doctor(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) 
     assert cli.main(["doctor"]) == 0
     out = capsys.readouterr().out
     labels = [line[:9].strip() for line in out.splitlines() if line[:9].strip()]
-    assert labels == "flambeau python numpy platform BLAS threads memory extras flags".split()
+    assert labels == "flambeau python numpy platform BLAS threads memory GPU extras flags".split()
     assert "CPUs usable, the least of:" in out and "cgroup quota" in out
     assert "FLAMBEAU_TRACEBACK=" in out
     assert "FLAMBEAU_TYPO=1 (no such flag: ignored)" in out

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import _config, _optional, _system, version
 from .core import threads
+from .tensor._device import CUDA, Elsewhere
 
 #: Variables of other libraries that change what flambeau's arithmetic runs on.
 FOREIGN = ("OPENBLAS_", "OMP_", "GOTO_", "MKL_", "VECLIB_", "BLIS_", "NPY_", "CUDA_VISIBLE_DEVICES")
@@ -28,6 +29,7 @@ def report() -> str:
         "BLAS": list(_blas()),
         "threads": list(_threads()),
         "memory": [_memory()],
+        "GPU": [gpu()],
         "extras": list(_extras()),
         "flags": list(_flags()),
     }
@@ -90,6 +92,19 @@ def _memory() -> str:
     limit = _system.memory_limit()
     granted = "no cgroup limit" if limit is None else f"cgroup limit {limit / 2**30:.1f} GiB"
     return f"{total / 2**30:.1f} GiB, {granted}"
+
+
+def gpu() -> str:
+    """What the GPU is, or why there is none."""
+    if not Elsewhere.has_cuda():
+        return "none: NVIDIA's driver shows none, or CuPy is missing"
+    machine = Elsewhere.on(CUDA).machine()
+    said, memory = machine.properties(), machine.figures()
+    return (
+        f"{said['name']}, compute capability {said['major']}.{said['minor']}, "
+        f"{said['multiProcessorCount']} multiprocessors, {memory.total / 2**30:.1f} GiB, "
+        f"{memory.free / 2**30:.1f} GiB free"
+    )
 
 
 def _extras() -> Iterator[str]:

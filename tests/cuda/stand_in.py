@@ -19,7 +19,7 @@ import numpy as np
 import philox
 
 from flambeau import _optional
-from flambeau._devices.services import Figures
+from flambeau._devices.services import Figures, out_of_memory
 from flambeau.compiler import gpu_simulator
 from flambeau.ops import scalar_math
 
@@ -243,10 +243,6 @@ class _Module(ModuleType):
 TOTAL = 2**30  # bytes of the device's memory
 
 
-class OutOfMemory(MemoryError):
-    """What the device raises where it has no memory left."""
-
-
 class Event:
     """A mark: work is done as soon as it is asked for."""
 
@@ -308,10 +304,11 @@ class StandIn:
         self.came: list = []  # what memory it touched
         self.first = self.queue = Stream(0, 0)
         self.emptied = self.most = 0
+        self.marks: list[str] = []
 
     def memory(self, size: int) -> Memory:
         if size > (self.most or TOTAL):
-            raise OutOfMemory(f"Out of memory allocating {size:,} bytes")
+            raise out_of_memory(size, self.figures())
         return Memory(size)
 
     def seen(self, memory: Memory, offset: int, shape: Any, dtype: Any, strides: Any) -> Array:
@@ -441,8 +438,8 @@ class StandIn:
     def limit(self, size: int) -> None:
         self.most = size
 
-    def out_of_memory(self, error: BaseException) -> bool:
-        return isinstance(error, OutOfMemory)
+    def synchronize_all(self) -> None:
+        pass
 
     def stream(self, priority: int) -> Stream:
         return Stream(priority)
@@ -464,6 +461,14 @@ class StandIn:
 
     def elapsed(self, start: Event, end: Event) -> float:
         return (end.time - start.time) * 1e3
+
+    def mark(self, text: str) -> None:
+        self.marks.append(text)
+
+    range_push = mark
+
+    def range_pop(self) -> None:
+        self.marks.append("end")
 
     def pinned(self, size: int) -> Pinned:
         return Pinned(size)

@@ -26,6 +26,7 @@ from . import recurrent_rules as _recurrent_rules
 from . import rules as _rules
 from .arrays import DeviceArray, hollow, sent
 from .backend import available
+from .backend import backend as machine
 from .interpreter import OnDevice
 from .philox import PhiloxGenerator
 from .philox import default as generator
@@ -77,4 +78,14 @@ _RULES = (
     _recurrent_rules,
 )  # loaded, so that they are entered
 
-__all__ = ["OnDevice", "available", "given", "made", "moved", "taken"]
+__all__ = [
+    "OnDevice",
+    "PhiloxGenerator",
+    "available",
+    "generator",
+    "given",
+    "machine",
+    "made",
+    "moved",
+    "taken",
+]

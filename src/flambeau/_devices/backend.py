@@ -118,7 +118,7 @@ class CupyBackend(CupyServices):
         self._recording = False
         self.special = _optional.require("cupyx.scipy.special", "a tensor on device='cuda'")
         self._errstate = _optional.require("cupyx", "a tensor on device='cuda'").errstate
-        self.reset_peak()  # memory is watched from here
+        self.watch_memory()
 
     def memory(self, size: int) -> Memory:
         """See Backend."""

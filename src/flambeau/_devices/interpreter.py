@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import _dtypes
+from .._errors import OutOfMemoryError
 from ..compiler.graph import Graph
 from ..core.modes import hook, no_grad, state
 from ..core.op import Op, unsupported
@@ -108,6 +109,9 @@ class OnDevice(Level):
         before, hook.active = hook.active, None
         try:
             results = self._computed(op, plain, args)
+        except OutOfMemoryError as error:
+            shapes = ", ".join([str(tuple(v._array.shape)) for v in _flat(args)])
+            raise OutOfMemoryError(f"{error}\n  in {op.name}, of {shapes}") from None
         finally:
             hook.active = before
         single = type(results) is not tuple

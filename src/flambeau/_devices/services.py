@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from .._errors import OutOfMemoryError
 from . import random_kernels
 
 
@@ -23,6 +24,21 @@ class Figures(NamedTuple):
     reserved_peak: int
     free: int
     total: int
+
+
+def out_of_memory(size: int, figures: Figures) -> OutOfMemoryError:
+    """What to raise where there are no ``size`` bytes."""
+    total, free = figures.total / 2**30, figures.free / 2**30
+    return OutOfMemoryError(
+        f"CUDA out of memory. Tried to allocate {_amount(size)}. GPU 0 has a total capacity of "
+        f"{total:.2f} GiB of which {free:.2f} GiB is free.\n  tensors of this process hold "
+        f"{_amount(figures.used)}, and {_amount(figures.reserved - figures.used)} more are kept "
+        "for them; torch.cuda.empty_cache() gives these back, a smaller batch takes less"
+    )
+
+
+def _amount(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.2f} MiB"
 
 
 class Services(Protocol):
@@ -45,8 +61,8 @@ class Services(Protocol):
     def limit(self, size: int) -> None:
         """Use no more than ``size`` bytes; 0 for no limit."""
 
-    def out_of_memory(self, error: BaseException) -> bool:
-        """Whether ``error`` says that the device has no memory left."""
+    def synchronize_all(self) -> None:
+        """Wait until all queues are done."""
 
     def stream(self, priority: int) -> Any:
         """A new queue of work."""
@@ -68,6 +84,15 @@ class Services(Protocol):
 
     def elapsed(self, start: Any, end: Any) -> float:
         """Milliseconds between two marks."""
+
+    def mark(self, text: str) -> None:
+        """Mark a moment for the profiler."""
+
+    def range_push(self, text: str) -> None:
+        """Begin a range for the profiler."""
+
+    def range_pop(self) -> None:
+        """End the range that was begun last."""
 
     def pinned(self, size: int) -> Any:
         """A buffer of ``size`` bytes of the CPU's memory that the device reads by itself."""
@@ -97,6 +122,20 @@ class CupyServices:
     """``Services`` by CuPy. Source: https://docs.cupy.dev/en/stable/reference/cuda.html"""
 
     xp: ModuleType
+
+    def watch_memory(self) -> None:
+        """Count what is taken from here on, and say in PyTorch's words that there is no more."""
+        cuda = self.xp.cuda
+        take, error = self.xp.get_default_memory_pool().malloc, cuda.memory.OutOfMemoryError
+        self.reset_peak()
+
+        def taken(size: int) -> Any:
+            try:
+                return take(size)
+            except error:
+                raise out_of_memory(size, self.figures()) from None
+
+        cuda.set_allocator(taken)
 
     def properties(self) -> dict[str, Any]:
         """See Services."""
@@ -129,9 +168,9 @@ class CupyServices:
         """See Services."""
         self.xp.get_default_memory_pool().set_limit(size=size)
 
-    def out_of_memory(self, error: BaseException) -> bool:
+    def synchronize_all(self) -> None:
         """See Services."""
-        return isinstance(error, self.xp.cuda.memory.OutOfMemoryError)
+        self.xp.cuda.runtime.deviceSynchronize()
 
     def stream(self, priority: int) -> Any:
         """See Services."""
@@ -160,6 +199,21 @@ class CupyServices:
     def elapsed(self, start: Any, end: Any) -> float:
         """See Services."""
         return self.xp.cuda.get_elapsed_time(start, end)
+
+    def mark(self, text: str) -> None:
+        """See Services."""
+        if self.xp.cuda.nvtx.available:
+            self.xp.cuda.nvtx.Mark(text)
+
+    def range_push(self, text: str) -> None:
+        """See Services."""
+        if self.xp.cuda.nvtx.available:
+            self.xp.cuda.nvtx.RangePush(text)
+
+    def range_pop(self) -> None:
+        """See Services."""
+        if self.xp.cuda.nvtx.available:
+            self.xp.cuda.nvtx.RangePop()
 
     def pinned(self, size: int) -> Any:
         """See Services."""

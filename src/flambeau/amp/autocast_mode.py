@@ -1,8 +1,9 @@
 """``autocast``: inside, products run in bfloat16 (or float16), and what needs precision in float32.
 
-Which operations change is PyTorch's choice for a CPU. Autocasting is an interpreter
-(``core.modes``): it is handed every operation while one is entered, converts the operands, and
-costs nothing otherwise. Tensors of float64, integers and complex numbers are left as they are.
+Which operations change is PyTorch's choice, for a CPU and for a GPU; each kind of device is switched
+by itself. Autocasting is an interpreter (``core.modes``): it is handed every operation while one is
+entered, converts the operands, and costs nothing otherwise. Tensors of float64, integers and
+complex numbers are left as they are.
 Of PyTorch's float32 list, ``linalg`` and ``fft`` are not converted: they refuse bfloat16, in words.
 Source: https://docs.pytorch.org/docs/stable/amp.html
 """
@@ -22,6 +23,7 @@ from .._dtypes import bfloat16, dtype, float16, float32
 from ..core.modes import Interpreter
 from ..core.tape import Leaf
 from ..core.value import Value
+from ..tensor._device import Elsewhere, place_of
 
 F = TypeVar("F", bound=Callable)
 
@@ -46,6 +48,15 @@ FULL = frozenset(
     multi_margin_loss multilabel_margin_loss
     """.split()
 )
+# A GPU's, beside these: sums, and what a float16 would overflow in.
+FULL_ON_CUDA = FULL | frozenset(
+    """
+    acos asin cosh cosine_similarity cumprod cumsum dist erfinv exp expm1 group_norm layer_norm log
+    log10 log1p log2 log_softmax logsumexp norm vector_norm pdist pow reciprocal renorm rsqrt sinh
+    softmax softplus sum tan multilabel_soft_margin_loss rms_norm
+    """.split()
+)
+_FULL = {"cpu": FULL, "cuda": FULL_ON_CUDA}
 _CASTABLE = frozenset(d.numpy for d in (float16, bfloat16, float32))
 _HALVES = (bfloat16, float16)
 
@@ -53,13 +64,13 @@ _HALVES = (bfloat16, float16)
 class _State(threading.local):
     """What is in force in this thread."""
 
-    enabled = False
-    dtype = bfloat16
     cached = True
     nesting = 0
     interpreter: _Casts | None = None  # there from the first ``enabled`` to the outermost exit
 
     def __init__(self) -> None:
+        self.on: frozenset[str] = frozenset()  # kinds of devices whose operands are converted
+        self.dtypes = {"cpu": bfloat16, "cuda": float16}  # to what; replaced, never changed
         # Parameters converted since the outermost autocast began, by identity.
         self.cache: dict[int, tuple[Value, Value]] = {}
 
@@ -72,29 +83,42 @@ class _Casts(Interpreter):
 
     def run(self, op: Any, plain: Callable[..., Any], args: tuple) -> Any:
         """See Interpreter."""
-        if _state.enabled:
-            name = op.name
-            if name in LOWER:
-                args = tuple([_cast(a, _state.dtype) for a in args])
-            elif name in FULL:
-                args = tuple([_cast(a, float32) for a in args])
-        return self.onward(op, plain, args)
+        return self.onward(op, plain, _operands(op.name, args) if _state.on else args)
 
     def operands(self, name: str, values: tuple) -> tuple:
         """See Interpreter."""
-        if _state.enabled and threading.get_ident() == self.thread:
-            if name in LOWER:
-                return tuple([_cast(v, _state.dtype) for v in values])
-            if name in FULL:
-                return tuple([_cast(v, float32) for v in values])
+        if _state.on and threading.get_ident() == self.thread:
+            return _operands(name, values)
         return super().operands(name, values)
 
     def compilable(self) -> tuple[Hashable, Callable[[], Any]] | None:
         """See Interpreter: a program is captured with the conversions in it."""
         if threading.get_ident() != self.thread:
             return None
-        settings = (_state.enabled, _state.dtype, _state.cached)
-        return settings, functools.partial(_anew, *settings)
+        settings = (_state.on, tuple(_state.dtypes.items()), _state.cached)
+        return settings, functools.partial(_anew, _state.on, _state.dtypes, _state.cached)
+
+
+def _operands(name: str, values: tuple) -> tuple:
+    """The operands of an operation, or function, as autocasting has them."""
+    lower = name in LOWER
+    if not lower and name not in FULL_ON_CUDA:
+        return values
+    kind = _kind(values)
+    if kind not in _state.on or not (lower or name in _FULL[kind]):
+        return values
+    d = _state.dtypes[kind] if lower else float32
+    return tuple([_cast(v, d) for v in values])
+
+
+def _kind(values: tuple) -> str:
+    """The kind of device that the tensors among ``values`` are on."""
+    for v in values:
+        if isinstance(v, Value):
+            return place_of(v._array).type
+        if type(v) in (tuple, list) and v and isinstance(v[0], Value):
+            return place_of(v[0]._array).type
+    return "cpu"
 
 
 def _cast(value: Any, d: dtype) -> Any:
@@ -115,10 +139,10 @@ def _cast(value: Any, d: dtype) -> Any:
     return found[1]
 
 
-def _apply(enabled: bool, d: dtype, cached: bool) -> None:
+def _apply(on: frozenset[str], dtypes: dict[str, dtype], cached: bool) -> None:
     """Put these settings in force, with an interpreter where one is needed."""
-    _state.enabled, _state.dtype, _state.cached = enabled, d, cached
-    if enabled and _state.interpreter is None:
+    _state.on, _state.dtypes, _state.cached = on, dtypes, cached
+    if on and _state.interpreter is None:
         _state.interpreter = _Casts()
         _state.interpreter.__enter__()
 
@@ -126,34 +150,46 @@ def _apply(enabled: bool, d: dtype, cached: bool) -> None:
 def _leave_if_outermost() -> None:
     if _state.nesting == 0:
         _state.cache.clear()
-        if not _state.enabled and _state.interpreter is not None:
+        if not _state.on and _state.interpreter is not None:
             _state.interpreter.__exit__()
             _state.interpreter = None
 
 
 @contextmanager
-def _anew(enabled: bool, d: dtype, cached: bool) -> Iterator[None]:
+def _anew(on: frozenset[str], dtypes: dict[str, dtype], cached: bool) -> Iterator[None]:
     """Inside, these settings, with an interpreter and a cache of their own."""
-    before = (_state.interpreter, _state.cache, _state.enabled, _state.dtype, _state.cached)
+    before = (_state.interpreter, _state.cache, _state.on, _state.dtypes, _state.cached)
     _state.interpreter, _state.cache = None, {}
     _state.nesting += 1
     try:
-        _apply(enabled, d, cached)
+        _apply(on, dtypes, cached)
         yield
     finally:
         if _state.interpreter is not None:
             _state.interpreter.__exit__()
         _state.nesting -= 1
         _state.interpreter, _state.cache = before[:2]
-        _state.enabled, _state.dtype, _state.cached = before[2:]
+        _state.on, _state.dtypes, _state.cached = before[2:]
+
+
+def _with(kind: str, enabled: bool, d: dtype) -> tuple[frozenset[str], dict[str, dtype]]:
+    """The settings in force, but these for one kind of device."""
+    on = _state.on | {kind} if enabled else _state.on - {kind}
+    return on, {**_state.dtypes, kind: d}
+
+
+def _has(kind: str) -> bool:
+    """Whether there are devices of this kind."""
+    return kind == "cpu" or (kind == "cuda" and Elsewhere.has_cuda())
 
 
 class autocast:
     """Context manager and decorator: inside, products and convolutions run in ``dtype``, losses
     and what else needs it in float32; the rest runs in the dtype of its operands.
 
-    ``device_type``: "cpu"; for another kind of device, which is not there, autocasting is off,
-    with a warning. ``dtype``: bfloat16 (default) or float16. ``cache_enabled``: convert a
+    ``device_type``: "cpu", or "cuda": operations on such tensors are meant; for a kind of device
+    that is not there autocasting is off, with a warning. ``dtype``: bfloat16 or float16, by default
+    bfloat16 on a CPU and float16 on a GPU. ``cache_enabled``: convert a
     parameter once for all its uses inside.
     Source: https://docs.pytorch.org/docs/stable/amp.html#torch.autocast
     """
@@ -176,7 +212,7 @@ class autocast:
         if cache_enabled is None:
             cache_enabled = is_autocast_cache_enabled()
         self._cache_enabled = bool(cache_enabled)
-        if device_type != "cpu" and enabled:
+        if not _has(device_type) and enabled:
             name = device_type.upper() if device_type in ("cuda", "xpu", "mps") else device_type
             warnings.warn(
                 f"User provided device_type of '{device_type}', but {name} is not available. "
@@ -184,10 +220,11 @@ class autocast:
                 stacklevel=2,
             )
             enabled = False
-        if device_type == "cpu" and enabled and self.fast_dtype not in _HALVES:
+        if enabled and self.fast_dtype not in _HALVES:
+            name = device_type.upper()
             warnings.warn(
-                f"In CPU autocast, but the target dtype is not supported. Disabling autocast.\n"
-                f"CPU Autocast only supports dtype of torch.bfloat16, torch.float16 currently; "
+                f"In {name} autocast, but the target dtype is not supported. Disabling autocast.\n"
+                f"{name} Autocast only supports dtype of torch.bfloat16, torch.float16 currently; "
                 f"got {self.fast_dtype!r}.",
                 stacklevel=2,
             )
@@ -196,12 +233,12 @@ class autocast:
         self._before: list[tuple] = []
 
     def __enter__(self) -> autocast:
-        self._before.append((_state.enabled, _state.dtype, _state.cached))
+        self._before.append((_state.on, _state.dtypes, _state.cached))
         _state.nesting += 1
-        if self.device == "cpu":
-            _apply(self._enabled, self.fast_dtype, self._cache_enabled)
+        if _has(self.device):
+            _apply(*_with(self.device, self._enabled, self.fast_dtype), self._cache_enabled)
         else:
-            _apply(_state.enabled, _state.dtype, self._cache_enabled)
+            _apply(_state.on, _state.dtypes, self._cache_enabled)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -238,21 +275,23 @@ def is_autocast_available(device_type: str) -> bool:
 
 
 def is_autocast_enabled(device_type: str | None = None) -> bool:
-    """Whether autocasting is on in this thread; without ``device_type``: on a GPU, so never."""
+    """Whether autocasting is on in this thread; without ``device_type``: on a GPU."""
     _check_kind(device_type)
-    return device_type == "cpu" and _state.enabled
+    return (device_type or "cuda") in _state.on
 
 
 def is_autocast_cpu_enabled() -> bool:
     """``is_autocast_enabled("cpu")``."""
-    return _state.enabled
+    return "cpu" in _state.on
 
 
 def set_autocast_enabled(device_type: str | bool, enabled: bool | None = None) -> None:
-    """Switch autocasting on or off for a kind of device (without one: for GPUs, to no effect)."""
-    if enabled is None or device_type != "cpu":
+    """Switch autocasting on or off for a kind of device (without one: for GPUs); to no effect where
+    there is none."""
+    kind, enabled = ("cuda", device_type) if enabled is None else (device_type, enabled)
+    if not _has(kind):
         return
-    _apply(bool(enabled), _state.dtype, _state.cached)
+    _apply(*_with(kind, bool(enabled), _state.dtypes[kind]), _state.cached)
     _leave_if_outermost()
 
 
@@ -264,35 +303,37 @@ def set_autocast_cpu_enabled(enabled: bool) -> None:
 def get_autocast_dtype(device_type: str) -> dtype:
     """The lower precision on a kind of device: bfloat16 on a CPU, where nothing else was set."""
     _check_kind(device_type)
-    if device_type == "cpu":
-        return _state.dtype
-    return float16 if device_type in ("cuda", "mps") else bfloat16
+    found = _state.dtypes.get(device_type)
+    if found is None:
+        return float16 if device_type == "mps" else bfloat16
+    return found
 
 
 def set_autocast_dtype(device_type: str, dtype: dtype) -> None:
-    """Set the lower precision for a kind of device; it counts for the CPU."""
+    """Set the lower precision for a kind of device; it counts where there is one."""
     _check_kind(device_type)
-    if device_type == "cpu":
-        _state.dtype = dtype
+    if _has(device_type):
+        _state.dtypes = {**_state.dtypes, device_type: dtype}
 
 
 def get_autocast_cpu_dtype() -> dtype:
     """``get_autocast_dtype("cpu")``."""
-    return _state.dtype
+    return get_autocast_dtype("cpu")
 
 
 def set_autocast_cpu_dtype(dtype: dtype) -> None:
     """``set_autocast_dtype("cpu", dtype)``."""
-    _state.dtype = dtype
+    set_autocast_dtype("cpu", dtype)
 
 
 def get_autocast_gpu_dtype() -> dtype:
     """``get_autocast_dtype("cuda")``."""
-    return float16
+    return get_autocast_dtype("cuda")
 
 
 def set_autocast_gpu_dtype(dtype: dtype) -> None:
-    """Accepted: there is no GPU for which it would count."""
+    """``set_autocast_dtype("cuda", dtype)``."""
+    set_autocast_dtype("cuda", dtype)
 
 
 def is_autocast_cache_enabled() -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 
 from .._dtypes import float16
 from ..core.value import Value, constant
+from ..tensor._device import Elsewhere
 
 
 class OptState(enum.Enum):
@@ -45,7 +46,8 @@ class GradScaler:
     ) -> None:
         self._device = device
         self._enabled = enabled
-        if device != "cpu" and enabled:
+        there = device == "cpu" or (device == "cuda" and Elsewhere.has_cuda())
+        if not there and enabled:
             warnings.warn(
                 f"torch.{device}.amp.GradScaler is enabled, but {device.upper()} is not available."
                 "  Disabling.",
@@ -81,7 +83,7 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, Value):
-            return outputs * self._current().to(outputs.dtype)
+            return outputs * self._current().to(outputs.device, outputs.dtype)
         if isinstance(outputs, Iterable):
             scaled = map(self.scale, outputs)
             return type(outputs)(scaled) if isinstance(outputs, (list, tuple)) else scaled
@@ -112,9 +114,9 @@ class GradScaler:
                         "  the parameters themselves are float16; keep them in float32 and let "
                         "autocast convert them"
                     )
-                p.grad.mul_(inverse)
+                p.grad.mul_(inverse.to(p.grad.device))
                 bad = (p.grad.detach() * 0).sum() != 0  # nan, where an element was not finite
-                found_inf = bad if found_inf is None else found_inf | bad
+                found_inf = bad if found_inf is None else found_inf | bad.to(found_inf.device)
         state["found_inf"] = None if found_inf is None else bool(found_inf)
         state["stage"] = OptState.UNSCALED
 

@@ -1,9 +1,12 @@
-"""CUDA's libraries: not there. Their flags can be set and change nothing."""
+"""CUDA's libraries, as far as they are in use: products by cuBLAS, attention by its formula. Flags
+that choose among others can be set and change nothing."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+
+from ..tensor._device import Elsewhere as _Elsewhere
 
 
 class _Matmul:
@@ -18,8 +21,8 @@ matmul = _Matmul()
 
 
 def is_built() -> bool:
-    """Whether the library was built with CUDA: no."""
-    return False
+    """Whether the library can use CUDA here."""
+    return _Elsewhere.has_cuda()
 
 
 def enable_flash_sdp(enabled: bool) -> None:
@@ -31,11 +34,16 @@ allow_fp16_bf16_reduction_math_sdp = enable_flash_sdp
 
 
 def flash_sdp_enabled() -> bool:
-    """Whether a GPU may use flash attention: there is no GPU."""
+    """Whether a GPU may use flash attention: there is none."""
     return False
 
 
-mem_efficient_sdp_enabled = math_sdp_enabled = cudnn_sdp_enabled = flash_sdp_enabled
+def math_sdp_enabled() -> bool:
+    """Whether a GPU computes attention by its formula: yes, where there is one."""
+    return _Elsewhere.has_cuda()
+
+
+mem_efficient_sdp_enabled = cudnn_sdp_enabled = flash_sdp_enabled
 fp16_bf16_reduction_math_sdp_allowed = is_flash_attention_available = flash_sdp_enabled
 is_ck_sdpa_available = flash_sdp_enabled
 

@@ -1,90 +1,105 @@
-"""What ``torch.cuda`` answers on a machine without a GPU: there is none.
+"""``torch.cuda``: the GPU, where there is one (NVIDIA's driver, and CuPy), else that there is none.
 
-Questions are answered, settings that would do nothing without a GPU do nothing, and what needs a
-GPU raises what PyTorch built without CUDA raises: mostly AssertionError.
+There is one device, ``cuda:0``. Without it questions are answered, settings that would do nothing
+do nothing, and what needs a GPU raises what PyTorch built without CUDA raises: mostly
+AssertionError.
 Source: https://docs.pytorch.org/docs/stable/cuda.html
 """
 
 from __future__ import annotations
 
+from .. import _dtypes
 from .._errors import OutOfMemoryError
 from .._missing import missing as _missing
-from ..tensor._device import device as _device
-from ..tensor._device import here as _here
-from . import amp, memory, nvtx, random
+from ..core.value import Value as _Value
+from ..core.value import constant as _constant
+from ..tensor._device import CUDA as _CUDA
+from ..tensor._device import Elsewhere as _Elsewhere
+from . import amp, memory, nvtx, random, streams
+from ._machine import DeviceProperties as _DeviceProperties
+from ._machine import machine as _machine
+from ._machine import there as _there
 from ._needs import MEMORY as _MEMORY
 from ._needs import needing_modules as _needing_modules
 from ._needs import needs as _needs
 from .memory import *  # noqa: F403
 from .random import *  # noqa: F403
+from .streams import *  # noqa: F403
 
-_NONE = "flambeau has no cuda device: tensors live on the CPU"
+_CudaDeviceProperties = _DeviceProperties
 
 
 def is_available() -> bool:
-    """Whether there is a CUDA device: no."""
-    return False
+    """Whether there is a CUDA device."""
+    return _there()
 
 
 def device_count() -> int:
-    """The number of CUDA devices: 0."""
-    return 0
+    """The number of CUDA devices: 1 or 0."""
+    return int(_there())
 
 
 def is_initialized() -> bool:
-    """Whether CUDA has been initialised: no."""
-    return False
+    """Whether CUDA has been initialised: by the first question whether it is there."""
+    return _there()
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """Whether the GPU computes in bfloat16: there is no GPU."""
-    return False
+    """Whether the GPU computes in bfloat16; ``including_emulation``: by float32."""
+    return _there() and (including_emulation or get_device_capability()[0] >= 8)
+
+
+def is_tf32_supported() -> bool:
+    """Whether the GPU computes in TF32."""
+    return _there() and get_device_capability()[0] >= 8
 
 
 def init() -> None:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
+    """Initialise CUDA. AssertionError without a GPU."""
+    _machine()
 
 
 def current_device() -> int:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
-    return -1
+    """The number of the GPU in use: 0. AssertionError without a GPU."""
+    _machine()
+    return 0
 
 
 def set_device(device: object) -> None:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
+    """Choose the GPU: there is one. AssertionError without a GPU."""
+    _machine(device)
+
+
+def get_device_properties(device: object = None) -> _DeviceProperties:
+    """What the GPU is. AssertionError without a GPU."""
+    return _DeviceProperties(_machine(device).properties())
 
 
 def get_device_name(device: object = None) -> str:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
-    return ""
-
-
-def get_device_properties(device: object = None) -> object:
-    """Refused: there is no CUDA device. AssertionError."""
-    return _here("cuda")
+    """What the GPU is called. AssertionError without a GPU."""
+    return get_device_properties(device).name
 
 
 def get_device_capability(device: object = None) -> tuple[int, int]:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
-    return 0, 0
+    """Which instructions the GPU knows, by NVIDIA's numbers. AssertionError without a GPU."""
+    said = get_device_properties(device)
+    return said.major, said.minor
 
 
 def synchronize(device: object = None) -> None:
-    """Refused: there is no CUDA device. AssertionError."""
-    _here("cuda")
+    """Wait until all work on the GPU is done. AssertionError without a GPU."""
+    _machine(device).synchronize_all()
 
 
 class device:
-    """Context manager that selects a GPU: with None or -1 it does nothing, else AssertionError."""
+    """Context manager that selects a GPU: with None or -1 it does nothing. AssertionError without
+    a GPU."""
 
     def __init__(self, device: object) -> None:
+        self.idx = -1
         if device is not None and device != -1:
-            _here(_device("cuda", device) if isinstance(device, int) else device)
+            _machine(device)
+            self.idx = 0
 
     def __enter__(self) -> None:
         pass
@@ -93,12 +108,15 @@ class device:
         pass
 
 
-_initialized = False
-default_generators = ()
+class device_of(device):
+    """Context manager that selects the GPU that a tensor is on, if it is on one."""
+
+    def __init__(self, obj: object) -> None:
+        super().__init__(0 if isinstance(obj, _Value) and obj.is_cuda else None)
 
 
 def is_current_stream_capturing() -> bool:
-    """Whether a CUDA graph is being captured: no."""
+    """Whether a CUDA graph is being captured by the program: no."""
     return False
 
 
@@ -107,24 +125,14 @@ def _is_in_bad_fork() -> bool:
 
 
 def get_arch_list() -> list[str]:
-    """The GPU architectures this library was built for: none."""
-    return []
+    """The GPU architectures that there is code for: the GPU's own, since code is made for it."""
+    return ["sm_{}{}".format(*get_device_capability())] if _there() else []
 
 
-def current_stream(device: object = None) -> object:
-    """Refused: there is no CUDA device. AssertionError."""
-    return _here("cuda")
-
-
-def default_stream(device: object = None) -> object:
-    """Refused: there is no CUDA device. AssertionError."""
-    return _here("cuda")
-
-
-def set_stream(stream: object) -> None:
-    """Nothing for None; otherwise refused: AssertionError."""
-    if stream is not None:
-        _here("cuda")
+def get_gencode_flags() -> str:
+    """The compiler's flags for ``get_arch_list``."""
+    numbers = [name.removeprefix("sm_") for name in get_arch_list()]
+    return " ".join(f"-gencode compute=compute_{n},code=sm_{n}" for n in numbers)
 
 
 def ipc_collect() -> None:
@@ -132,108 +140,79 @@ def ipc_collect() -> None:
 
 
 def set_sync_debug_mode(debug_mode: int | str) -> None:
-    """Accepted: nothing is asynchronous."""
+    """Accepted: what waits for the GPU is not told."""
 
 
 def get_sync_debug_mode() -> int:
-    """0: nothing is asynchronous."""
+    """0: what waits for the GPU is not told."""
     return 0
 
 
+def can_device_access_peer(device: object, peer_device: object) -> bool:
+    """Whether one GPU reads the memory of another: there is one. AssertionError without a GPU."""
+    _machine(device)
+    _machine(peer_device)
+    return False
+
+
 def cudart() -> object:
-    """Refused: there is no CUDA device. AssertionError."""
-    return _here("cuda")
+    """Refused: NotImplementedError; AssertionError without a GPU."""
+    _machine()
+    raise NotImplementedError(
+        "torch.cuda.cudart: CUDA's runtime is not given out\n  CuPy has it: cupy.cuda.runtime"
+    )
 
 
-class Stream:
-    """A queue of work on a GPU: cannot be made. RuntimeError."""
-
-    def __init__(self, device: object = None, priority: int = 0, **kwargs: object) -> None:
-        raise RuntimeError(f"torch.cuda.Stream requires CUDA support\n  {_NONE}")
-
-
-class Event:
-    """A mark in a queue of work on a GPU: can be made, and used not. AssertionError."""
-
-    def __init__(
-        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
-    ) -> None:
-        self.enable_timing = enable_timing
-
-    def record(self, stream: object = None) -> None:
-        """Refused: there is no CUDA device. AssertionError."""
-        _here("cuda")
-
-    wait = record
-
-    def synchronize(self) -> None:
-        """Nothing to wait for."""
-
-    def query(self) -> bool:
-        """Whether the work before the mark is done: yes."""
-        return True
-
-    def elapsed_time(self, end_event: Event) -> float:
-        """Refused: there is no CUDA device. AssertionError."""
-        _here("cuda")
-        return 0.0
+def _no_graphs(name: str) -> Exception:
+    if not _there():
+        return RuntimeError(
+            f"torch.cuda.{name} requires CUDA support\n  flambeau has no cuda device: tensors "
+            "live on the CPU"
+        )
+    return NotImplementedError(
+        f"torch.cuda.{name}: a program cannot capture a graph by itself\n  flambeau.compile(step) "
+        "records a whole training step as one"
+    )
 
 
 class CUDAGraph:
-    """Recorded work for a GPU: cannot be made. RuntimeError."""
+    """Recorded work for a GPU: cannot be made. NotImplementedError; RuntimeError without a GPU."""
 
     def __init__(self, keep_graph: bool = False) -> None:
-        raise RuntimeError(f"torch.cuda.CUDAGraph requires CUDA support\n  {_NONE}")
+        raise _no_graphs("CUDAGraph")
 
 
 class graph:
-    """Would record work as a CUDAGraph: cannot be made. RuntimeError."""
+    """Would record work as a CUDAGraph: cannot be made. NotImplementedError; RuntimeError without
+    a GPU."""
 
     def __init__(self, cuda_graph: CUDAGraph, *args: object, **kwargs: object) -> None:
-        raise RuntimeError(f"torch.cuda.graph requires CUDA support\n  {_NONE}")
-
-
-class StreamContext:
-    """Scope of a queue of work on a GPU: for None it does nothing; otherwise AssertionError."""
-
-    def __init__(self, stream: object) -> None:
-        if stream is not None:
-            _here("cuda")
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-
-def stream(stream: object) -> StreamContext:
-    """``StreamContext(stream)``."""
-    return StreamContext(stream)
-
-
-class device_of(device):
-    """Context manager that selects a tensor's GPU: a tensor here is on none."""
-
-    def __init__(self, obj: object) -> None:
-        super().__init__(None)
+        raise _no_graphs("graph")
 
 
 class _LegacyType(type):
-    """Makes ``isinstance(x, torch.cuda.FloatTensor)`` False, and making one an error."""
+    """``isinstance(x, torch.cuda.FloatTensor)``: x is on the GPU, and of that dtype; calling it
+    makes one, from sizes or data. TypeError without a GPU."""
+
+    legacy_dtype: _dtypes.dtype
 
     def __instancecheck__(cls, value: object) -> bool:
-        return False
+        return isinstance(value, _Value) and value.is_cuda and value.dtype is cls.legacy_dtype
 
     def __call__(cls, *args: object, **kwargs: object) -> object:
-        raise TypeError(
-            f"type torch.cuda.{cls.__name__} not available. Torch not compiled with CUDA enabled."
-            f"\n  {_NONE}"
-        )
+        if not _there():
+            raise TypeError(
+                f"type torch.cuda.{cls.__name__} not available. Torch not compiled with CUDA "
+                "enabled.\n  flambeau has no cuda device: tensors live on the CPU"
+            )
+        return _constant(_Elsewhere.on(_CUDA).made((0,), cls.legacy_dtype.numpy)).new(*args)
 
 
 def _legacy_type(name: str) -> type:
-    return _LegacyType(name, (), {"__doc__": "The type of tensors on a GPU: there are none."})
+    wanted = name.removesuffix("Tensor")
+    (found,) = [d for d in _dtypes.ALL if d.legacy_name == wanted]
+    return _LegacyType(name, (), {"__doc__": "A type of tensors on a GPU.", "legacy_dtype": found,
+                                  "legacy_device": _CUDA})  # fmt: skip
 
 
 ByteTensor = _legacy_type("ByteTensor")
@@ -248,14 +227,15 @@ DoubleTensor = _legacy_type("DoubleTensor")
 BoolTensor = _legacy_type("BoolTensor")
 
 
-has_half = has_magma = False
+has_half = True
+has_magma = False
 globals().update(
     _needs(
         f"""{_MEMORY}
-        can_device_access_peer clock_rate current_blas_handle current_solver_handle
-        device_memory_used get_gencode_flags get_stream_from_external power_draw temperature
-        utilization memory_usage check_error _sleep _compile_kernel _get_pynvml_handler graph
-        graph_pool_handle make_graphed_callables ExternalStream GreenContext cudaStatus
+        clock_rate current_blas_handle current_solver_handle
+        device_memory_used power_draw temperature
+        utilization memory_usage check_error _sleep _compile_kernel _get_pynvml_handler
+        graph_pool_handle make_graphed_callables GreenContext cudaStatus
         """,
         "torch.cuda",
     )
@@ -265,7 +245,6 @@ _needing_modules(
         "torch.cuda.graphs": """
             CUDAGraph graph graph_pool_handle is_current_stream_capturing make_graphed_callables
         """,
-        "torch.cuda.streams": "Event ExternalStream Stream",
         "torch.cuda.nccl": """
             all_gather all_reduce broadcast is_available init_rank reduce reduce_scatter unique_id
             version
@@ -280,11 +259,6 @@ _needing_modules(
 )
 
 
-def is_tf32_supported() -> bool:
-    """Whether the GPU computes in TF32: there is no GPU."""
-    return False
-
-
 class CudaError(RuntimeError):
     """What PyTorch raises for an error code of CUDA's: nobody gives one here."""
 
@@ -297,4 +271,8 @@ AcceleratorError = CudaError
 
 
 def __getattr__(name: str) -> object:
+    if name == "default_generators":
+        return (_Elsewhere.on(_CUDA).generator(),) if _there() else ()
+    if name == "_initialized":
+        return _there()
     raise _missing(__name__, name, globals())

@@ -1,4 +1,5 @@
-"""Functions of ``torch.cuda`` that need a GPU, and raise as PyTorch does that was built without."""
+"""Functions of ``torch.cuda`` that are not there, and raise: without a GPU as PyTorch does that was
+built without."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from .._missing import missing
-from ..tensor._device import device, no_device
+from ..tensor._device import Elsewhere, device, no_device
 
 MEMORY = """
     caching_allocator_alloc caching_allocator_delete caching_allocator_enable
@@ -22,6 +23,11 @@ def needs(names: str, module: str, kind: str = "cuda") -> dict[str, Callable[...
 
     def one(name: str) -> Callable[..., NoReturn]:
         def function(*args: Any, **kwargs: Any) -> NoReturn:
+            if kind == "cuda" and Elsewhere.has_cuda():
+                raise NotImplementedError(
+                    f"{module}.{name} is not there\n  flambeau's tensors on cuda live in CuPy's "
+                    "memory pool, and its compiled programs in their own graphs"
+                )
             raise no_device(device(kind))
 
         function.__name__ = function.__qualname__ = name

@@ -1,30 +1,52 @@
-"""``torch.cuda.nvtx``: marks for NVIDIA's profiler, which are made by nobody here.
+"""``torch.cuda.nvtx``: marks and ranges for NVIDIA's profilers (Nsight).
 
-PyTorch without CUDA raises for them; here they do nothing, so that a marked program runs.
+PyTorch without CUDA raises for them; here they do nothing without a GPU, so that a marked program
+runs. Source: https://docs.pytorch.org/docs/stable/cuda.html#nvidia-tools-extension-nvtx
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+
+from ._machine import machine as _machine
+from ._machine import there as _there
+
+_depth = [0]
 
 
 def range_push(msg: str) -> int:
-    """Begin a range: nothing is recorded. The depth, 0."""
-    return 0
+    """Begin a range inside those that are open; how many these are."""
+    if not _there():
+        return 0
+    _machine().range_push(msg)
+    _depth[0] += 1
+    return _depth[0] - 1
 
 
 def range_pop() -> int:
-    """End a range: nothing is recorded. The depth, 0."""
-    return 0
+    """End the range that was begun last; how many are open still."""
+    if not _there():
+        return 0
+    _machine().range_pop()
+    _depth[0] = max(_depth[0] - 1, 0)
+    return _depth[0]
 
 
 def mark(msg: str) -> None:
-    """Mark a moment: nothing is recorded."""
+    """Mark a moment."""
+    if _there():
+        _machine().mark(msg)
 
 
-def range(msg: str, *args: object, **kwargs: object) -> contextlib.AbstractContextManager:
-    """A range as a scope: nothing is recorded."""
-    return contextlib.nullcontext()
+@contextlib.contextmanager
+def range(msg: str, *args: object, **kwargs: object) -> Iterator[None]:
+    """A range as a scope; ``msg`` is formatted with the arguments."""
+    range_push(msg.format(*args, **kwargs))
+    try:
+        yield
+    finally:
+        range_pop()
 
 
 def range_start(msg: str) -> int:
@@ -33,4 +55,4 @@ def range_start(msg: str) -> int:
 
 
 def range_end(range_id: int) -> None:
-    """End it: nothing is recorded."""
+    """End it."""

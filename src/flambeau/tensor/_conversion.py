@@ -90,17 +90,21 @@ class ConversionMethods:
             return f"torch.{place}{self.dtype.legacy_name}Tensor"
         if isinstance(dtype, str):
             wanted = dtype.removeprefix("torch.").removesuffix("Tensor")
-            found = [d for d in _dtypes.ALL if d.legacy_name == wanted]
+            name = wanted.removeprefix("cuda.")
+            found = [d for d in _dtypes.ALL if d.legacy_name == name]
             if not found:
                 raise ValueError(f"invalid type: '{dtype}'")
-            return convert(self, found[0])
+            return self._as_type(found[0], CPU if name == wanted else here("cuda"))
         if hasattr(dtype, "legacy_dtype"):
-            return convert(self, dtype.legacy_dtype)
+            return self._as_type(dtype.legacy_dtype, getattr(dtype, "legacy_device", CPU))
         return convert(self, _dtypes.as_dtype(dtype))
 
+    def _as_type(self, d: dtype, place: device) -> Value:
+        return convert(self, d) if place_of(self._array) is META else self.to(place, d)
+
     def type_as(self, other: Value) -> Value:
-        """This tensor with the dtype of ``other``."""
-        return convert(self, other.dtype)
+        """This tensor with the dtype of ``other``, and on its device."""
+        return self._as_type(other.dtype, place_of(other._array))
 
     def cpu(self, memory_format: memory_format | None = None) -> Value:
         """This tensor on the CPU, where it is already. NotImplementedError for one on meta."""

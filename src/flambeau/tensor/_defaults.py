@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import _dtypes
-from ._device import chosen, device, here
+from ._device import CPU, CUDA, Elsewhere, chosen, device, here
 from ._tensor import FloatTensor
 
 _LegacyType = type(FloatTensor)
@@ -29,19 +29,23 @@ def set_default_tensor_type(t: type | str) -> None:
     """
     name = t if isinstance(t, str) else getattr(t, "__name__", repr(t))
     if isinstance(t, str):
-        if t.startswith("torch.cuda."):
+        on_cuda = t.startswith("torch.cuda.")
+        if on_cuda and not Elsewhere.has_cuda():
             raise TypeError(f"type {t} not available: flambeau has no cuda device")
         d = {d.legacy_name: d for d in _dtypes.ALL if d.legacy_name}.get(
-            t.removeprefix("torch.").removesuffix("Tensor")
+            t.removeprefix("torch.").removeprefix("cuda.").removesuffix("Tensor")
         )
     else:
-        d = t.legacy_dtype if isinstance(t, _LegacyType) else None
+        on_cuda = getattr(t, "legacy_device", CPU) is CUDA and Elsewhere.has_cuda()
+        d = t.legacy_dtype if isinstance(t, _LegacyType) or on_cuda else None
     if d is None:
         raise TypeError(
             f"invalid type object: {name}; only floating-point types are supported as the default "
             "type, such as torch.DoubleTensor"
         )
     _dtypes.set_default_dtype(d)
+    if on_cuda:
+        set_default_device(CUDA)
 
 
 __all__ = ["get_default_device", "set_default_device", "set_default_tensor_type"]

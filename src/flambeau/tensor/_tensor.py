@@ -267,7 +267,11 @@ class _LegacyType(type):
     """Makes ``isinstance(x, FloatTensor)`` ask for the dtype."""
 
     def __instancecheck__(cls, value: object) -> bool:
-        return isinstance(value, Tensor) and value.dtype is cls.legacy_dtype
+        return (
+            isinstance(value, Tensor)
+            and value.dtype is cls.legacy_dtype
+            and place_of(value._array) is not CUDA
+        )
 
     def __call__(cls, *args: object, device: object = None) -> Tensor:
         return legacy(cls.legacy_dtype, args)

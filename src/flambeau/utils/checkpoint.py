@@ -24,6 +24,7 @@ from ..amp.autocast_mode import (
 from ..autograd._grad import backward as _backward
 from ..autograd._saved import saved_tensors_hooks
 from ..autograd.function import Function
+from ..core.generator import Followers
 from ..core.modes import enable_grad, no_grad, state
 from ..core.value import Value
 from ..nn.modules.container import Sequential
@@ -70,22 +71,32 @@ class _Setting:
 
 
 class _Surroundings:
-    """The random generator's state and autocast's, to be the same again."""
+    """The states of the random generators and of autocast, to be the same again."""
 
     def __init__(self, preserve_rng_state: bool) -> None:
         self.random = get_rng_state() if preserve_rng_state else None
-        self.autocast = {
-            "enabled": is_autocast_enabled("cpu"),
-            "dtype": get_autocast_dtype("cpu"),
-            "cache_enabled": is_autocast_cache_enabled(),
-        }
+        self.devices = [(g, g.get_state()) for g in Followers.generators if preserve_rng_state]
+        self.autocast = [
+            {
+                "device_type": kind,
+                "enabled": is_autocast_enabled(kind),
+                "dtype": get_autocast_dtype(kind),
+                "cache_enabled": is_autocast_cache_enabled(),
+            }
+            for kind in ("cpu", "cuda")
+        ]
 
     @contextlib.contextmanager
     def restored(self) -> Any:
-        """Scope in which both are as they were; the generator goes on as if nothing had been."""
-        with fork_rng(enabled=self.random is not None), autocast("cpu", **self.autocast):
+        """Scope in which all are as they were; generators go on as if nothing had been."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(fork_rng(enabled=self.random is not None))
+            for settings in self.autocast:
+                stack.enter_context(autocast(**settings))
             if self.random is not None:
                 set_rng_state(self.random)
+            for generator, state in self.devices:
+                generator.set_state(state)
             yield
 
 

@@ -8,6 +8,7 @@ import sys
 from typing import NamedTuple
 
 from .. import _doctor, version
+from ..tensor._device import Elsewhere
 
 
 class SystemEnv(NamedTuple):
@@ -20,6 +21,7 @@ class SystemEnv(NamedTuple):
     python_version: str
     python_platform: str
     is_cuda_available: str
+    nvidia_gpu_models: str | None
     cpu_info: str
 
 
@@ -32,7 +34,8 @@ def get_env_info() -> SystemEnv:
         os=platform.platform(),
         python_version=sys.version.replace("\n", " "),
         python_platform=platform.platform(),
-        is_cuda_available="False",
+        is_cuda_available=str(Elsewhere.has_cuda()),
+        nvidia_gpu_models=_doctor.gpu() if Elsewhere.has_cuda() else None,
         cpu_info=_doctor._processor(),
     )
 
