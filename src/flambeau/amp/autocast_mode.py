@@ -1,9 +1,9 @@
 """``autocast``: inside, products run in bfloat16 (or float16), and what needs precision in float32.
 
 Which operations change is PyTorch's choice, for a CPU and for a GPU; each kind of device is
-switched by itself. Autocasting is an interpreter (``core.modes``): it is handed every operation while one is
-entered, converts the operands, and costs nothing otherwise. Tensors of float64, integers and
-complex numbers are left as they are.
+switched by itself. Autocasting is an interpreter (``core.modes``): it is handed every operation
+while one is entered, converts the operands, and costs nothing otherwise. Tensors of float64,
+integers and complex numbers are left as they are.
 Of PyTorch's float32 list, ``linalg`` and ``fft`` are not converted: they refuse bfloat16, in words.
 Source: https://docs.pytorch.org/docs/stable/amp.html
 """
