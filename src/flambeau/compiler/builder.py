@@ -28,6 +28,7 @@ BYTES = {"float": 4, "double": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "half":
 _SUFFIX = {"float": "f32", "double": "f64", "i64": "i64", "i32": "i32"}
 
 Number = int | float
+TURNS = 4  # of a loop that is unrolled
 
 
 def literal(kind: str, value: Number) -> str:
@@ -392,6 +393,7 @@ class Code:
         stop: Value | Number,
         body: Callable[..., list[Value]],
         carried: Sequence[Value],
+        step: Number = 1,
     ) -> list[Value]:
         """``loop`` for ranges that are never empty: the test comes after the body, and what is
         carried needs no second set of registers."""
@@ -406,7 +408,7 @@ class Code:
         values = [Value(self, v.kind, f"%{label}_c{n}") for n, v in enumerate(carried)]
         self._lines += [""] * (1 + len(values))
         results = body(i, *values)
-        following = i + 1
+        following = i + step
         more = following < stop
         last = self._block
         self._lines.append(f"  br {more}, label %{label}, label %{label}_end")
@@ -419,6 +421,34 @@ class Code:
             )
         self._open(f"{label}_end")
         return results
+
+    def unrolled(
+        self,
+        start: Value | Number,
+        stop: Value | Number,
+        body: Callable[..., list[Value]],
+        carried: Sequence[Value],
+    ) -> list[Value]:
+        """``loop`` with ``TURNS`` turns written one after the other: what counts them takes less of
+        a core, of which another program may have the other half."""
+
+        def several(i: Value, *values: Value) -> Sequence[Value]:
+            for turn in range(TURNS):
+                values = body(i + turn if turn else i, *values)
+            return values
+
+        if isinstance(start, Value) or isinstance(stop, Value):
+            start, stop = self.lift(start, I64), self.lift(stop, I64)
+            whole = start + ((stop - start) & -TURNS)
+            values = self.loop(start, whole, several, carried, step=TURNS)
+            return self.loop(whole, stop, body, values)
+        whole = start + (stop - start) // TURNS * TURNS
+        values = list(carried)
+        if whole > start:
+            values = self.repeat(start, whole, several, values, step=TURNS)
+        for i in range(whole, stop):
+            values = body(self.constant(I64, i), *values)
+        return values
 
     def when(self, condition: Value, then: Callable[[], None]) -> None:
         """``then()`` where ``condition`` holds."""

@@ -455,7 +455,7 @@ class _Writer:
                 code, sums, self.at(panel, k * tile.columns), [self.at(n, skip) for n in numbers]
             )
 
-        done = code.repeat(0, terms, term, sums)
+        done = code.unrolled(0, terms, term, sums)
         self.each(tile, target, s.n, width, lambda p, v, left: self.put(done[v], p, left))
 
     def copy_rows(self, tasks: tuple[Value, Value], place: Number, terms: Number) -> None:

@@ -58,7 +58,7 @@ def _tile(code: Code, tile: Tile, m: Value, n: Value, terms: Value) -> None:
     def term(k: Value, *sums: Value) -> list[Value]:
         return tile.turn(code, sums, at(source, k * code["b_step"]), [at(a, k) for a in numbers])
 
-    sums = code.repeat(0, terms, term, tile.zeros(code))
+    sums = code.unrolled(0, terms, term, tile.zeros(code))
     tile.stored(code, sums, at(at(code["c"], m * code["c_step"]), n), code["c_step"])
 
 
@@ -131,7 +131,7 @@ def gather(tile: Tile) -> str:
 
             def sums(begin: list[Value]) -> None:
                 tile.stored(
-                    code, code.repeat(start, code["terms"], term, begin), place, code["c_step"]
+                    code, code.unrolled(start, code["terms"], term, begin), place, code["c_step"]
                 )
 
             code.either(

@@ -262,7 +262,7 @@ def _product(
             sums = tile.zeros(code)
             if adds:
                 sums = [code.masked_load(form.vector, *place) for place in places]
-            sums = code.repeat(0, terms, term, sums)
+            sums = code.unrolled(0, terms, term, sums)
             for value, place in zip(sums, places, strict=True):
                 code.masked_store(value, *place)
 

@@ -148,7 +148,7 @@ def forward(tile: Tile, m: int) -> str:
                         factors = [kernel.at(row, m) for m in range(tile.rows)]
                         return tile.turn(code, now, kernel.at(vectors, c * chunk), factors)
 
-                    total = code.repeat(0, channels, turn, tile.zeros(code))
+                    total = code.unrolled(0, channels, turn, tile.zeros(code))
                     tile.stored(code, total, kernel.at(target, r * tile.rows * chunk + p), chunk)
 
                 code.loop(0, row_tiles, row_tile)
