@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ from .arrays import DeviceArray, _Level, adopted, hollow, seen, sent
 from .backend import backend
 from .operands import converted, finished, operand, widened
 from .programs import DeviceProgram
-from .rules import PLAIN, Looking, formulas, rules
-from .twins import TWINS, twin
+from .rules import Looking, formulas, rules
+from .twins import LINEAR, TWINS, twin
 
 ndarray = np.ndarray
 _told: set[str] = set()
@@ -140,10 +141,10 @@ class OnDevice(Level):
                 results = _unary(op, args[0])
             elif op.kind == "binary":
                 results = _binary(op, *args)
-            elif op.name in formulas or op.name in PLAIN:
+            elif op.name in formulas:
                 results = _general(op, args)
             elif op.name in TWINS:
-                with backend().raising():
+                with backend().raising() if op.name.startswith(LINEAR) else nullcontext():
                     results = _general(op, args)
         except (TypeError, AttributeError, NotImplementedError):
             # Not for these dtypes or layouts, or not at all, says the device's array module.
@@ -315,9 +316,7 @@ def _hosted(value: Value, hosts: dict) -> Value:
 def _meaning(op: Op) -> Callable:
     """What ``op`` computes, on the device's arrays."""
     found = formulas.get(op.name)
-    if found is not None:
-        return found
-    return twin(op.forward) if op.kind != "general" or op.name in TWINS else op.forward
+    return twin(op.forward) if found is None else found
 
 
 def _unary(op: Op, x: Value) -> Any:

@@ -19,19 +19,6 @@ from .operands import converted
 rules: dict[
     str, Callable
 ] = {}  # by the name of the record: (op, args) -> arrays, or NotImplemented
-#: Records whose meaning on the CPU runs on the device's arrays as it stands.
-PLAIN = frozenset(
-    """
-    _prelu_kernel _unsafe_view addcdiv addcmul alpha_dropout_noise bag_layout
-    binary_cross_entropy_backward binary_cross_entropy_with_logits_backward cat clamp
-    clamp_backward clamp_tensor cumprod cumsum elu elu_backward fft_c2c fft_c2r fft_r2c fill
-    flip glu hardshrink hardshrink_backward hardtanh hardtanh_backward isclose kthvalue
-    leaky_relu leaky_relu_backward lerp linalg_cross masked_scatter median median_all nan_to_num
-    nanmedian nanmedian_all nansum prod prod_all put repeat roll rot90 select_scatter
-    slice_scatter softplus_backward softshrink softshrink_backward split_ties stack take
-    threshold threshold_backward trace zero
-    """.split()
-)
 
 
 def rule(names: str) -> Callable[[Callable], Callable]:

@@ -35,8 +35,8 @@ class _Arrays:
     """The device's array module; what it has not, such as ``errstate``, is NumPy's."""
 
     def __getattr__(self, name: str) -> Any:
-        if name in _REDUCED:
-            return _Ufunc(name)
+        if name in _UFUNCS:
+            return _UFUNCS[name]
         found = getattr(backend().xp, name, None)
         return getattr(np, name) if found is None else found
 
@@ -114,6 +114,9 @@ def _choose(condition: Any, yes: Callable, no: Callable, *arguments: Any) -> Any
     return backend().xp.where(condition, yes(*arguments), no(*arguments))
 
 
+_UFUNCS = {name: _Ufunc(name) for name in _REDUCED}
+
+
 def _special(name: str) -> Callable:
     """The device's own function ``name``, where ours would take many steps."""
 
@@ -138,22 +141,36 @@ def _all(work: Callable[[slice], None], count: int, bytes_each: int) -> None:
 #: Records that run by the twin of their own meaning.
 TWINS = frozenset(
     """
-    _ctc_loss _ctc_loss_backward _pack_padded_sequence _pad_packed_sequence affine_grid_generator
-    affine_grid_generator_backward as_strided_backward bag_items cholesky_solve frexp gru
-    gru_backward isin linalg_cholesky_ex linalg_det linalg_eigh linalg_eigvalsh linalg_inv_ex
+    _ctc_loss _ctc_loss_backward _pack_padded_sequence _pad_packed_sequence _prelu_kernel
+    _unsafe_view addcdiv addcmul affine_grid_generator affine_grid_generator_backward
+    alpha_dropout_noise amax amin as_strided_backward bag_items bag_layout
+    binary_cross_entropy_backward binary_cross_entropy_with_logits_backward cat cholesky_solve
+    clamp clamp_backward clamp_tensor cumprod cumsum elu elu_backward fft_c2c fft_c2r fft_r2c
+    fill flip frexp glu gru gru_backward hardshrink hardshrink_backward hardtanh
+    hardtanh_backward isclose isin kthvalue leaky_relu leaky_relu_backward lerp
+    linalg_cholesky_ex linalg_cross linalg_det linalg_eigh linalg_eigvalsh linalg_inv_ex
     linalg_lstsq linalg_matrix_exp linalg_qr linalg_slogdet linalg_solve_ex
-    linalg_solve_triangular linalg_svd linalg_svdvals logit lstm lstm_backward masked_select
-    max_pool_gather max_unpool2d max_unpool3d mvlgamma nextafter pad_circular pad_sequence polar
-    polygamma reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d
-    replication_pad2d replication_pad3d rnn rnn_backward round_decimals searchsorted softplus
-    unfold_backward
+    linalg_solve_triangular linalg_svd linalg_svdvals log_softmax log_softmax_backward_data
+    logcumsumexp logit logsumexp lstm lstm_backward masked_fill masked_fill_tensor
+    masked_scatter masked_select max_all max_pool_gather max_unpool2d max_unpool3d median
+    median_all min_all mvlgamma nan_to_num nanmedian nanmedian_all nansum nextafter pad_circular
+    pad_sequence polar polygamma prod prod_all put reflection_pad1d reflection_pad2d
+    reflection_pad3d repeat replication_pad1d replication_pad2d replication_pad3d rnn
+    rnn_backward roll rot90 round_decimals searchsorted select_scatter slice_scatter softmax
+    softmax_backward_data softplus softplus_backward softshrink softshrink_backward split_ties
+    stack take threshold threshold_backward trace unfold_backward where zero
     """.split()
 )
+
+#: How the names of records begin whose functions raise for a matrix that has no result.
+LINEAR = ("cholesky", "linalg_")
 
 #: What stands for functions that cut arrays into parts, and for modules.
 _twins: dict[Callable, Callable] = {
     _scalar_elementary.choose: _choose,
     _activation_arrays.choose: lambda condition, yes, no: backend().xp.where(condition, yes, no),
+    _activation_arrays.above_zero: lambda x, out=None: backend().xp.maximum(x, 0, out=out),
+    _activation_arrays.below_zero: lambda x, out=None: backend().xp.minimum(x, 0, out=out),
     _windows.in_parts: _all,
     _windows.share: _whole,
     threads.run_parts: _whole,
@@ -211,6 +228,8 @@ def _twin_of(value: Any) -> Any:
         return _Names(value) if ours else _modules.get(value, value)
     if isinstance(value, np.ndarray) and not value.ndim:
         return value[()]
+    if kind is np.ufunc:
+        return _UFUNCS.get(value.__name__, value)
     if kind in (list, tuple):
         return kind(map(_twin_of, value))
     if kind is dict:
