@@ -52,6 +52,13 @@ _TAKES_CONSTANTS = frozenset(
 )
 
 
+#: Operations of 16-bit floats whose results but the first stay float32, for the gradient.
+_WIDE_STATISTICS = frozenset(
+    """native_layer_norm native_group_norm native_batch_norm cross_entropy_loss
+    scaled_dot_product_flash_attention_for_cpu""".split()
+)
+
+
 class OnDevice(Level):
     """Runs operations on the device; also the rules of what Python reads and writes there."""
 
@@ -353,7 +360,7 @@ def _binary(op: Op, a: Any, b: Any) -> Any:
             x = operand(v)
             arrays.append(x.astype(ct, copy=False) if backend().is_own(x) else ct.type(x))
         else:
-            arrays.append(as_array(v, d).astype(ct)[()])
+            arrays.append(as_array(v, d)[()] if ct == d.numpy else np.asarray(v, ct)[()])
     r = _meaning(op)(*arrays)
     return finished(r, np.dtype(np.bool_) if op.result == "bool" else d.numpy)
 
@@ -361,12 +368,18 @@ def _binary(op: Op, a: Any, b: Any) -> Any:
 def _general(op: Op, args: tuple) -> Any:
     """The operation's formula or own meaning, on the device's arrays; 16-bit floats in float32."""
     narrow = next((t for t in map(_dtype_of, _flat(args)) if t is not None and is_narrow(t)), None)
+    if narrow is not None and op.name == "nextafter":  # the next of 16 bits, not of 32
+        return NotImplemented
     arrays = [operand(a, op.name in _TAKES_CONSTANTS) for a in args]
     r = _meaning(op)(*arrays)
     if narrow is None or r is NotImplemented:
         return r
     if type(r) is tuple:
-        return tuple([finished(o, narrow) if o.dtype == np.float32 else o for o in r])
+        kept = r[1:] if op.name in _WIDE_STATISTICS else ()
+        rounded = [
+            finished(o, narrow) if o.dtype == np.float32 else o for o in r[: -len(kept) or None]
+        ]
+        return (*rounded, *kept)
     return finished(r, narrow) if r.dtype == np.float32 else r
 
 
