@@ -87,7 +87,8 @@ class Products:
             a_place = (a.data.ptr, a_step, a_next // size)
             _checked(call(*head, *b_place, *a_place, zero, out.data.ptr, n, m * n, count))
             return
-        b_list, a_list, out_list = [self._listed(x, batch).data.ptr for x in (b, a, out)]
+        lists = [self._listed(x, batch) for x in (b, a, out)]  # each stays until they are used
+        b_list, a_list, out_list = [x.data.ptr for x in lists]
         call = self.calls["cublas{}gemmBatched", char]
         _checked(call(*head, b_list, b_step, a_list, a_step, zero, out_list, n, count))
 
