@@ -71,7 +71,7 @@ class Array:
         return Array(self.a * n)
 
     def reshape(self, shape: list) -> Array:
-        return Array(self.a.reshape(shape))
+        return Array(self.a.reshape(shape).copy())
 
 
 @pytest.fixture
