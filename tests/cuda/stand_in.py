@@ -292,8 +292,7 @@ class _Special:
     """In the place of SciPy's special functions: the library's own."""
 
     erf, erfc = _special(scalar_math.erf), _special(scalar_math.erfc)
-    erfinv, digamma = _special(scalar_math.erfinv), _special(scalar_math.digamma)
-    gammaln = _special(scalar_math.lgamma)
+    erfinv, gammaln = _special(scalar_math.erfinv), _special(scalar_math.lgamma)
 
 
 class StandIn:
@@ -335,10 +334,15 @@ class StandIn:
         return _Special
 
     def elementwise(self, operands: Any, results: Any, text: str) -> Any:
+        for name in (*operands, *results):
+            if name in ("i", "n") or name.startswith("_"):
+                raise ValueError(f"Can not use '{name}' as a parameter name")
         code = compile(text, "elementwise", "exec")
 
         def launch(*arrays: Array) -> None:
-            names = dict(zip(operands, [a._a for a in arrays]), exp=np.exp, tanh=np.tanh)
+            names = dict(zip(operands, [a._a for a in arrays]))
+            names.update(exp=np.exp, tanh=np.tanh, erf=scalar_math.erf, choose=np.where)
+            names["T"] = arrays[0].dtype.type
             with np.errstate(all="ignore"):
                 exec(code, names)
             for name, out in zip(results, arrays[len(operands) :], strict=True):

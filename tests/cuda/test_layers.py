@@ -158,3 +158,53 @@ def test_packed_sequences() -> None:
         (out * out).sum().backward()
         results.append((out.detach().cpu(), x.grad.cpu()))
     torch.testing.assert_close(results[1], results[0])
+
+
+@ON_DEVICE
+@pytest.mark.parametrize("size", [(5,), (300,), ()])
+@pytest.mark.parametrize(
+    "function",
+    [
+        F.gelu,
+        F.silu,
+        F.softplus,
+        F.elu,
+        lambda x: F.gelu(x, approximate="tanh"),
+        torch.erf,
+        torch.lgamma,
+        torch.digamma,
+        torch.special.erfcx,
+        torch.special.ndtri,
+        lambda x: torch.special.zeta(x.detach() + 3, x.detach().abs() + 1) * x,
+        lambda x: torch.floor_divide((x * 9).detach().long(), 2) * x,
+    ],
+)
+def test_elementwise_functions(function: Callable, size: tuple) -> None:
+    _check(function, torch.rand(size) * 0.9 + 0.05)
+
+
+@ON_DEVICE
+@pytest.mark.parametrize(
+    "function",
+    [
+        torch.linalg.inv,
+        torch.linalg.cholesky,
+        torch.linalg.slogdet,
+        lambda a: torch.linalg.solve(a, a.mT + 1),
+        lambda a: torch.linalg.solve_triangular(a, a.mT + 1, upper=True),
+        torch.linalg.eigvalsh,
+        torch.linalg.svdvals,
+        lambda a: torch.linalg.qr(a)[1].abs(),
+        torch.linalg.matrix_exp,
+    ],
+)
+def test_matrices(function: Callable) -> None:
+    a = torch.randn(2, 4, 4)
+    _check(function, a @ a.mT + torch.eye(4))
+
+
+def test_matrices_without_an_inverse_are_found() -> None:
+    with pytest.raises(torch.linalg.LinAlgError, match="is zero, the inversion could not be"):
+        torch.linalg.inv(torch.zeros(3, 3, device="cuda"))
+    with pytest.raises(torch.linalg.LinAlgError, match="not positive-definite"):
+        torch.linalg.cholesky(-torch.eye(3, device="cuda"))

@@ -57,7 +57,9 @@ class Backend(Services, Protocol):
     ) -> Callable[..., None]:
         """A function of arrays for ``operands``, which broadcast, and ``results``, which it writes.
         ``text`` says for one element, in assignments that mean the same in C and in Python, what
-        results become; a result may be an operand that is not read after it is written."""
+        results become (``T(0.5)``: a number of their type; ``choose(c, a, b)``: a if c, else b).
+        All are of one type, none is called i or n, and a result may be an operand that is not read
+        after it is written."""
 
     def raising(self) -> AbstractContextManager:
         """Within it, functions of ``xp.linalg`` raise LinAlgError as NumPy's do."""
@@ -102,6 +104,11 @@ def driver() -> ctypes.CDLL | None:
     if library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
         return None
     return library
+
+
+_CHOOSE = """
+template <typename U> __device__ U choose(bool c, U a, U b) { return c ? a : b; }
+"""
 
 
 class CupyBackend(CupyServices):
@@ -153,7 +160,8 @@ class CupyBackend(CupyServices):
     ) -> Callable[..., None]:
         """See Backend."""
         kinds = [", ".join(f"T {name}" for name in names) for names in (operands, results)]
-        return self.xp.ElementwiseKernel(*kinds, text, f"flambeau_{'_'.join(results)}")
+        name = f"flambeau_{'_'.join(results)}"
+        return self.xp.ElementwiseKernel(*kinds, text, name, preamble=_CHOOSE)
 
     def raising(self) -> AbstractContextManager:
         """See Backend."""

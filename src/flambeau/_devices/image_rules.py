@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from ..ops._windows import Pads, inner_boxes, window_count
 from ..ops.padding import _places
 from .arrays import given, strided
 from .index_rules import add_at
-from .rules import Looking, formula, xp
+from .rules import elementwise, formula, xp
 from .twins import twin
 
 Array = Any
@@ -216,12 +216,23 @@ def _fold(
 
 # ---- maps along axes -----------------------------------------------------------------------------
 
+#: Elements that each element of a result sees, up to which they are taken one after the other.
+_FEW = 16
+
 _tables: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-def _table(m: AxisMap) -> tuple[Array, Array | None, Array | None]:
-    """For each element of the map's result the elements that it sees, in the map's order, on the
-    device: (places (out, most), which of them are there or None if all, weights or None)."""
+class _Table(NamedTuple):
+    """For each element of a map's result the elements that it sees, in the map's order."""
+
+    places: Array  # (out, most); where there are no more, the last one again
+    there: Array | None  # which of them are there; None if all
+    weights: Array | None
+    empty: bool  # whether one sees none
+
+
+def _table(m: AxisMap) -> _Table:
+    """The map on the device."""
     if m not in _tables:
         rounds = m.rounds
         rows = np.concatenate([r[0] for r in rounds]) if rounds else np.zeros(0, np.int64)
@@ -233,21 +244,24 @@ def _table(m: AxisMap) -> tuple[Array, Array | None, Array | None]:
         there[rows, rank] = True
         weights = None
         if rounds:
-            places[rows, rank] = np.concatenate([r[1] for r in rounds])[order]
+            columns = np.concatenate([r[1] for r in rounds])[order]
+            places[rows] = columns[:, None]  # where there are no more, the last one again
+            places[rows, rank] = columns
             if rounds[0][2] is not None:
                 weights = np.zeros(shape)
                 weights[rows, rank] = np.concatenate([r[2] for r in rounds])[order]
-        _tables[m] = (
+        _tables[m] = _Table(
             given(places),
             None if there.all() else given(there),
             None if weights is None else given(weights),
+            not there[:, 0].all(),
         )
     return _tables[m]
 
 
 def _seen_along(x: Array, m: AxisMap, axis: int, nothing: Any) -> Array:
     """(..., out, most, ...): what each element sees along ``axis``, and ``nothing`` after it."""
-    places, there, _ = _table(m)
+    places, there, *_ = _table(m)
     found = x.take(places, axis)
     if there is None:
         return found
@@ -256,13 +270,23 @@ def _seen_along(x: Array, m: AxisMap, axis: int, nothing: Any) -> Array:
 
 
 def _mapped_along(x: Array, m: AxisMap, axis: int) -> Array:
+    places, there, weights, _ = _table(m)
+    most = places.shape[1]
+    if there is None and most <= _FEW:
+        shape = (-1, *(1,) * (x.ndim - axis - 1))
+        if weights is not None:
+            weights = weights.astype(x.dtype)
+        total = None
+        for k in range(most):
+            term = x.take(places[:, k], axis)
+            if weights is not None:
+                term *= weights[:, k].reshape(shape)
+            total = term if total is None else xp().add(total, term, out=total)
+        return total
     found = _seen_along(x, m, axis, 0)
-    _, _, weights = _table(m)
     if weights is not None:
         tail = (1,) * (x.ndim - axis - 1)
         found = found * weights.astype(x.dtype).reshape(*weights.shape, *tail)
-    if found.shape[axis + 1] == 1:
-        return found.reshape(*found.shape[: axis + 1], *found.shape[axis + 2 :])
     return found.sum(axis + 1, dtype=x.dtype)
 
 
@@ -354,6 +378,20 @@ def _unpadded(x: Array, borders: tuple, shape: tuple) -> Array:
 # ---- maxima --------------------------------------------------------------------------------------
 
 
+def _largest(x: Array, places: Array, axis: int) -> tuple[Array, Array]:
+    """(the largest of what each element sees along ``axis``, its number), in one kernel."""
+    count = places.shape[1]
+    seen = [x.take(places[:, k], axis) for k in range(count)]
+    best, tap = xp().empty_like(seen[0]), xp().empty_like(seen[0])
+    names = [f"v{k}" for k in range(count)]
+    text = "b = v0; t = T(0)"
+    for k, v in enumerate(names[1:], 1):
+        better = f"({v} > b) | ({v} != {v})"
+        text += f"; t = choose({better}, T({k}), t); b = choose({better}, {v}, b)"
+    elementwise(" ".join(names), "b t", text, *seen, best, tap)
+    return best, tap.astype(np.int64)
+
+
 def _maxima(x: Array, maps: Sequence[AxisMap]) -> tuple[Array, Array]:
     """(maxima, their places in the flattened last axes); of equal ones the first, or the last nan.
     One axis after the other, the last one first."""
@@ -363,17 +401,19 @@ def _maxima(x: Array, maps: Sequence[AxisMap]) -> tuple[Array, Array]:
         return xp().zeros(shape, x.dtype), xp().zeros(shape, np.int64)
     kind = x.dtype.kind
     lowest = -np.inf if kind == "f" else False if kind == "b" else np.iinfo(x.dtype).min
-    nans = kind == "f" and (not Looking.allowed or bool(xp().isnan(x.max())))
     where, inner = None, 1
     for k in reversed(range(len(maps))):
         axis = lead + k
-        places = _table(maps[k])[0]
-        seen = _seen_along(x, maps[k], axis, lowest)
-        most = seen.shape[axis + 1]
-        tap, x = seen.argmax(axis + 1), seen.max(axis + 1)
-        if nans:
-            turned = xp().isnan(xp().flip(seen, axis + 1))
-            tap = xp().where(xp().isnan(x), most - 1 - turned.argmax(axis + 1), tap)
+        places, *_, empty = _table(maps[k])
+        if kind == "f" and places.shape[1] <= _FEW and not empty:
+            x, tap = _largest(x, places, axis)
+        else:
+            seen = _seen_along(x, maps[k], axis, lowest)
+            most = seen.shape[axis + 1]
+            tap, x = seen.argmax(axis + 1), seen.max(axis + 1)
+            if kind == "f":
+                turned = xp().isnan(xp().flip(seen, axis + 1))
+                tap = xp().where(xp().isnan(x), most - 1 - turned.argmax(axis + 1), tap)
         row = xp().arange(maps[k].out).reshape(-1, *(1,) * (x.ndim - axis - 1))
         place = places[row, tap]
         if where is not None:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..core.op import REGISTRY
+from ..ops import _activation_arrays
 from ..ops import losses as _losses
 from ..ops.cross_entropy import check_targets
 from .backend import backend
-from .rules import Array, Looking, formula, xp
+from .rules import Array, Looking, elementwise, formula, xp
+from .twins import instead
 
 # ---- norms ---------------------------------------------------------------------------------------
 
@@ -423,3 +425,28 @@ def _attention_backward(
     dmask = ds.copy() if needs_mask else m.empty(0, p.dtype)
     ds *= q.dtype.type(scale)
     return m.matmul(ds, k), m.matmul(ds.swapaxes(-1, -2), q), dv, dmask
+
+
+# ---- activations ---------------------------------------------------------------------------------
+
+
+def _activation(original: Callable, text: str) -> None:
+    """``original``, a function of ``ops._activation_arrays``, in one launch: y of x."""
+
+    def apply(x: Array) -> Array:
+        y = xp().empty_like(x)
+        elementwise("x", "y", text, x, y)
+        return y
+
+    instead(original)(apply)
+
+
+_HALF_NORMAL = "T(0.5) * (T(1) + erf(x * T(0.7071067811865476)))"
+_activation(_activation_arrays.gelu, f"y = x * {_HALF_NORMAL}")
+_activation(
+    _activation_arrays.gelu_slope,
+    f"y = {_HALF_NORMAL} + x * T(0.3989422804014327) * exp(T(-0.5) * x * x)",
+)
+_SIGMOID = "/ (T(1) + exp(-x))"
+_activation(_activation_arrays.silu, f"y = x {_SIGMOID}")
+_activation(_activation_arrays.silu_slope, f"y = T(1) {_SIGMOID}; y = y * (T(1) + x * (T(1) - y))")

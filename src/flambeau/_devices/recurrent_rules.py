@@ -5,28 +5,22 @@ See ``ops.recurrent``, whose other parts run as they are (``twins``).
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..ops import recurrent
 from ..ops.recurrent import _by_gate, _steps
 from .backend import backend
-from .rules import xp
+from .rules import elementwise, xp
 from .twins import instead, twin
 
 Array = Any
 
 
-@functools.cache
-def _kernel(operands: str, results: str, text: str) -> Callable[..., None]:
-    """See Backend.elementwise."""
-    return backend().elementwise(operands.split(), results.split(), text)
-
-
-def _run(operands: str, results: str, text: str, *arrays: Array) -> None:
-    """Write ``results`` of ``text``, for each element of ``operands``."""
-    _kernel(operands, results, text)(*arrays)
+def _product(a: Array, b: Array) -> Array:
+    out = xp().empty((a.shape[0], b.shape[1]), a.dtype)
+    backend().product(a, b, out)
+    return out
 
 
 def _none(like: Array) -> Array:
@@ -53,13 +47,13 @@ def _lstm_ahead(
     bent = xp().empty_like(cells)
     for rows, n in _steps(sizes, reverse):
         gates, h_now, c_now = z[rows], out[rows], cells[rows]
-        product = xp().matmul(h[:n], w_hh.T)
+        product = _product(h[:n], w_hh.T)
         whole = h_now if w_hr is None else xp().empty_like(c_now)
-        _run(
-            "i f g o pi pf pg po c",
-            "ri rf rg ro rc rb rh",
-            "ri = 1 / (1 + exp(-(i + pi))); rf = 1 / (1 + exp(-(f + pf))); rg = tanh(g + pg);"
-            "ro = 1 / (1 + exp(-(o + po))); rc = rf * c + ri * rg; rb = tanh(rc); rh = ro * rb",
+        elementwise(
+            "a f g o pa pf pg po c",
+            "ra rf rg ro rc rb rh",
+            "ra = 1 / (1 + exp(-(a + pa))); rf = 1 / (1 + exp(-(f + pf))); rg = tanh(g + pg);"
+            "ro = 1 / (1 + exp(-(o + po))); rc = rf * c + ra * rg; rb = tanh(rc); rh = ro * rb",
             *_by_gate(gates, 4),
             *_by_gate(product, 4),
             c[:n],
@@ -69,7 +63,7 @@ def _lstm_ahead(
             whole,
         )
         if w_hr is not None:
-            xp().matmul(whole, w_hr.T, out=h_now)
+            backend().product(whole, w_hr.T, h_now)
         h, c = moved(h, h_now), moved(c, c_now)
     return [out, h.copy(), c.copy(), z, cells, bent]
 
@@ -91,10 +85,10 @@ def _lstm_back(
     before = twin(recurrent._before)
     to_gates, through = xp().empty_like(gates), xp().empty_like(bent)
     # what each gate's input adds: to c for i, f, g and to h for o; then times their gradient
-    _run(
-        "i f g o c b",
-        "ri rf rg ro rt",
-        "ri = g * i * (1 - i); rf = c * f * (1 - f); rg = i * (1 - g * g);"
+    elementwise(
+        "a f g o c b",
+        "ra rf rg ro rt",
+        "ra = g * a * (1 - a); rf = c * f * (1 - f); rg = a * (1 - g * g);"
         "ro = b * o * (1 - o); rt = o * (1 - b * b)",
         *(i, f, g, o, before(cells, c, steps), bent),
         *_by_gate(to_gates, 4),
@@ -108,18 +102,18 @@ def _lstm_back(
         d = dh
         if w_hr is not None:
             xp().add(dh, add, out=projected[rows])
-            d, add = xp().matmul(projected[rows], w_hr), nothing
+            d, add = _product(projected[rows], w_hr), nothing
         by_gate = _by_gate(to_gates[rows], 4)
-        _run(
-            "h g t i f q o k c",
-            "ri rf rq ro rc",
-            "rc = c + (h + g) * t; ri = i * rc; rf = f * rc; rq = q * rc; ro = o * (h + g);"
+        elementwise(
+            "h g t a f q o k c",
+            "ra rf rq ro rc",
+            "rc = c + (h + g) * t; ra = a * rc; rf = f * rc; rq = q * rc; ro = o * (h + g);"
             "rc = rc * k",
             *(d, add, through[rows], *by_gate, f[rows], dc),
             *by_gate,
             dc,
         )
-        xp().matmul(to_gates[rows], w_hh, out=dh)
+        backend().product(to_gates[rows], w_hh, dh)
     found = [to_gates, to_gates, before(out, h, steps), to_h, to_c]
     return found if w_hr is None else [*found, xp().matmul(projected.T, o * bent)]
 
@@ -142,8 +136,8 @@ def _gru_ahead(
     offsets = [_none(z)] * 3 if b_hh is None else b_hh.reshape(3, -1)
     for rows, n in _steps(sizes, reverse):
         gates, h_now = _by_gate(z[rows], 3), out[rows]
-        product = xp().matmul(h[:n], w_hh.T)
-        _run(
+        product = _product(h[:n], w_hh.T)
+        elementwise(
             "r z q pr pz pq br bz bq h",
             "rr rz rs rq rh",
             "rr = 1 / (1 + exp(-(r + pr + br))); rz = 1 / (1 + exp(-(z + pz + bz)));"
@@ -174,7 +168,7 @@ def _gru_back(
     steps = _steps(sizes, reverse)
     h_before = twin(recurrent._before)(out, h, steps)
     to_state, bend = xp().empty_like(gates), xp().empty_like(out)
-    _run(
+    elementwise(
         "r z q s h",
         "rb rr rz rq",
         "rb = (1 - z) * (1 - q * q); rr = rb * s * r * (1 - r); rz = (h - q) * z * (1 - z);"
@@ -187,7 +181,7 @@ def _gru_back(
     for rows, n in reversed(steps):
         dh, add = to_h[:n], nothing if g_out is None else g_out[rows]
         by_gate = _by_gate(to_state[rows], 3)
-        _run(
+        elementwise(
             "h g r z q b k",
             "rr rz rq rb rh",
             "rr = r * (h + g); rz = z * (h + g); rq = q * (h + g); rb = b * (h + g);"
@@ -196,7 +190,7 @@ def _gru_back(
             *by_gate,
             *(bend[rows], dh),
         )
-        dh += xp().matmul(to_state[rows], w_hh)
+        dh += _product(to_state[rows], w_hh)
     to_input = to_state.copy()
     to_input[:, -h.shape[1] :] = bend
     return [to_input, to_state, h_before, to_h]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -74,14 +75,26 @@ class Looking:
     allowed = True
 
 
+Array = Any  # of the device's array module
+
+
 def xp() -> Any:
     """The device's array module."""
     return backend().xp
 
 
-# ---- products ------------------------------------------------------------------------------------
+@functools.cache
+def _kernel(operands: str, results: str, text: str) -> Callable[..., None]:
+    return backend().elementwise(operands.split(), results.split(), text)
 
-Array = Any  # of the device's array module
+
+def elementwise(operands: str, results: str, text: str, *arrays: Array) -> None:
+    """Write the arrays named ``results``, by ``text``, from those named ``operands``: one launch.
+    See Backend.elementwise."""
+    _kernel(operands, results, text)(*arrays)
+
+
+# ---- products ------------------------------------------------------------------------------------
 
 
 @formula("mm bmm dot mv")

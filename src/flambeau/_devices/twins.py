@@ -45,6 +45,16 @@ class _Arrays:
         """Products of matrices; the device's module takes ``out`` by name."""
         return backend().xp.matmul(a, b, out=out)
 
+    @staticmethod
+    def all(a: Any) -> Any:
+        """Whether all of ``a``, an array of the device or a number, is true."""
+        return a.all() if backend().is_own(a) else np.all(a)
+
+    @staticmethod
+    def any(a: Any) -> Any:
+        """Whether some of ``a``, an array of the device or a number, is true."""
+        return a.any() if backend().is_own(a) else np.any(a)
+
 
 #: Ufuncs whose reductions a device's module has as functions: these, and their running ones.
 _REDUCED = {
@@ -178,7 +188,6 @@ _twins: dict[Callable, Callable] = {
     _scalar_erf.erfc: _special("erfc"),
     _scalar_erf.erfinv: _special("erfinv"),
     _scalar_gamma.lgamma: _special("gammaln"),
-    _scalar_gamma.digamma: _special("digamma"),
 }
 _modules: dict[types.ModuleType, Any] = {np: _Arrays(), threads: _Threads()}
 
