@@ -123,18 +123,31 @@ def from_numpy(numpy_dtype: np.dtype) -> dtype:
     return found
 
 
+def c_name(d: dtype) -> str:
+    """What PyTorch calls ``d`` in messages from C++."""
+    return _C_NAMES.get(d.name, d.name)
+
+
+_C_NAMES = {
+    "float64": "double", "float32": "float", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+    "int64": "long int", "int32": "int", "int16": "short", "int8": "signed char",
+    "uint8": "unsigned char", "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}  # fmt: skip
+
+
 def as_dtype(value: object) -> dtype:
     """``value`` if it is a dtype, or the one that Python's ``float``, ``int``, ``bool`` mean."""
     if isinstance(value, dtype):
         return value
     if value is float:
-        return get_default_dtype()
+        return float64
     if value is int:
         return int64
     if value is __builtins_bool:
         return bool_
     if value is complex:
-        return get_default_dtype().to_complex()
+        return complex128
     raise TypeError(f"dtype must be a flambeau dtype such as float32, got {value!r}")
 
 
@@ -168,7 +181,8 @@ _FLOAT_RANK = {float16: 1, bfloat16: 1, float32: 2, float64: 3}
 def promote_types(a: dtype, b: dtype) -> dtype:
     """The smallest dtype that both ``a`` and ``b`` convert to by PyTorch's table."""
     if a is b:
-        return a
+        return as_dtype(a)
+    a, b = as_dtype(a), as_dtype(b)
     found = _PROMOTED.get((a, b))
     if found is None:
         found = _PROMOTED[a, b] = _PROMOTED[b, a] = _promote(a, b)
@@ -246,6 +260,7 @@ def mixed(dimensioned: dtype | None, zero_dim: dtype | None, number: dtype | Non
 
 def can_cast(from_: dtype, to: dtype) -> bool:
     """Whether a value of ``from_`` may be written into ``to``: the category may not fall."""
+    from_, to = as_dtype(from_), as_dtype(to)
     if from_.category == COMPLEX:
         return to.category == COMPLEX
     if from_.category == FLOATING:
@@ -260,7 +275,7 @@ class finfo:
     """Limits of a floating dtype: ``bits eps max min tiny smallest_normal resolution``."""
 
     def __init__(self, type: dtype | None = None) -> None:
-        type = _default if type is None else type
+        type = _default if type is None else float64 if type is float else type
         if not isinstance(type, dtype) or type.category < FLOATING:
             raise TypeError(
                 f"torch.finfo() requires a floating point input type. "

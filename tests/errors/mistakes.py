@@ -410,6 +410,37 @@ def dropout_probability(t):
     t.nn.Dropout(1.5)
 
 
+def number_too_large(t):
+    t.tensor([1, 300], dtype=t.uint8)
+
+
+def number_not_an_integer(t):
+    t.zeros(3, dtype=t.int64).fill_(float("nan"))
+
+
+def ragged_arrays(t):
+    t.tensor([t.ones(2), t.ones(3)])
+
+
+def bce_target(t):
+    t.nn.functional.binary_cross_entropy(t.rand(2), t.tensor([0.0, 2.0]))
+
+
+def convolution_dtype(t):
+    t.nn.Conv2d(1, 1, 3)(t.zeros(1, 1, 4, 4, dtype=t.uint8))
+
+
+def several_elements_as_one(t):
+    float(t.ones(2))
+
+
+def instance_of_function(t):
+    class Double(t.autograd.Function):
+        pass
+
+    Double()(t.ones(2))
+
+
 def message(function: object, module: object) -> str:
     """Type and text of the exception, with its notes; the file is named mistakes.py."""
     with warnings.catch_warnings():

@@ -102,3 +102,14 @@ def test_errors_of_shape_are_those_of_other_tensors() -> None:
         x + torch.empty(4, device="meta")
     with pytest.raises(RuntimeError, match="shape '\\[4\\]' is invalid for input of size 6"):
         x.view(4)
+
+
+def test_jacobians_of_other_tensors_while_there_are_some() -> None:
+    keep = torch.empty(2, device="meta")
+    net = torch.nn.Linear(3, 2)
+    weights = {k: v.detach() for k, v in net.named_parameters()}
+    found = torch.func.jacrev(lambda w: torch.func.functional_call(net, w, (torch.ones(3),)))(
+        weights
+    )
+    assert found["weight"].shape == (2, 2, 3) and keep.is_meta
+    assert torch.equal(found["bias"], torch.eye(2))

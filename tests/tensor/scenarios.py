@@ -282,3 +282,40 @@ def attributes(t):
     x = t.ones(2)
     x.note = "kept"
     return x.note, hasattr(x, "nothing")
+
+
+def numbers_that_do_not_fit(t):
+    made = [
+        lambda: t.tensor(300, dtype=t.uint8), lambda: t.tensor(-255, dtype=t.uint8),
+        lambda: t.tensor(-256, dtype=t.uint8), lambda: t.tensor([128], dtype=t.int8),
+        lambda: t.tensor(-128, dtype=t.int8), lambda: t.tensor([[1], [2**31]], dtype=t.int32),
+        lambda: t.tensor(2**63), lambda: t.tensor([2**63]), lambda: t.tensor(2**70),
+        lambda: t.tensor(float("nan"), dtype=t.int64), lambda: t.tensor([1.9], dtype=t.int8),
+        lambda: t.tensor([float("inf")], dtype=t.int32), lambda: t.tensor([3e9], dtype=t.int32),
+        lambda: t.full((2,), 256, dtype=t.uint8), lambda: t.full((2,), -1, dtype=t.uint8),
+        lambda: t.zeros(2, dtype=t.uint8).fill_(300), lambda: t.zeros(2, dtype=t.int16).fill_(-7.9),
+        lambda: t.zeros(2, dtype=t.int64).masked_fill(t.tensor([True, False]), float("inf")),
+        lambda: t.zeros(2, dtype=t.bool).fill_(300), lambda: t.tensor([1e400], dtype=t.float32),
+        lambda: t.tensor(2**63, dtype=t.uint64), lambda: t.tensor({}), lambda: t.tensor({1}),
+        lambda: t.tensor([], dtype=t.int8), lambda: t.tensor([True, False], dtype=t.uint8),
+    ]  # fmt: skip
+    return [_how(make) for make in made]
+
+
+def _how(make):
+    try:
+        return make().tolist()
+    except Exception as error:
+        return type(error).__name__
+
+
+def python_types_as_dtypes(t):
+    x = t.ones(2)
+    made = [
+        t.zeros(1, dtype=float), t.zeros(1, dtype=int), t.zeros(1, dtype=bool),
+        t.zeros(1, dtype=complex), x.sum(dtype=int), x.mean(dtype=float), x.softmax(0, dtype=float),
+        x.cumsum(0, dtype=float), x.to(float), x.new_zeros(1, dtype=float), x.norm(dtype=float),
+        t.tril_indices(2, 2, dtype=int), t.nn.Linear(1, 1, dtype=float).weight,
+    ]  # fmt: skip
+    told = [str(m.dtype) for m in made]
+    return [*told, str(t.promote_types(float, int)), t.can_cast(float, int), t.finfo(float).bits]

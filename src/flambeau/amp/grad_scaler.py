@@ -176,7 +176,7 @@ class GradScaler:
 
     def _check(self, name: str) -> None:
         if self._scale is None:
-            raise RuntimeError(
+            raise AssertionError(
                 f"Attempted {name} but _scale is None.  This may indicate your script did not use "
                 "scaler.scale(loss or outputs) earlier in the iteration."
             )

@@ -158,6 +158,14 @@ class Function:
             stacklevel=2,
         )
 
+    def __call__(self, *args: object, **kwargs: object) -> None:
+        """What a function with non-static methods once was called by. RuntimeError."""
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            "new-style autograd function with static forward method.\n"
+            f"  call {type(self).__name__}.apply(...), on the class"
+        )
+
     @staticmethod
     def forward(ctx: FunctionCtx, *args: object, **kwargs: object) -> object:
         """Compute the result. To be overridden."""

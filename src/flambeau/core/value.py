@@ -170,6 +170,30 @@ def as_array(value: object, dtype: _dtypes.dtype) -> np.ndarray:
     return np.asarray(value).astype(dtype.numpy, copy=False)
 
 
+_C_NAMES = {"float32": "float", "float64": "double", "int32": "int", "bool": "bool"}
+
+
+def number_overflow(value: object, dtype: _dtypes.dtype) -> RuntimeError:
+    """What PyTorch says of a number that a dtype cannot hold."""
+    name = _C_NAMES.get(dtype.name, dtype.name + "_t" if "int" in dtype.name else dtype.name)
+    return RuntimeError(
+        f"value cannot be converted to type {name} without overflow\n  {value} is no {dtype.name}"
+    )
+
+
+def check_fits(value: object, dtype: _dtypes.dtype) -> None:
+    """RuntimeError if an integer ``dtype`` cannot hold a number: one out of its range, nan, inf.
+
+    An unsigned dtype takes the negatives of what it holds, which wrap around, as in PyTorch.
+    """
+    if dtype.category != _dtypes.INTEGRAL or value.__class__ not in (int, float):
+        return
+    top = (1 << 8 * dtype.itemsize - dtype.is_signed) - 1
+    low = -top - 1 if dtype.is_signed else -top if value.__class__ is int else 0
+    if not low <= value <= top:
+        raise number_overflow(value, dtype)
+
+
 ndarray = np.ndarray
 
 

@@ -6,6 +6,7 @@ Source: https://docs.pytorch.org/docs/stable/generated/torch.func.vmap.html
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -241,7 +242,9 @@ def _joined(parts: list, out_dims: OutDims) -> Any:
 
 def current_level() -> Level | None:
     """The innermost ``vmap`` that is being run in this thread."""
-    return hook.active if isinstance(hook.active, Level) else None
+    level = hook.active
+    mine = isinstance(level, Level) and level.thread == threading.get_ident()
+    return level if mine else None  # meta tensors are a level, too, but of no thread
 
 
 __all__ = ["vmap"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._dtypes import FLOATING
+from .._shapes import broadcast
 from ..core.modes import hook
 from ..core.mutation import write_out
 from ..core.op import define
@@ -51,7 +52,7 @@ def cosine_similarity(x1: Value, x2: Value, dim: int = 1, eps: float = 1e-8) -> 
         raise RuntimeError(
             f"expected common dtype to be floating point, yet common dtype is {d.legacy_name}"
         )
-    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    shape = broadcast(x1._array.shape, x2._array.shape)
     x1, x2 = x1.to(d).expand(shape), x2.to(d).expand(shape)
     return ((x1 / _bounded_norm(x1, dim, eps)) * (x2 / _bounded_norm(x2, dim, eps))).sum(dim)
 

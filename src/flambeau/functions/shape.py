@@ -271,7 +271,7 @@ def tril_indices(
     layout: object = None,
 ) -> Value:
     """The places of the lower triangle of a row x col matrix: a 2 x n tensor."""
-    places = _triangle("tril_indices", row, col, offset, True).astype(dtype.numpy)
+    places = _triangle("tril_indices", row, col, offset, True).astype(_dtypes.as_dtype(dtype).numpy)
     return finished(places, device=device)
 
 
@@ -285,7 +285,9 @@ def triu_indices(
     layout: object = None,
 ) -> Value:
     """The places of the upper triangle of a row x col matrix: a 2 x n tensor."""
-    places = _triangle("triu_indices", row, col, offset, False).astype(dtype.numpy)
+    places = _triangle("triu_indices", row, col, offset, False).astype(
+        _dtypes.as_dtype(dtype).numpy
+    )
     return finished(places, device=device)
 
 

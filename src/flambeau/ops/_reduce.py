@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import _config, _dtypes
-from .._dtypes import from_numpy
+from .._dtypes import c_name, from_numpy
 from .._errors import type_name
 from .._shapes import wrap_dim, wrap_dims
 from ..core import threads
@@ -49,6 +49,8 @@ def reduction(function: Callable) -> Callable:
         out = kwargs.pop("out", None)
         for numpy_name in _NUMPY_NAMES.keys() & kwargs.keys():
             kwargs[_NUMPY_NAMES[numpy_name]] = kwargs.pop(numpy_name)
+        if isinstance(kwargs.get("dtype"), type):  # Python's float, int, bool, complex
+            kwargs["dtype"] = _dtypes.as_dtype(kwargs["dtype"])
         if out is None:
             return function(*args, **kwargs)
         return _into(out, function, args, kwargs, name)
@@ -77,19 +79,12 @@ def _into(
         for o, r in zip(out, result) if many else ((out, result),):
             if isinstance(o, Value) and o.dtype is not r.dtype:
                 raise RuntimeError(
-                    f"Expected out tensor to have dtype {_c_name(r.dtype)}, but got "
-                    f"{_c_name(o.dtype)} instead\n  {name} does not convert its result"
+                    f"Expected out tensor to have dtype {c_name(r.dtype)}, but got "
+                    f"{c_name(o.dtype)} instead\n  {name} does not convert its result"
                 )
     if many:
         return type(result)([write_out(o, r, name) for o, r in zip(out, result)])
     return write_out(out, result, name)
-
-
-def _c_name(d: dtype) -> str:
-    """What PyTorch calls ``d`` in messages from C++."""
-    return {"Long": "long int", "Byte": "unsigned char", "Char": "signed char"}.get(
-        d.legacy_name, d.legacy_name.lower()
-    )
 
 
 def reduced_dims(dim: Dims, ndim: int) -> tuple[int, ...]:

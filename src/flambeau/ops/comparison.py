@@ -15,7 +15,7 @@ from ..core.modes import hook
 from ..core.mutation import accepts_out, write_out
 from ..core.op import binary, define, unary
 from ..core.promotion import Number, by_pieces, is_number, result_type
-from ..core.value import Value, reading, wrap
+from ..core.value import Value, check_fits, reading, wrap
 from .arithmetic import as_dtype, unbroadcast
 
 BOOLEAN = np.dtype(np.bool_)
@@ -403,14 +403,14 @@ def masked_fill(input: Value, mask: Value, value: Value | Number) -> Value:
         )
     if mask._array.dtype != np.bool_:
         raise RuntimeError(
-            "masked_fill only supports boolean masks, but got mask with dtype "
-            f"{from_numpy(mask._array.dtype).name}"
+            "masked_fill_ only supports boolean masks, but got mask with dtype "
+            f"{from_numpy(mask._array.dtype).legacy_name.lower()}"
         )
     d = from_numpy(input._array.dtype)
     if isinstance(value, Value):
         if value._array.ndim:
             raise RuntimeError(
-                "masked_fill only supports a 0-dimensional value tensor, but got tensor with "
+                "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value._array.ndim} dimension(s)."
             )
     elif not is_number(value):
@@ -420,6 +420,7 @@ def masked_fill(input: Value, mask: Value, value: Value | Number) -> Value:
     own = result_type(value)
     if own.category == COMPLEX and d.category not in (BOOL, COMPLEX):
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
+    check_fits(value, d)
     try:
         return _filled_tensor(input, mask, as_dtype(value, d))
     except ValueError:

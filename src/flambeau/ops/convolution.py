@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._dtypes import BOOL
+from .._dtypes import BOOL, c_name
 from .._errors import type_name
 from ..core.modes import hook
 from ..core.op import define, unsupported
@@ -131,23 +131,21 @@ def _shapes(
     check_tensor(name, input)
     check_tensor(name, weight, "weight")
     x, w = input._array, weight._array
+    if bias is not None:
+        check_tensor(name, bias, "bias")
+        if bias._array.dtype is not x.dtype and bias._array.dtype != x.dtype:
+            short = [c_name(t.dtype) for t in (input, bias)]
+            raise RuntimeError(
+                f"Input type ({short[0]}) and bias type ({short[1]}) should be the same\n"
+                f"  convert one of them, such as input.to(bias.dtype)"
+            )
     if x.dtype is not w.dtype and x.dtype != w.dtype:
         raise RuntimeError(
             f"Input type (torch.{input.dtype.legacy_name}Tensor) and weight type "
             f"(torch.{weight.dtype.legacy_name}Tensor) should be the same\n"
             f"  convert one of them, such as input.to(weight.dtype)"
         )
-    if bias is None:
-        return x.shape, w.shape, None
-    check_tensor(name, bias, "bias")
-    b = bias._array
-    if b.dtype is not x.dtype and b.dtype != x.dtype:
-        short = [repr(t.dtype).removeprefix("torch.") for t in (input, bias)]
-        raise RuntimeError(
-            f"Input type ({short[0]}) and bias type ({short[1]}) should be the same\n"
-            f"  convert one of them, such as input.to(bias.dtype)"
-        )
-    return x.shape, w.shape, b.shape
+    return x.shape, w.shape, None if bias is None else bias._array.shape
 
 
 def _checked(settings: Callable, name: str, *args: object) -> tuple:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .._dtypes import INTEGRAL, dtype
+from .._dtypes import INTEGRAL
 from .._errors import type_name
 from ..core import threads
 from ..core.modes import hook, state
 from ..core.mutation import check_writable, rebase, write
 from ..core.op import Op, define
 from ..core.promotion import is_number
-from ..core.value import Value, address, constant, owner_of, wrap
+from ..core.value import Value, address, constant, number_overflow, owner_of, wrap
 from ..core.views import view as view_record
 from ..core.views import view_of
 from ._accumulate import add_rows, sum_at
@@ -492,17 +492,6 @@ def _is_plain(index: object) -> bool:
         ):
             return False
     return True
-
-
-_C_NAMES = {"float32": "float", "float64": "double", "int32": "int", "bool": "bool"}
-
-
-def number_overflow(value: object, d: dtype) -> RuntimeError:
-    """What PyTorch says of a number that a dtype cannot hold."""
-    name = _C_NAMES.get(d.name, d.name + "_t" if "int" in d.name else d.name)
-    return RuntimeError(
-        f"value cannot be converted to type {name} without overflow\n  {value} is no {d.name}"
-    )
 
 
 def filling(value: object, like: Value) -> ndarray:

@@ -26,7 +26,7 @@ from ..core.mutation import (
 )
 from ..core.op import define
 from ..core.promotion import Number
-from ..core.value import Value, as_array
+from ..core.value import Value, as_array, check_fits
 from . import arithmetic, comparison, multivariate
 
 _NUMBERS = (float, int, type(None))
@@ -231,12 +231,13 @@ def fill(input: Value, value: Value | Number) -> Value:
     if isinstance(value, Value):
         if value._array.ndim:
             raise RuntimeError(
-                "fill only supports 0-dimension value tensor but got tensor with "
+                "fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{value._array.ndim} dimensions."
             )
         return _fill_tensor(input, arithmetic.as_dtype(value, d))
     if isinstance(value, complex) and d.category in (INTEGRAL, FLOATING):
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
+    check_fits(value, d)
     return _fill_number(input, as_array(value, d)[()])  # a NumPy number, not an array
 
 
@@ -251,7 +252,10 @@ def fill_(self: Value, value: Value | Number) -> Value:
         return _fill_recorded(self, value)
     check_writable(self, "fill_", False)
     a = self._array
-    a.fill(value if a.dtype.kind in "fc" else as_array(value, from_numpy(a.dtype)))
+    if a.dtype.kind not in "fc":
+        check_fits(value, from_numpy(a.dtype))
+        value = as_array(value, from_numpy(a.dtype))
+    a.fill(value)
     return written(self, "fill_")
 
 

@@ -294,6 +294,13 @@ def _bce_forward(x: ndarray, target: ndarray, weight: ndarray | None, reduction:
             f"  binary_cross_entropy takes probabilities, but element {bad} is "
             f"{x.reshape(-1)[bad]:g}; for scores use binary_cross_entropy_with_logits"
         )
+    if target.size and not (target.min() >= 0 and target.max() <= 1):
+        bad = int(np.argmax(~((target >= 0) & (target <= 1)).reshape(-1)))
+        raise RuntimeError(
+            "all elements of target should be between 0 and 1\n"
+            f"  element {bad} of the target is {target.reshape(-1)[bad]:g}; are these labels of "
+            "several classes (cross_entropy) or values (mse_loss)?"
+        )
     if weight is None:
         return _reduced_array(bce_value, reduction, x, target)
     return _reduced_array(lambda a, b, w: bce_value(a, b) * w, reduction, x, target, weight)

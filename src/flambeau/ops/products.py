@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .._dtypes import from_numpy
+from .._dtypes import c_name, from_numpy
 from .._errors import type_name
 from .._shapes import broadcast, numel
 from ..core import modes
@@ -102,30 +102,12 @@ def _same_dtype(x: ndarray, y: ndarray, name: str) -> None:
     if x.dtype != y.dtype:
         a, b = from_numpy(x.dtype), from_numpy(y.dtype)
         raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {_c_name(a.name)} != "
-            f"{_c_name(b.name)}\n  {name} does not mix dtypes: convert one, for example with "
+            f"expected m1 and m2 to have the same dtype, but got: {c_name(a)} != "
+            f"{c_name(b)}\n  {name} does not mix dtypes: convert one, for example with "
             f".to({a!r})"
         )
     if x.dtype.kind == "b":
         raise unsupported("addmm_impl_cpu_", from_numpy(x.dtype))
-
-
-def _c_name(name: str) -> str:
-    """PyTorch names dtypes in this message as C++ does."""
-    names = {
-        "float64": "double",
-        "float32": "float",
-        "float16": "c10::Half",
-        "bfloat16": "c10::BFloat16",
-        "int64": "long",
-        "int32": "int",
-        "int16": "short",
-        "int8": "signed char",
-        "uint8": "unsigned char",
-        "complex64": "c10::complex<float>",
-        "complex128": "c10::complex<double>",
-    }
-    return names.get(name, name)
 
 
 def product_error(a: tuple[int, ...], b: tuple[int, ...], place: str = "") -> RuntimeError:

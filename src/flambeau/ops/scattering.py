@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .._shapes import broadcast, wrap_dim
+from ..core.modes import hook
 from ..core.mutation import accepts_out, inplace
 from ..core.op import define
 from ..core.value import Value, constant
@@ -370,13 +371,20 @@ def _rows(x: ndarray, dim: int) -> ndarray:
     return np.moveaxis(x, dim, 0) if dim and x.ndim else x
 
 
+_OUT_OF_RANGE = "index out of range in self"
+
+
 def _index_add(x: ndarray, dim: int, index: ndarray, source: ndarray, alpha: object) -> ndarray:
     if alpha != 1:
         source = source * np.asarray(alpha).astype(source.dtype)
     if not x.ndim:
         x += source.sum().astype(x.dtype)
         return x
-    checked_places("index_add", x.shape, dim, index)
+    # PyTorch's exception, too, is another one for vectors
+    if x.ndim == 1:
+        checked_places("index_add", x.shape, dim, index, IndexError, _OUT_OF_RANGE)
+    else:
+        checked_places("index_add", x.shape, dim, index)
     add_rows(_rows(x, dim), index.reshape(-1), _rows(source, dim))
     return x
 
@@ -568,6 +576,10 @@ def index_reduce(
             f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin, got {reduce}."
         )
     shape = source._array.shape
+    if hook.active is None:
+        checked_places(
+            "index_reduce", input._array.shape, d, index._array, IndexError, _OUT_OF_RANGE
+        )
     places = index.reshape([-1 if i == d else 1 for i in range(len(shape))]).expand(shape)
     return index_reduce_op(input, d, places, source, reduce, include_self)
 

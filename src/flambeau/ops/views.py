@@ -5,6 +5,7 @@ Results share storage with their operand; no gradient keeps an array.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -264,7 +265,16 @@ def matrix_transpose(input: Value) -> Value:
 
 def reversed_dims(input: Value) -> Value:
     """``T``: all dimensions in reverse order."""
-    return _permute(input, tuple(range(input._array.ndim))[::-1])
+    n = input._array.ndim
+    if n not in (0, 2):
+        warnings.warn(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+            "deprecated and it will throw an error in a future release. Consider `x.mT` to "
+            "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
+            "reverse the dimensions of a tensor.",
+            stacklevel=3,
+        )
+    return _permute(input, tuple(range(n))[::-1])
 
 
 def hermitian(input: Value) -> Value:

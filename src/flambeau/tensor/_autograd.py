@@ -163,8 +163,9 @@ class AutogradMethods:
                 raise RuntimeError("can't assign Variable as its own grad")
             if value._array.dtype != self._array.dtype:
                 raise RuntimeError(
-                    f"assigned grad has data of a different type: {value.dtype!r} for a tensor of "
-                    f"{self.dtype!r}"
+                    f"attempting to assign a gradient with dtype '{value.dtype.name}' to a tensor "
+                    f"with grad_dtype '{self.dtype.name}'. The gradient must match the tensor's "
+                    "dtype\n  use grad.to(tensor.dtype)"
                 )
             if value._array.shape != self._array.shape:
                 raise RuntimeError(

@@ -216,13 +216,13 @@ class ConversionMethods:
         )
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(_only(self).item())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(_only(self).item())
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(_only(self).item())
 
     def __index__(self) -> int:
         array = self._array
@@ -368,6 +368,16 @@ def _rebuild_on_meta(
     d = _dtypes.BY_NAME[dtype_name]
     out = _creation.empty_strided(shape, stride, dtype=d, device=META).requires_grad_(requires_grad)
     return out if type(out) is cls else out.as_subclass(cls)
+
+
+def _only(self: Value) -> Value:
+    """``self``, which is about to become a Python number."""
+    if self._array.size != 1:
+        raise ValueError(
+            "only one element tensors can be converted to Python scalars\n"
+            f"  this one's shape is {tuple(self._array.shape)}; index one element, or reduce it"
+        )
+    return self
 
 
 def _named_conversion(d: dtype) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..core.modes import hook
 from ..core.mutation import write_out
 from ..core.op import define
 from ..core.promotion import is_number
-from ..core.value import Value, as_array, constant, outline, wrap
+from ..core.value import Value, as_array, check_fits, constant, outline, wrap
 from ..ops.memory import convert, laid_out, memory_format
 from ._device import CPU, Elsewhere, chosen, device, elsewhere, here, layout, place_of, put, strided
 
@@ -69,11 +70,10 @@ def _number_dtype(data: object, found: dtype | None) -> dtype:
 
 
 def _check_rectangular(data: Sequence, dim: int = 0) -> None:
-    sizes = {len(d) if isinstance(d, (list, tuple)) else None for d in data}
-    if len(sizes) > 1:
-        first = len(data[0]) if isinstance(data[0], (list, tuple)) else None
-        for i, item in enumerate(data):
-            n = len(item) if isinstance(item, (list, tuple)) else None
+    lengths = [_length(item) for item in data]
+    if len(set(lengths)) > 1:
+        first = lengths[0]
+        for i, (item, n) in enumerate(zip(data, lengths, strict=True)):
             if n != first:
                 if first is None or n is None:
                     raise TypeError(
@@ -85,9 +85,17 @@ def _check_rectangular(data: Sequence, dim: int = 0) -> None:
                     f"  item {i} at dim {dim} has {n} elements, item 0 has {first}; "
                     "pad them to one length"
                 )
-    if None not in sizes:
+    if None not in lengths:
         for item in data:
             _check_rectangular(item, dim + 1)
+
+
+def _length(item: object) -> int | None:
+    """How many elements a sequence or array has; None for a number."""
+    held = item._array if isinstance(item, Value) else item
+    if isinstance(held, np.ndarray):
+        return len(held) if held.ndim else None
+    return len(held) if isinstance(held, (list, tuple)) else None
 
 
 def _plain(data: object) -> object:
@@ -115,6 +123,9 @@ def array_of(data: object, d: dtype | None) -> np.ndarray:
         data_dtype = _dtypes.from_numpy(data.dtype)
         return np.asarray(data).astype((d or data_dtype).numpy)
     if is_number(data):
+        if d is None and data.__class__ is int and not -(1 << 63) <= data < 1 << 63:
+            raise _too_long()
+        check_fits(data, d or _dtypes.of_number(data))
         return np.array(as_array(data, d) if d else as_array(data, _dtypes.of_number(data)))
     if isinstance(data, (list, tuple, range)):
         return _array_of_sequence(data, d)
@@ -124,6 +135,8 @@ def array_of(data: object, d: dtype | None) -> np.ndarray:
         return array_of(np.from_dlpack(data), d)
     if isinstance(data, (bytes, bytearray, memoryview)):
         return array_of(np.frombuffer(data, np.uint8), d)
+    if isinstance(data, (dict, set, frozenset)):
+        raise RuntimeError(f"Could not infer dtype of {type_name(data)}")
     if isinstance(data, str):
         raise TypeError("new(): invalid data type 'str'")
     if hasattr(data, "__len__") and hasattr(data, "__getitem__"):
@@ -148,6 +161,11 @@ def _array_of_sequence(data: Sequence, d: dtype | None) -> np.ndarray:
     try:
         if found.category == _dtypes.INTEGRAL:
             array = np.array(plain)
+            if array.dtype.kind in "uO" and d is None and array.size:
+                raise _too_long()
+            if array.dtype.kind in "iufO" and array.size:
+                check_fits(array.min().item(), found)
+                check_fits(array.max().item(), found)
             if array.dtype.kind in "biuf":
                 array = convert(wrap(array), found)._array if array.size else array
                 return np.array(array, found.numpy)
@@ -156,10 +174,17 @@ def _array_of_sequence(data: Sequence, d: dtype | None) -> np.ndarray:
             return np.array(plain, np.float32).astype(found.numpy)
         return np.array(plain, found.numpy)
     except OverflowError:
-        raise RuntimeError("Overflow when unpacking long long") from None
+        raise _too_long() from None
     except (ValueError, TypeError):
         _check_rectangular(data)
         raise
+
+
+def _too_long() -> ValueError:
+    return ValueError(
+        "Overflow when unpacking long long\n"
+        "  a number is no int64 (-2**63 to 2**63 - 1); give a dtype, such as float64 or uint64"
+    )
 
 
 def _first_bad(data: object) -> object:
@@ -200,6 +225,14 @@ def tensor(
             made = hook.active.number(data, kind)  # a number that is another one at each call
         if made is not None:
             return made.clone().requires_grad_(requires_grad)
+    if isinstance(data, Value):
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than "
+            "torch.tensor(sourceTensor).",
+            stacklevel=2,
+        )
     array = array_of(data, None if dtype is None else _dtypes.as_dtype(dtype))
     return finished(array, requires_grad, device)
 
@@ -421,6 +454,7 @@ def full(
     if out is not None:
         return _into(out, np.full(shape, fill_value, out._array.dtype))
     d = _dtypes.of_number(fill_value) if dtype is None else _dtypes.as_dtype(dtype)
+    check_fits(fill_value, d)
     value, there = as_array(fill_value, d), elsewhere(device)
     array = np.full(shape, value) if there is None else there.made(shape, d.numpy, value=value[()])
     return finished(array, requires_grad, place_of(array), layout)
