@@ -133,7 +133,7 @@ class GradScaler:
         if state["stage"] is OptState.READY:
             self.unscale_(optimizer)
         if state["found_inf"] is None:
-            raise RuntimeError("No inf checks were recorded for this optimizer.\n"
+            raise AssertionError("No inf checks were recorded for this optimizer.\n"
                                "  no parameter has a gradient: was backward() called?")  # fmt: skip
         result = None if state["found_inf"] else optimizer.step(*args, **kwargs)
         state["stage"] = OptState.STEPPED
@@ -157,7 +157,7 @@ class GradScaler:
             found = [s["found_inf"] for s in self._optimizers.values()]
             found = [f for f in found if f is not None]
             if not found:
-                raise RuntimeError(
+                raise AssertionError(
                     "No inf checks were recorded prior to update.\n"
                     "  call step(optimizer) or unscale_(optimizer) first"
                 )

@@ -380,11 +380,8 @@ def _index_add(x: ndarray, dim: int, index: ndarray, source: ndarray, alpha: obj
     if not x.ndim:
         x += source.sum().astype(x.dtype)
         return x
-    # PyTorch's exception, too, is another one for vectors
-    if x.ndim == 1:
-        checked_places("index_add", x.shape, dim, index, IndexError, _OUT_OF_RANGE)
-    else:
-        checked_places("index_add", x.shape, dim, index)
+    how = (IndexError, _OUT_OF_RANGE) if x.ndim == 1 else ()  # PyTorch, too, tells vectors apart
+    checked_places("index_add", x.shape, dim, index, *how)
     add_rows(_rows(x, dim), index.reshape(-1), _rows(source, dim))
     return x
 
@@ -577,9 +574,8 @@ def index_reduce(
         )
     shape = source._array.shape
     if hook.active is None:
-        checked_places(
-            "index_reduce", input._array.shape, d, index._array, IndexError, _OUT_OF_RANGE
-        )
+        at = (input._array.shape, d, index._array)
+        checked_places("index_reduce", *at, IndexError, _OUT_OF_RANGE)
     places = index.reshape([-1 if i == d else 1 for i in range(len(shape))]).expand(shape)
     return index_reduce_op(input, d, places, source, reduce, include_self)
 

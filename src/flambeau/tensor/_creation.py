@@ -135,11 +135,9 @@ def array_of(data: object, d: dtype | None) -> np.ndarray:
         return array_of(np.from_dlpack(data), d)
     if isinstance(data, (bytes, bytearray, memoryview)):
         return array_of(np.frombuffer(data, np.uint8), d)
-    if isinstance(data, (dict, set, frozenset)):
-        raise RuntimeError(f"Could not infer dtype of {type_name(data)}")
     if isinstance(data, str):
         raise TypeError("new(): invalid data type 'str'")
-    if hasattr(data, "__len__") and hasattr(data, "__getitem__"):
+    if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, dict):
         return _array_of_sequence([data[i] for i in range(len(data))], d)
     raise RuntimeError(f"Could not infer dtype of {type_name(data)}")
 
@@ -181,10 +179,7 @@ def _array_of_sequence(data: Sequence, d: dtype | None) -> np.ndarray:
 
 
 def _too_long() -> ValueError:
-    return ValueError(
-        "Overflow when unpacking long long\n"
-        "  a number is no int64 (-2**63 to 2**63 - 1); give a dtype, such as float64 or uint64"
-    )
+    return ValueError("Overflow when unpacking long long\n  a number is no int64; give a dtype")
 
 
 def _first_bad(data: object) -> object:
@@ -228,9 +223,8 @@ def tensor(
     if isinstance(data, Value):
         warnings.warn(
             "To copy construct from a tensor, it is recommended to use "
-            "sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than "
-            "torch.tensor(sourceTensor).",
+            "sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), "
+            "rather than torch.tensor(sourceTensor).",
             stacklevel=2,
         )
     array = array_of(data, None if dtype is None else _dtypes.as_dtype(dtype))
