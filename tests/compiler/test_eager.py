@@ -13,7 +13,7 @@ from flambeau.compiler import eager
 from flambeau.compiler.scalar_rules import PLAIN
 from flambeau.core import threads
 
-SIZE = threads.LARGE + 77
+SIZE = threads.MANY + 77
 
 # The user's filters are pytest's here, not those that flambeau sets at import.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -296,7 +296,7 @@ class Bound:
         self.held = held
 
     def __call__(self, start: int, stop: int) -> None:
-        self.task(*self.given, start, stop)
+        self.task.function(*self.given, start, stop)
 
     def over(self, length: int, step: int = 1) -> None:
         """All of range(length), by all threads."""

@@ -58,7 +58,7 @@ def kernel(
     """
     if not _config.compiled_kernels:
         return None
-    name = _operation_of(forward)
+    name = _named.get(forward) or _operation_of(forward)
     if name is None or (width is not None and width > _WIDEST):
         return None
     dtype = operands[0].dtype

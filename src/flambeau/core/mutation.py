@@ -331,7 +331,7 @@ def inplace_unary(
 ) -> Callable[..., Value]:
     """``inplace(function)``, but one call of ``ufunc`` where nothing is recorded."""
     general = inplace(function, name)
-    name = general.__name__
+    name, large = general.__name__, threads.large(ufunc)
 
     def method(self: Value) -> Value:
         a = self._array
@@ -344,7 +344,7 @@ def inplace_unary(
             or (a.base is not None and needs_care(self))
         ):
             return general(self)
-        if a.size < threads.LARGE or threads.elementwise(ufunc, dt, a, out=a) is None:
+        if a.size < large or threads.elementwise(ufunc, dt, a, out=a) is None:
             ufunc(a, a)
         self.counter().bump(name)
         return self
@@ -359,7 +359,7 @@ def inplace_binary(
 ) -> Callable[..., Value]:
     """``inplace(function)``, but one call of ``ufunc`` where nothing is recorded or converted."""
     general = inplace(function, name)
-    name = general.__name__
+    name, large = general.__name__, threads.large(ufunc)
 
     def method(self: Value, other: Value | float) -> Value:
         a = self._array
@@ -384,7 +384,7 @@ def inplace_binary(
         else:
             return general(self, other)
         try:
-            if a.size < threads.LARGE or threads.elementwise(ufunc, dt, a, b, out=a) is None:
+            if a.size < large or threads.elementwise(ufunc, dt, a, b, out=a) is None:
                 ufunc(a, b, a)
         except ValueError:  # shapes that do not broadcast into this one
             return general(self, other)

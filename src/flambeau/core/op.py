@@ -194,6 +194,7 @@ def unary(
     keeps_x, keeps_y = "x" in op.params, "y" in op.params
     bools = BOOL if result == "bool" else None
     quick = "f" in takes
+    large = threads.large(forward)
     hook = _hook
 
     def call(input: Value, *, out: Value | None = None) -> Value:
@@ -210,7 +211,7 @@ def unary(
             ) from None
         dt = a.dtype
         if (dt is F32 or dt is F64) and quick:
-            r = forward(a) if a.size < LARGE else spread(forward, bools or dt, a)
+            r = forward(a) if a.size < large else spread(forward, bools or dt, a)
             if r.__class__ is not ndarray:
                 r = np.asarray(r, bools or dt)
         else:
@@ -255,7 +256,7 @@ def _unary_slow(op: Op, x: Value) -> ndarray:
         raise unsupported(op.name, d)
     if op.result == "float" and d.category < _dtypes.FLOATING:
         d = _dtypes.get_default_dtype()
-    if a.dtype in HALVES and op.result != "bool" and a.size >= LARGE:
+    if a.dtype in HALVES and op.result != "bool" and a.size >= threads.FEW:
         return spread(widened(op.forward), a.dtype, a)
     ct = compute_type(d)
     if a.dtype != ct:
@@ -365,6 +366,7 @@ def binary(
     pa, pb = op.params if vjp is not None else ((), ())
     bools = BOOL if result == "bool" else None
     quick = "f" in takes
+    large = threads.large(forward)
     # What must be kept if only a, only b, or both need a gradient.
     a_keeps_a, a_keeps_b, a_keeps_y = "a" in pa, "b" in pa, "y" in pa
     b_keeps_a, b_keeps_b, b_keeps_y = "a" in pb, "b" in pb, "y" in pb
@@ -378,7 +380,7 @@ def binary(
             x = a._array
             dt = x.dtype
             if (dt is F32 or dt is F64) and quick:
-                r = forward(x, b) if x.size < LARGE else spread(forward, bools or dt, x, b)
+                r = forward(x, b) if x.size < large else spread(forward, bools or dt, x, b)
             else:
                 a, b, r = _binary_slow(op, a, b)
             be = None
@@ -388,7 +390,7 @@ def binary(
             dt = x.dtype
             if dt is y.dtype and (dt is F32 or dt is F64) and quick:
                 try:
-                    r = forward(x, y) if x.size < LARGE else spread(forward, bools or dt, x, y)
+                    r = forward(x, y) if x.size < large else spread(forward, bools or dt, x, y)
                 except ValueError:
                     _shapes.broadcast(x.shape, y.shape)
                     raise
@@ -496,7 +498,7 @@ def _binary_alike(op: Op, a: Value, b: Value | Number) -> ndarray | None:
             return spread(op.forward, BOOL if op.result == "bool" else dt, x, y)
         if dt in HALVES and "f" in op.takes:
             forward = widened(op.forward)
-            if x.size < LARGE:
+            if x.size < threads.FEW:
                 return np.asarray(forward(x, y))
             return spread(forward, BOOL if op.result == "bool" else dt, x, y)
     except ValueError:

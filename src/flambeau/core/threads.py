@@ -15,6 +15,9 @@ from .. import _config, _system
 from .value import address
 
 LARGE = 1 << 17  # elements from which cutting the work into pieces pays (measured: 50 us)
+FEW = 1 << 14  # elements from which a compiled kernel pays where NumPy is slow (``large``)
+MANY = 3 << 16  # and where NumPy takes one quick pass: hardly before there are two threads' worth
+ALONE = 1 << 15  # elements up to which a kernel is left to the thread that calls it
 LARGE_PRODUCT = 1 << 19  # multiplications from which a product is cut into pieces
 LARGE_PASS = 1 << 19  # elements from which one pass of NumPy is: to call its threads takes 100 us
 STEP = 1 << 12  # elements at whose multiples a kernel's work is cut
@@ -211,6 +214,19 @@ def dot(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndar
     return r if bias is None else np.add(r, bias, r)
 
 
+#: Functions of NumPy that take one pass over memory and are bound by it.
+_QUICK = frozenset(
+    (np.add, np.subtract, np.multiply, np.divide, np.negative, np.absolute, np.sqrt, np.reciprocal)
+)
+
+
+def large(forward: Callable[..., np.ndarray]) -> int:
+    """Elements of a tensor from which ``forward`` had better be given to ``spread``."""
+    if forward in _QUICK:
+        return MANY
+    return LARGE if isinstance(forward, np.ufunc) and forward.nin > 1 else FEW
+
+
 def spread(
     forward: Callable[..., np.ndarray], dtype: np.dtype, *operands: np.ndarray | float
 ) -> np.ndarray:
@@ -249,11 +265,12 @@ def elementwise(
             result = np.empty(shape, dtype) if out is None else out
             kernel = kernels(forward, result, operands)
             if kernel is not None:
-                kernel.over(result.size, STEP)
+                _run_kernel(kernel, result.size)
                 return result
     lines = _as_lines(every)
     if lines is None:
-        return _along_one(forward, dtype, operands, arrays, out)
+        few = max(a.size for a in every) < LARGE
+        return None if few else _along_one(forward, dtype, operands, arrays, out)
     result = out
     if out is None:
         flat_out = np.empty(lines[0].size, dtype)
@@ -268,14 +285,23 @@ def elementwise(
     if kernels is not None:
         kernel = kernels(forward, flat_out, flat)
         if kernel is not None:
-            kernel.over(flat_out.size, STEP)
+            _run_kernel(kernel, flat_out.size)
             return result
+    if flat_out.size < LARGE:
+        return None
 
     def piece(i: int, j: int) -> tuple[list[np.ndarray | float], np.ndarray]:
         return [a[i:j] if a.__class__ is np.ndarray else a for a in flat], flat_out[i:j]
 
     _run_pieces(forward, piece, flat_out.size, BLOCK, flat_out.size)
     return result
+
+
+def _run_kernel(kernel: Any, size: int) -> None:
+    if size <= ALONE:
+        kernel(0, size)
+    else:
+        kernel.over(size, STEP)
 
 
 def _run_pieces(forward: Callable, piece: Callable, length: int, step: int, size: int) -> None:

@@ -66,7 +66,7 @@ def _pieces(formula: Callable[..., ndarray]) -> Callable[..., ndarray]:
     """``formula`` on arrays of one shape: large ones by pieces, 16-bit floats in float32."""
 
     def whole(x: ndarray, *rest: object) -> ndarray:
-        if x.size >= threads.LARGE:
+        if x.size >= threads.FEW:
             r = threads.elementwise(formula, x.dtype, x, *rest)
             if r is not None:
                 return r

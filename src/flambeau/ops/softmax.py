@@ -57,7 +57,7 @@ def _by_blocks(kernel: Kernel, dim: int, *arrays: np.ndarray) -> np.ndarray:
     flat = out.reshape(lines)
     if lines[2] == 1:
         arrays, flat = [a[:, :, 0] for a in arrays], flat[:, :, 0]
-        if threads.kernels is not None and first.size >= threads.LARGE:
+        if threads.kernels is not None and first.size >= threads.FEW:
             compiled = threads.kernels(kernel, out, arrays, lines[1])
             if compiled is not None:
                 compiled.over(outer)
