@@ -360,17 +360,30 @@ class StandIn:
 
     def functions(self, forms: Any, text: Any) -> Any:
         def launched(form: Any) -> Any:
-            dtypes = [*form.buffers, np.dtype(np.float64)]
-
             def launch(places: Any) -> None:
                 self._came(places)
-                arrays = []
+                arrays, dtypes = [], [*form.buffers, np.dtype(np.float64)]
                 for (memory, start), dtype in zip(places, dtypes, strict=True):
                     rest = memory.bytes[start:]
                     arrays.append(rest[: rest.size // dtype.itemsize * dtype.itemsize].view(dtype))
                 gpu_simulator.simulate(form, arrays[:-1], arrays[-1])
 
-            return launch
+            def prepared(places: Any) -> Any:
+                if _Recording.now:
+                    raise AssertionError("a bundle is prepared while something is recorded")
+
+                def all_of_them() -> None:
+                    rest = list(places)
+                    for kernel, count in form.parts:
+                        function = launched(kernel)
+                        size = len(kernel.buffers) + 1
+                        for _ in range(count):
+                            function(rest[:size])
+                            del rest[:size]
+
+                return all_of_them
+
+            return prepared if hasattr(form, "parts") else launch
 
         if forms and _optional.installed("llvmlite"):
             text(forms, "sm_90")  # or Refused

@@ -10,7 +10,7 @@ import pytest
 
 import flambeau as torch
 from flambeau._devices.programs import DeviceLowering
-from flambeau.compiler import native
+from flambeau.compiler import gpu_code, native
 
 F = torch.nn.functional
 
@@ -215,6 +215,24 @@ def test_long_rows_are_reduced_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     as_eager(lambda x: x.norm() + x.sum(1).amin(), torch.randn(2, 3, 14))
     as_eager(lambda x: (x - x.logsumexp(1, True)).mean((0, 2)), torch.randn(3, 20, 2))
     as_eager(lambda x: x[x.new_tensor([0, 2, 1]).long()].sum(), torch.randn(3, 31))
+
+
+def test_sums_over_rows_are_sums_of_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeviceLowering, "column", 4)
+    monkeypatch.setattr(gpu_code, "MANY_ROWS", 16)
+    for shape, dims in [
+        ((24, 5), (0,)),
+        ((23, 5), (0,)),
+        ((4, 6, 5), (0, 1)),
+        ((3, 7, 5), (0, 1)),
+        ((2, 12, 1, 3), (0, 1, 2)),
+        ((3, 8, 2, 3), (0, 1)),
+        ((32, 1), (0,)),
+    ]:
+        x = torch.randn(shape)
+        told = str(as_eager(lambda x, dims=dims: (x * 2).sum(dims), x).explain())
+        assert "1 functions" in told or "2 functions" in told
+        as_eager(lambda x, dims=dims: (x.softmax(-1) + x.sum(dims)).sum(dims), x)
 
 
 def test_writes_into_arguments() -> None:

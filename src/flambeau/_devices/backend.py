@@ -71,9 +71,10 @@ class Backend(Services, Protocol):
 
     def functions(
         self, forms: Sequence[Any], text: Callable[[Sequence[Any], str], str]
-    ) -> list[Callable[[Sequence[tuple[Memory, int]]], None]]:
+    ) -> list[Callable[[Sequence[tuple[Memory, int]]], Any]]:
         """The kernels ``forms`` (``compiler.gpu_code``), which ``text`` writes as PTX for an
-        architecture, as functions of where their buffers begin."""
+        architecture, as functions of where their buffers begin: those of all its parts in turn, of
+        a bundle, whose function returns another one, which launches it."""
 
     def product(self, a: Any, b: Any, out: Any) -> None:
         """``out = a @ b`` on arrays of ``xp`` that products can read in place (their last two
@@ -188,7 +189,12 @@ class CupyBackend(CupyServices):
             def launch(places: Sequence[tuple[Memory, int]]) -> None:
                 function(blocks, threads, [memory.ptr + start for memory, start in places])
 
-            return launch
+            def prepared(places: Sequence[tuple[Memory, int]]) -> Callable[[], None]:
+                addresses = [memory.ptr + start for memory, start in places]
+                table = self.to_device(np.array(addresses, np.int64))
+                return lambda: function(blocks, threads, [table.data.ptr])
+
+            return prepared if hasattr(form, "parts") else launch
 
         return [launched(number, form) for number, form in enumerate(forms)]
 

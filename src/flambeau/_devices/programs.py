@@ -73,6 +73,7 @@ class DeviceLowering(Lowering):
 
     whole_layers = False
     few, part = 256, 2048  # rows that leave a GPU without work; columns of a part of them
+    column, threads = 64, 1 << 16  # numbers that one thread adds up; threads that a GPU is to have
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph, RULES, MAY_BE_EMPTY)
@@ -91,14 +92,56 @@ class DeviceLowering(Lowering):
         """See Lowering."""
         super().run()
         for array in list(self.seen.values()):
-            if isinstance(array, Reduce) and array.size < self.few:
+            if isinstance(array, Reduce) and not self._by_columns(array):
                 self._in_stages(array)
         return self.out
+
+    def _by_columns(self, whole: Reduce) -> bool:
+        """Let a sum over the first dimensions be one of each column, in parts if they are long:
+        neighbouring threads have neighbouring columns, and add up in registers. Whether it is such
+        a sum."""
+        wide = [d for d, n in enumerate(whole.full) if n > 1]
+        dims = [d for d in wide if d in whole.dims]
+        kept = wide[len(dims) :]
+        if whole.kind != "sum" or not kept or wide[: len(dims)] != dims or whole.read.index:
+            return False
+        count = math.prod([whole.full[d] for d in dims])
+        if count > self.column:
+            least = max(8, count * whole.size // self.threads)
+            n = whole.full[dims[-1]]
+            sizes = [k for k in range(2, min(n, 2 * self.column) + 1) if n % k == 0]
+            if sizes and (len(dims) > 1 or sizes[-1] < n or len(sizes) > 1):
+                size = next((k for k in sizes if k >= least), sizes[-1])
+                if len(dims) == 1 and size == n:
+                    size = sizes[-2]
+                self._part(whole, dims[-1], size)
+                dims = [d for d, n in enumerate(whole.full) if n > 1 and d in whole.dims]
+                kept = [d for d, n in enumerate(whole.full) if n > 1 and d not in whole.dims]
+        order = [*kept, *dims]
+        read = whole.read
+        whole.read = replace(read, strides=tuple([read.strides[d] for d in order]))
+        whole.full = tuple([whole.full[d] for d in order])
+        whole.dims = tuple(range(len(kept), len(order)))
+        return True
+
+    def _part(self, whole: Reduce, d: int, size: int) -> None:
+        """Let ``whole`` be reduced over ``size`` neighbours along dimension ``d`` first."""
+        full, strides = list(whole.full), list(whole.read.strides)
+        full[d : d + 1] = [full[d] // size, size]
+        strides[d : d + 1] = [strides[d] * size, strides[d]]
+        left = tuple([1 if k == d + 1 else n for k, n in enumerate(full)])
+        read = replace(whole.read, strides=tuple(strides))
+        part = Reduce(left, whole.dtype, whole.kind, read, tuple(full), (d + 1,))
+        part.note = whole.note
+        whole.read, whole.full = Read(part, row_major(left)), left
+        whole.dims = tuple([k if k <= d else k + 1 for k in whole.dims])
 
     def _in_stages(self, whole: Reduce) -> None:
         """Let ``whole``, if few rows are long, be reduced in parts first: a row is the work of one
         block of threads, and a GPU has many."""
         full, dims = list(whole.full), sorted(whole.dims)
+        if whole.size >= self.few:
+            return
         if math.prod([full[d] for d in dims]) <= 2 * self.part:
             return
         read = whole.read
@@ -173,6 +216,7 @@ class DeviceProgram:
         self.lock = threading.Lock()
         self.timed = _config.debug == "kernels"
         self.memory: dict[int, ndarray] = {}  # id(leaf) -> its array, of the device or the CPU
+        self.tables: dict[int, tuple[list, Callable[[], None]]] = {}  # of bundles
         self.own: dict[int, DeviceArray] = {}  # id(leaf) -> its place in all runs, for calls
         self.apart: dict[int, str] = {}  # units that could not be recorded, and why
         self.leaf_of = self.lowered.leaves
@@ -205,8 +249,60 @@ class DeviceProgram:
                 known[key] = [(form, len(forms) + k) for k, form in enumerate(made)]
                 forms += made
             self.kernels[unit.number] = known[key]
+        self._bundles(forms)
         self.forms = forms
         self.functions = backend().functions(forms, ptx_code.ptx) if forms else []
+
+    def _bundles(self, forms: list[gpu_code.GpuKernel | gpu_code.Bundle]) -> None:
+        """Kernels that follow one another and do not depend on each other become one: those of an
+        optimizer's step above all."""
+        self.bundles: dict[int, tuple[int, list[Unit]]] = {}  # its first unit -> function, units
+        self.bundled: set[int] = set()
+        made = {id(self.leaf_of[v]) for _, vs in self.lowered.calls for v in vs}
+        run: list[Unit] = []
+        touched: list[tuple[Any, int, int, bool]] = []
+
+        def ended() -> None:
+            if len(run) > 1:
+                by_form: dict[int, list[Unit]] = {}
+                for unit in run:
+                    by_form.setdefault(self.kernels[unit.number][0][1], []).append(unit)
+                parts = [(forms[k], len(units)) for k, units in by_form.items()]
+                names = "; ".join(dict.fromkeys(kernel.name for kernel, _ in parts))
+                self.bundled |= {u.number for u in run}
+                ordered_units = [u for units in by_form.values() for u in units]
+                self.bundles[run[0].number] = len(forms), ordered_units
+                forms.append(gpu_code.Bundle(names, parts))
+            run.clear()
+            touched.clear()
+
+        for unit in self.plan.units:
+            form = self.kernels[unit.number][0][0] if unit.kernel is not None else None
+            if form is None or form.own or any(self._extent(b)[0] in made for b in unit.buffers):
+                ended()
+                continue
+            written = {s.buffer for p in unit.kernel.passes for s in p.stores}
+            mine = [(*self._extent(b), k in written) for k, b in enumerate(unit.buffers)]
+            if run and self.kernels[run[0].number][0][0].threads != form.threads:
+                ended()
+            if any(
+                key == other and (writes or wrote) and start < end and begin < stop
+                for key, start, stop, writes in mine
+                for other, begin, end, wrote in touched
+            ):
+                ended()
+            run.append(unit)
+            touched += mine
+        ended()
+
+    def _extent(self, array: Array) -> tuple[Any, int, int]:
+        """What memory ``array`` is in, from which byte to which: of the arena, or all of a leaf."""
+        home = self.plan.places.get(id(array), array)
+        if not isinstance(home, int):
+            home = self.plan.places.get(id(home), home)
+        if isinstance(home, int):
+            return "arena", home, home + max(array.size, 1) * array.dtype.itemsize
+        return id(home), 0, 1
 
     def _home(self, array: Array) -> Any:
         """What stands for the memory that ``array`` is in: a byte of the arena, or a leaf's id."""
@@ -336,9 +432,12 @@ class DeviceProgram:
         return any(v.level is None for v in (*node.made, *node.reads()))
 
     def _step(self, unit: Unit) -> None:
-        """Ask the device to do one unit."""
+        """Ask the device to do one unit, or the bundle that begins with it."""
         work = unit.work
-        if isinstance(work, Cluster):
+        if unit.number in self.bundled:
+            if unit.number in self.bundles:
+                self._prepared(unit)()
+        elif isinstance(work, Cluster):
             self._launch(unit)
         elif isinstance(work, Product):
             a = self._read(work.a, (*work.batch, work.m, work.k))
@@ -356,11 +455,25 @@ class DeviceProgram:
         else:
             self._call(unit, recorded=True)
 
+    def _prepared(self, first: Unit) -> Callable[[], None]:
+        """What launches the bundle that begins with ``first``."""
+        number, units = self.bundles[first.number]
+        places = [place for unit in units for place in (*self._places(unit), (self.block, 0))]
+        known = self.tables.get(number)
+        if known is None or known[0] != places:
+            known = self.tables[number] = places, self.functions[number](places)
+        return known[1]
+
+    def _places(self, unit: Unit) -> list[tuple[Memory, int]]:
+        """Where the buffers of a kernel begin."""
+        places = [self._place(b) for b in unit.buffers]
+        missing = len(self.kernels[unit.number][0][0].buffers) - len(places)
+        return places + [(self.arena, 0)] * missing
+
     def _launch(self, unit: Unit) -> None:
         """A kernel, with the kernels that join its sums."""
         own, number = self.kernels[unit.number][0]
-        places = [self._place(b) for b in unit.buffers]
-        places += [(self.arena, 0)] * (len(own.buffers) - len(places))
+        places = self._places(unit)
         joined: list[tuple[Memory, int]] = []
         start = self.scratch
         for k, n in own.own.items():
@@ -581,6 +694,9 @@ class DeviceProgram:
                 except Exception as error:
                     raise _Failed(unit, error) from error
 
+        for unit in segment.units:  # before: nothing can be sent to the device while it records
+            if unit.number in self.bundles:
+                self._prepared(unit)
         try:
             segment.launch = backend().record(steps, self.pool)
         except _Failed as error:

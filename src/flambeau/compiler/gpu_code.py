@@ -33,6 +33,7 @@ WARP = 32
 SHARED_BYTES = 48 * 1024  # what every block may have without asking for more
 SCRATCH_BYTES = 32 * 1024  # of that, for rows that passes keep; larger ones go to global memory
 BLOCKS, BLOCKS_WITH_OWN_MEMORY = 1 << 16, 128  # at most
+MANY_ROWS = 4096  # enough work for threads that do a row each
 
 # ---- the form ------------------------------------------------------------------------------
 
@@ -158,6 +159,26 @@ class GpuKernel:
                 stack.extend(one.body[::-1])
 
 
+@dataclass(eq=False, slots=True)
+class Bundle:
+    """Kernels of as many threads a block that do not depend on each other, launched as one:
+    ``parts``, pairs of a kernel and how often it is there. Its only buffer is a table with the
+    addresses of all buffers, and of the numbers, of each of them in turn."""
+
+    name: str
+    parts: list[tuple[GpuKernel, int]]
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.parts[0][0].threads
+
+    @property
+    def blocks(self) -> int:
+        """The blocks of all parts, one part after the other."""
+        return sum(kernel.blocks * count for kernel, count in self.parts)
+
+
 # ---- from the loop language ----------------------------------------------------------------
 
 
@@ -211,6 +232,16 @@ def _is_injective(sizes: Sequence[int], strides: Sequence[int]) -> bool:
     return True
 
 
+def _lies_across(kernel: Kernel) -> bool:
+    """Whether neighbouring rows are neighbours in memory, and neighbouring columns are not."""
+    first = len(kernel.rows)
+    if not first or not kernel.cols:
+        return False
+    moving = [*kernel.loads, *(s for p in kernel.passes for s in p.stores if not s.row)]
+    steps = [(abs(m.strides[first - 1]), abs(m.strides[-1])) for m in moving]
+    return all(col != 1 for _, col in steps) and any(row == 1 and col for row, col in steps)
+
+
 def _group(kernel: Kernel) -> int:
     """How many threads share out the columns of a row."""
     first = len(kernel.rows)
@@ -218,6 +249,8 @@ def _group(kernel: Kernel) -> int:
         if not _is_injective(kernel.cols, s.strides[first:]):
             return 1  # columns that share a place come one after the other
     n = kernel.col_count
+    if kernel.row_count >= MANY_ROWS and _lies_across(kernel):
+        return 1
     if n > 1024:
         return 256
     return min(WARP, 1 << max(n - 1, 0).bit_length())
@@ -623,8 +656,11 @@ def verify(kernel: GpuKernel) -> None:
         )
 
 
-def described(kernel: GpuKernel) -> str:
+def described(kernel: GpuKernel | Bundle) -> str:
     """How a kernel is launched, in one line."""
+    if isinstance(kernel, Bundle):
+        count = sum(n for _, n in kernel.parts)
+        return f"{count} kernels: {kernel.blocks} blocks of {kernel.threads} threads"
     own = "".join(f", buffer {k}: {n} elements for each worker" for k, n in kernel.own.items())
     shared = sum(n * dtype.itemsize for dtype, n in kernel.shared)
     return (

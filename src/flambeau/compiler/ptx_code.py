@@ -2,6 +2,7 @@
 target. Nothing here needs a GPU or its driver.
 
     .entry name(ptr buffer0, ..., ptr numbers)      all in global memory
+    .entry name(ptr table)                          of a bundle, which calls its parts
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from .. import _optional
 from .gpu_code import (
     Barrier,
+    Bundle,
     Compute,
     GpuKernel,
     If,
@@ -57,8 +59,8 @@ def _memory_type(dtype: np.dtype) -> str:
 
 
 class _Writer:
-    def __init__(self, kernel: GpuKernel, name: str) -> None:
-        self.kernel, self.entry = kernel, name
+    def __init__(self, kernel: GpuKernel, name: str, is_part: bool = False) -> None:
+        self.kernel, self.entry, self.is_part = kernel, name, is_part
         self.lines: list[str] = []
         self.allocas: list[str] = []
         self.variables: set[int] = set()
@@ -92,6 +94,9 @@ class _Writer:
         to = f"%r{one.to.value}" if hasattr(one, "to") else ""
         if isinstance(one, Compute):
             self._compute(one.node, to)
+        elif isinstance(one, Index) and self.is_part and one.what != "thread":
+            mine = "%block" if one.what == "block" else self.kernel.blocks
+            self.emit(f"add i64 {mine}, 0", to)
         elif isinstance(one, Index):
             call = f"call i32 @llvm.nvvm.read.ptx.sreg.{_INDEX[one.what]}.x()"
             self.emit(f"zext i32 {self.emit(call)} to i64", to)
@@ -202,14 +207,60 @@ class _Writer:
             f"ptr addrspace(1) %buffer{k}" for k in range(len(self.kernel.buffers) + 1)
         )
         body = "\n  ".join([*self.allocas, *self.lines, "ret void"])
-        return f"{shared}define ptx_kernel void @{self.entry}({given}) {{\n  {body}\n}}\n"
+        kind = "ptx_kernel"
+        if self.is_part:
+            kind, given = "internal", f"{given}, i64 %block"
+        return f"{shared}define {kind} void @{self.entry}({given}) {{\n  {body}\n}}\n"
 
 
-def llvm_text(kernels: Sequence[GpuKernel]) -> str:
+def _bundle_text(bundle: Bundle, name: str) -> str:
+    """The parts as functions, and the kernel whose blocks find out which of them they are of."""
+    parts, lines = [], []
+    first_block = first_row = 0
+    space = "ptr addrspace(1)"
+    for k, (kernel, count) in enumerate(bundle.parts):
+        parts.append(_Writer(kernel, f"{name}_part{k}", is_part=True).text())
+        size = len(kernel.buffers) + 1
+        end = first_block + kernel.blocks * count
+        lines += [
+            f"%is{k} = icmp ult i64 %block, {end}",
+            f"br i1 %is{k}, label %part{k}, label %after{k}",
+            f"part{k}:",
+            f"%at{k} = sub i64 %block, {first_block}",
+            f"%which{k} = udiv i64 %at{k}, {kernel.blocks}",
+            f"%mine{k} = urem i64 %at{k}, {kernel.blocks}",
+            f"%row{k} = mul i64 %which{k}, {size}",
+            f"%begin{k} = add i64 %row{k}, {first_row}",
+        ]
+        given = []
+        for i in range(size):
+            lines += [
+                f"%n{k}_{i} = add i64 %begin{k}, {i}",
+                f"%p{k}_{i} = getelementptr i64, {space} %table, i64 %n{k}_{i}",
+                f"%b{k}_{i} = load {space}, {space} %p{k}_{i}, align 8",
+            ]
+            given.append(f"{space} %b{k}_{i}")
+        lines.append(f"call void @{name}_part{k}({', '.join(given)}, i64 %mine{k})")
+        lines += ["ret void", f"after{k}:"]
+        first_block, first_row = end, first_row + size * count
+    head = "%block32 = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()"
+    body = "\n  ".join([head, "%block = zext i32 %block32 to i64", *lines, "ret void"])
+    return "".join(parts) + f"define ptx_kernel void @{name}({space} %table) {{\n  {body}\n}}\n"
+
+
+def llvm_text(kernels: Sequence[GpuKernel | Bundle]) -> str:
     """``kernels`` in LLVM's language, as kernel0, kernel1, ...; Refused where NVPTX cannot."""
-    for kernel in kernels:
-        verify(kernel)
-    return _DECLARATIONS + "".join(_Writer(k, f"kernel{n}").text() for n, k in enumerate(kernels))
+    texts = [_DECLARATIONS]
+    for n, kernel in enumerate(kernels):
+        name = f"kernel{n}"
+        if isinstance(kernel, Bundle):
+            for part, _ in kernel.parts:
+                verify(part)
+            texts.append(_bundle_text(kernel, name))
+        else:
+            verify(kernel)
+            texts.append(_Writer(kernel, name).text())
+    return "".join(texts)
 
 
 @functools.cache
@@ -244,7 +295,7 @@ def assembled(text: str, architecture: str) -> str:
     return target.emit_assembly(module)
 
 
-def ptx(kernels: Sequence[GpuKernel], architecture: str = "sm_90") -> str:
+def ptx(kernels: Sequence[GpuKernel | Bundle], architecture: str = "sm_90") -> str:
     """``kernels`` as one PTX module for ``architecture``: "sm_80" or "sm_90".
 
     Refused (before LLVM sees them) where NVPTX cannot do what a kernel needs; ValueError for
