@@ -19,7 +19,7 @@ import numpy as np
 import philox
 
 from flambeau import _optional
-from flambeau._devices.services import Figures, out_of_memory
+from flambeau._devices.services import Figures, buffer_of, out_of_memory
 from flambeau.compiler import gpu_simulator
 from flambeau.ops import scalar_math
 
@@ -115,6 +115,19 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
             self._memory = known
         start = self._memory.bytes.ctypes.data
         return self._memory, self._memory.ptr + self._a.ctypes.data - start
+
+    @property
+    def __cuda_array_interface__(self) -> dict:
+        shape, strides = self._a.shape, self._a.strides
+        place = self.home()[1]
+        return {"shape": shape, "strides": strides, "typestr": self._a.dtype.str,
+                "data": (place, False), "version": 3}  # fmt: skip
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (2, 0)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
@@ -490,8 +503,14 @@ class StandIn:
     def pinned(self, size: int) -> Pinned:
         return Pinned(size)
 
-    def is_pinned(self, buffer: Any) -> bool:
-        return isinstance(buffer, Pinned)
+    def is_pinned(self, owner: np.ndarray) -> bool:
+        return isinstance(buffer_of(owner), Pinned)
+
+    def hold(self, memory: Memory, stream: Stream) -> None:
+        self.held = memory, stream.record()
+
+    def foreign(self, data: Any) -> Array:
+        return data if isinstance(data, Array) else data._array  # DLPack is the GPU's alone
 
     def resident_blocks(self) -> int:
         return 4

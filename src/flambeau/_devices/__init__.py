@@ -24,7 +24,7 @@ from . import layer_rules as _layer_rules
 from . import random_recipes, random_rules
 from . import recurrent_rules as _recurrent_rules
 from . import rules as _rules
-from .arrays import DeviceArray, hollow, sent
+from .arrays import DeviceArray, adopted, hollow, seen, sent
 from .backend import available
 from .backend import backend as machine
 from .interpreter import OnDevice
@@ -54,6 +54,11 @@ def made(
     if value is not None:
         array.fill(value)
     return array
+
+
+def over(data: Any) -> DeviceArray:
+    """An array over the memory of another library's array on the device."""
+    return adopted(machine().foreign(data))
 
 
 def taken(array: DeviceArray) -> np.ndarray:
@@ -87,5 +92,7 @@ __all__ = [
     "machine",
     "made",
     "moved",
+    "over",
+    "seen",
     "taken",
 ]

@@ -67,6 +67,12 @@ class DeviceArray(ForeignArray):
         """See ForeignArray."""
         return sent(array)
 
+    def kin(self, view: ndarray) -> DeviceArray:
+        """See ForeignArray."""
+        array = ndarray.view(view, DeviceArray)
+        array.memory, array.alive = self.memory, self.alive
+        return array
+
     def copy(self, order: str = "C") -> DeviceArray:
         """A copy on the device."""
         return adopted(seen(self).copy(order), self.dtype)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import _optional
+from ..core.value import owner_of
 from .blas import Products
 from .services import CupyServices, Services
 
@@ -126,7 +127,7 @@ class CupyBackend(CupyServices):
         self._recording = False
         self.special = _optional.require("cupyx.scipy.special", "a tensor on device='cuda'")
         self._errstate = _optional.require("cupyx", "a tensor on device='cuda'").errstate
-        self.watch_memory()
+        self.tell_of_memory()
 
     def memory(self, size: int) -> Memory:
         """See Backend."""
@@ -150,6 +151,8 @@ class CupyBackend(CupyServices):
         """See Backend."""
         if self._recording:
             raise NotImplementedError("an array of the CPU is sent to the GPU")
+        if array.nbytes > _PIECE and array.flags.c_contiguous and self.is_pinned(owner_of(array)):
+            return self.sent_at_once(array)
         return self.xp.asarray(array)
 
     def is_own(self, array: Any) -> bool:

@@ -97,8 +97,15 @@ class Services(Protocol):
     def pinned(self, size: int) -> Any:
         """A buffer of ``size`` bytes of the CPU's memory that the device reads by itself."""
 
-    def is_pinned(self, buffer: Any) -> bool:
-        """Whether ``buffer`` is one that ``pinned`` made."""
+    def is_pinned(self, owner: np.ndarray) -> bool:
+        """Whether ``owner`` is over a buffer that ``pinned`` made."""
+
+    def hold(self, memory: Any, stream: Any) -> None:
+        """Keep ``memory`` from other use until the work that ``stream`` has so far is done."""
+
+    def foreign(self, data: Any) -> Any:
+        """An array of ``xp`` over the memory of another library's array: by DLPack, or by its
+        ``__cuda_array_interface__``."""
 
     def resident_blocks(self) -> int:
         """How many blocks of 256 threads the device holds at a time."""
@@ -123,11 +130,10 @@ class CupyServices:
 
     xp: ModuleType
 
-    def watch_memory(self) -> None:
-        """Count what is taken from here on, and say in PyTorch's words that there is no more."""
+    def tell_of_memory(self) -> None:
+        """Say in PyTorch's words that there is no more."""
         cuda = self.xp.cuda
         take, error = self.xp.get_default_memory_pool().malloc, cuda.memory.OutOfMemoryError
-        self.reset_peak()
 
         def taken(size: int) -> Any:
             try:
@@ -146,18 +152,20 @@ class CupyServices:
         pool, watch = self.xp.get_default_memory_pool(), self._watch
         used, reserved = pool.used_bytes(), pool.total_bytes()
         free, total = self.xp.cuda.runtime.memGetInfo()
+        if watch is None:
+            return Figures(used, reserved, reserved, reserved, free, total)
         watch.meet(used, reserved)
         return Figures(used, watch.peak, reserved, watch.reserved_peak, free, total)
 
-    @functools.cached_property
-    def _watch(self) -> Any:
-        """What sees every piece of memory that is taken and given back in the thread that made the
-        first tensor."""
-        return _watch(self.xp)
+    # What sees every piece of memory that is taken and given back, in one thread: from the first
+    # ``reset_peak`` on, since it takes 3 us a piece. Before, the peak is what is held.
+    _watch: Any = None
 
     def reset_peak(self) -> None:
         """See Services."""
         pool = self.xp.get_default_memory_pool()
+        if self._watch is None:
+            self._watch = _watch(self.xp)
         self._watch.start(pool.used_bytes(), pool.total_bytes())
 
     def empty_cache(self) -> None:
@@ -219,9 +227,27 @@ class CupyServices:
         """See Services."""
         return self.xp.cuda.alloc_pinned_memory(size)
 
-    def is_pinned(self, buffer: Any) -> bool:
+    def is_pinned(self, owner: np.ndarray) -> bool:
         """See Services."""
-        return isinstance(buffer, self.xp.cuda.PinnedMemoryPointer)
+        return isinstance(buffer_of(owner), self.xp.cuda.PinnedMemoryPointer)
+
+    def sent_at_once(self, array: np.ndarray) -> Any:
+        """A copy on the device of an array in pinned memory, which the device fetches by itself."""
+        made = self.xp.empty(array.shape, array.dtype)
+        made.data.copy_from_host_async(array.ctypes.data, array.nbytes)
+        self.xp.cuda.get_current_stream().synchronize()  # the array may change from here on
+        return made
+
+    def hold(self, memory: Any, stream: Any) -> None:
+        """See Services."""
+        self._held = [(m, e) for m, e in getattr(self, "_held", []) if not e.done]
+        self._held.append((memory, stream.record()))
+
+    def foreign(self, data: Any) -> Any:
+        """See Services."""
+        if hasattr(data, "__cuda_array_interface__"):
+            return self.xp.asarray(data)
+        return self.xp.from_dlpack(data)
 
     def resident_blocks(self) -> int:
         """See Services."""
@@ -246,6 +272,11 @@ class CupyServices:
         kernel = _kernel(self.xp, recipe, dtype, side)
         kernel((blocks,), (random_kernels.THREADS,), given)
         return out
+
+
+def buffer_of(owner: np.ndarray) -> Any:
+    """The object whose memory the array ``owner`` was made over; None if it has its own."""
+    return owner.base.obj if isinstance(owner.base, memoryview) else owner.base
 
 
 @functools.cache
@@ -290,6 +321,4 @@ def _watch(xp: ModuleType) -> Any:
 
     watch = Watch()
     watch.__enter__()
-    pool = xp.get_default_memory_pool()
-    watch.start(pool.used_bytes(), pool.total_bytes())
     return watch

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..core.foreign import beside, near
 from ..core.value import Value, wrap
 from ._grad import grad
 
@@ -30,11 +31,11 @@ def _columns(function: Callable, x: Value, inputs: tuple, eps: float) -> list[li
     columns = []
     for index in np.ndindex(*array.shape):
         for step in steps:
-            before = array[index].copy()
+            before = near(array)[index].copy()
             array[index] = before + step
-            high = [o._array.copy() for o in _differentiable(function(*inputs))]
+            high = [near(o._array).copy() for o in _differentiable(function(*inputs))]
             array[index] = before - step
-            low = [o._array.copy() for o in _differentiable(function(*inputs))]
+            low = [near(o._array).copy() for o in _differentiable(function(*inputs))]
             array[index] = before
             columns.append([(a - b) / (2 * eps) for a, b in zip(high, low, strict=True)])
     return columns
@@ -138,8 +139,10 @@ def _analytic(func: Callable, inputs: tuple, k: int, out: Value, x: Value) -> np
         for unit in units:
             seed = np.zeros(fresh._array.shape, fresh._array.dtype)
             seed[index] = unit
-            (g,) = grad(fresh, x, wrap(seed), retain_graph=True, allow_unused=True)
-            rows.append(np.zeros(x._array.shape) if g is None else g._array)
+            (g,) = grad(
+                fresh, x, wrap(beside(seed, fresh._array)), retain_graph=True, allow_unused=True
+            )
+            rows.append(np.zeros(x._array.shape) if g is None else near(g._array))
     return np.array([r.reshape(-1) for r in rows]).reshape(len(rows), x.numel())
 
 
@@ -228,4 +231,4 @@ def _random_like(o: Value, rng: np.random.Generator) -> Value:
     array = rng.standard_normal(o._array.shape)
     if o.is_complex():
         array = array + 1j * rng.standard_normal(o._array.shape)
-    return wrap(np.asarray(array, o._array.dtype)).requires_grad_()
+    return wrap(beside(np.asarray(array, o._array.dtype), o._array)).requires_grad_()

@@ -25,6 +25,10 @@ class ForeignArray(np.ndarray):
 
     generator: Any = None
 
+    def host(self) -> np.ndarray:
+        """A copy in the CPU's memory."""
+        raise self.unruled("a look at the elements")
+
     def unruled(self, name: str) -> Exception:
         """What to raise where the function ``name`` would compute on this array itself."""
         raise NotImplementedError
@@ -36,6 +40,10 @@ class ForeignArray(np.ndarray):
     def likeness(self, make: Callable, *args: Any, **kwargs: Any) -> np.ndarray:
         """What ``make``, one of NumPy's functions ``zeros_like`` ..., is to return for this."""
         raise self.unruled(make.__name__)
+
+    def kin(self, view: np.ndarray) -> np.ndarray:
+        """``view``, an ordinary array over this one's memory, as one of its kind."""
+        return view.view(type(self))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
         raise self.unruled(ufunc.__name__)
@@ -55,6 +63,11 @@ class ForeignArray(np.ndarray):
 def beside(array: np.ndarray, other: np.ndarray) -> np.ndarray:
     """``array``, of the CPU, in the memory in which ``other`` is."""
     return other.given(array) if isinstance(other, ForeignArray) else array
+
+
+def near(array: np.ndarray) -> np.ndarray:
+    """``array``, or a copy of it in the CPU's memory, to be looked at."""
+    return array.host() if isinstance(array, ForeignArray) else array
 
 
 def _refused(name: str) -> Callable[..., NoReturn]:

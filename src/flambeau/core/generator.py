@@ -371,6 +371,20 @@ class Followers:
     generators: ClassVar[list[Generator]] = []
 
     @classmethod
+    def states(cls) -> dict[Generator, Value]:
+        """Their states, for ``back``."""
+        return {generator: generator.get_state() for generator in cls.generators}
+
+    @classmethod
+    def back(cls, states: dict[Generator, Value]) -> None:
+        """Let them go on from ``states``; one that was made since begins again."""
+        for generator in cls.generators:
+            if generator in states:
+                generator.set_state(states[generator])
+            else:
+                generator.manual_seed(generator.initial_seed())
+
+    @classmethod
     def start(cls, seed: int) -> None:
         """Begin at ``seed``."""
         cls.seed = seed

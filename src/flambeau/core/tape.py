@@ -397,7 +397,8 @@ def _check_nan(node: Node, results: Sequence) -> None:
     for i, result in enumerate(results):
         if result is not None and result._array.dtype.kind in "fc":
             array = result._array
-            if (array != array).any():
+            own = array.__class__ is np.ndarray
+            if (array != array).any() if own else bool((result != result).any()):
                 error = RuntimeError(
                     f"Function '{node.name()}' returned nan values in its {i}th output."
                 )

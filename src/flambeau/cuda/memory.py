@@ -1,7 +1,8 @@
 """``torch.cuda.memory``: the GPU's memory. Without a GPU there is none, and every figure is 0.
 
-Memory is CuPy's pool: what tensors give back stays with the process, for the next ones. The peak
-counts what the thread that made the first tensor took.
+Memory is CuPy's pool: what tensors give back stays with the process, for the next ones. Peaks are
+counted from the first ``reset_peak_memory_stats()`` on, in the thread that calls it, since counting
+takes 3 us a tensor; before, they are what the process holds, which is as much or more.
 Source: https://docs.pytorch.org/docs/stable/cuda.html#memory-management
 """
 

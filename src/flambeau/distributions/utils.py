@@ -21,7 +21,8 @@ euler_constant = 0.57721566490153286060  # Euler and Mascheroni's
 
 
 def broadcast_all(*values: Tensor | float) -> tuple[Tensor, ...]:
-    """The values as tensors of one shape; numbers take the dtype of the first tensor.
+    """The values as tensors of one shape; numbers take the dtype and device of
+    the first tensor.
 
     ValueError for anything that is neither a number nor a tensor.
     """
@@ -33,8 +34,9 @@ def broadcast_all(*values: Tensor | float) -> tuple[Tensor, ...]:
         )
     first = next((v for v in values if isinstance(v, Value)), None)
     kind = get_default_dtype() if first is None else first.dtype
+    place = None if first is None else first.device
     return broadcast_tensors(
-        *(v if isinstance(v, Value) else tensor(v, dtype=kind) for v in values)
+        *(v if isinstance(v, Value) else tensor(v, dtype=kind, device=place) for v in values)
     )
 
 

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 
 from .._dtypes import dtype, get_default_dtype
-from ..core.value import Value
-from ..tensor._creation import from_numpy
+from ..core.value import Value, wrap
+from ..tensor._creation import finished
 
 
 def detach(input: Value) -> Value:
@@ -46,10 +46,10 @@ def range(
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     values = start + step * np.arange(int((end - start) / step) + 1)
     kind = get_default_dtype() if dtype is None else dtype
-    result = from_numpy(np.asarray(values).astype(kind.numpy))
+    array = np.asarray(values).astype(kind.numpy)
     if out is not None:
-        return out.resize_(result.shape).copy_(result)
-    return result.requires_grad_(requires_grad)
+        return out.resize_(array.shape).copy_(wrap(array))
+    return finished(array, requires_grad, device)
 
 
 __all__ = ["detach", "range"]

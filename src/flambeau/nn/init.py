@@ -15,8 +15,9 @@ import numpy as np
 from .._missing import missing
 from ..core.generator import Generator
 from ..core.modes import hook, no_grad
-from ..core.value import Value
-from ..tensor._creation import empty, empty_like
+from ..core.value import Value, wrap
+from ..ops.comparison import where
+from ..tensor._creation import empty, empty_like, full, ones_like
 from ..tensor._random import randperm
 from ..tensor._tensor import Tensor
 
@@ -113,23 +114,21 @@ def trunc_normal_(
         return tensor
     if hook.active is not None:
         hook.active.opaque("trunc_normal_ draws as often as numbers are out of bounds")
-    array = tensor._array
     if _below((b - mean) / std) - _below((a - mean) / std) > 0.3:
-        low, high = (np.asarray(bound).astype(array.dtype) for bound in (a, b))
+        low, high = (full((), bound, dtype=tensor.dtype) for bound in (a, b))
         tensor.normal_(mean, std, generator=generator)
-        while (outside := (array < low) | (array > high)).any():
+        while bool((outside := (tensor < low) | (tensor > high)).any()):
             again = empty_like(tensor).normal_(mean, std, generator=generator)
-            np.copyto(array, again._array, where=outside)
+            tensor.copy_(where(outside, again, tensor))
         return tensor
     peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
-    pending = np.ones(array.shape, bool)
-    while pending.any():
+    pending = ones_like(tensor, dtype=bool)
+    while bool(pending.any()):
         candidates = empty_like(tensor).uniform_(a, b, generator=generator)
-        np.copyto(array, candidates._array, where=pending)
+        tensor.copy_(where(pending, candidates, tensor))
         density = candidates.sub_(mean).div_(std).pow_(2).mul_(-0.5).sub_(peak)
         chance = empty_like(tensor).uniform_(generator=generator).log_()
-        pending &= chance._array > density._array
-    tensor.counter().bump("trunc_normal_")
+        pending &= chance > density
     return tensor
 
 
@@ -156,9 +155,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix."""
     if tensor.dim() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    rows = np.arange(min(tensor.shape))
-    tensor.zero_()
-    tensor._array[rows, rows] = 1
+    tensor.zero_().diagonal().fill_(1)
     return tensor
 
 
@@ -175,7 +172,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     tensor.zero_()
     for group in range(groups):
         for d in range(min(each, shape[1])):
-            tensor._array[(group * each + d, d, *centre)] = 1
+            tensor[(group * each + d, d, *centre)] = 1
     return tensor
 
 
@@ -240,17 +237,15 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     if not tensor.numel() or tensor.is_meta:
         return tensor
     rows = tensor.shape[0]
-    matrix = empty(rows, tensor.numel() // rows, dtype=tensor.dtype)
-    matrix.normal_(0, 1, generator=generator)
-    array = matrix._array
+    matrix = empty(rows, tensor.numel() // rows, dtype=tensor.dtype, device=tensor.device)
+    array = matrix.normal_(0, 1, generator=generator).cpu()._array  # NumPy has the QR
     wide = rows < array.shape[1]
     if array.dtype.itemsize == 2:
         array = array.astype(np.float32)
     q, r = np.linalg.qr(array.T if wide else array)
     q = q * np.sign(np.diagonal(r))
-    tensor._array[...] = (q.T if wide else q).reshape(tensor.shape) * gain
-    tensor.counter().bump("orthogonal_")
-    return tensor
+    found = (q.T if wide else q).reshape(tensor.shape) * gain
+    return tensor.copy_(wrap(np.ascontiguousarray(found)))
 
 
 @no_grad()
@@ -266,8 +261,7 @@ def sparse_(
     zeros = math.ceil(sparsity * rows)
     tensor.normal_(0, std, generator=generator)
     for column in range(columns):
-        tensor._array[randperm(rows)._array[:zeros], column] = 0
-    tensor.counter().bump("sparse_")
+        tensor[randperm(rows, device="cpu")[:zeros], column] = 0
     return tensor
 
 

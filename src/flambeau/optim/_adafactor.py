@@ -23,7 +23,7 @@ class Adafactor(Optimizer):
     Source: https://arxiv.org/abs/1804.04235, https://docs.pytorch.org/docs/stable/generated/torch.optim.Adafactor.html
     """
 
-    _whole = True
+    _whole = _on_host = True
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ class Muon(Optimizer):
     Source: https://kellerjordan.github.io/posts/muon/, https://docs.pytorch.org/docs/stable/generated/torch.optim.Muon.html
     """
 
-    _whole = True
+    _whole = _on_host = True
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.foreign import ForeignArray, near
 from ..core.modes import enable_grad, no_grad
 from ..core.value import Value, wrap
 from .optimizer import Optimizer, Params, check_learning_rate
@@ -68,6 +69,7 @@ class LBFGS(Optimizer):
 
     def _vector(self, arrays: list[np.ndarray]) -> np.ndarray:
         """One vector of real numbers, in at least float32."""
+        arrays = [near(a) for a in arrays]
         flat = [_real(a).reshape(-1) for a in arrays]
         return np.concatenate([a if a.itemsize > 2 else a.astype(np.float32) for a in flat])
 
@@ -85,7 +87,11 @@ class LBFGS(Optimizer):
             piece = vector[start : start + count]
             if target.dtype.kind == "c":
                 piece = piece.view(target.dtype)
-            np.copyto(target, piece.reshape(target.shape), casting="unsafe")
+            piece = piece.reshape(target.shape)
+            if isinstance(target, ForeignArray):
+                target[...] = piece.astype(target.dtype)
+            else:
+                np.copyto(target, piece, casting="unsafe")
             p.counter().bump("step")
             start += count
 
@@ -100,7 +106,7 @@ class LBFGS(Optimizer):
         group = self.param_groups[0]
         lr, change = group["lr"], group["tolerance_change"]
         if isinstance(lr, Value):
-            lr = lr._array.reshape(())[()]
+            lr = lr.cpu()._array.reshape(())[()]
         state = self.state[self._params[0]]
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
@@ -218,7 +224,8 @@ def _unwrapped(value: Any) -> Any:
         return [_unwrapped(v) for v in value]
     if not isinstance(value, Value):
         return value
-    return value._array if value.dim() else value._array[()]
+    array = value.cpu()._array  # the arithmetic is NumPy's, on all parameters as one vector
+    return array if value.dim() else array[()]
 
 
 # ---- line search ---------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import numpy as np
 
 from .._dtypes import float64, get_default_dtype
 from ..core import formulas
+from ..core.foreign import ForeignArray, near
 from ..core.modes import enable_grad, set_grad_enabled, state
 from ..core.modes import hook as _hook
 from ..core.tape import Handle, Leaf, add_hook
@@ -179,6 +180,7 @@ class Optimizer:
 
     # ---- the step --------------------------------------------------------------------------
 
+    _on_host = False  # whether the formula is NumPy's alone: a GPU's arrays are copied for it
     _whole = False  # whether the formula needs whole arrays; others run over any piece of them
 
     def _start(self, p: np.ndarray, group: dict[str, Any]) -> dict[str, Any]:
@@ -231,7 +233,9 @@ class Optimizer:
             arrays.append(state[name]._array)
         onlooker, _hook.active = _hook.active, None  # a formula may call operations of its own
         try:
-            if onlooker is None or not onlooker.change(change, arrays, self._whole):
+            if self._on_host and isinstance(arrays[0], ForeignArray):
+                _changed_on_host(change, arrays)
+            elif onlooker is None or not onlooker.change(change, arrays, self._whole):
                 formulas.apply(change, arrays, self._whole)
         finally:
             _hook.active = onlooker
@@ -352,11 +356,14 @@ Optimizer.step = _with_hooks(Optimizer.step)
 
 
 def _cast(p: Value, value: Any, key: str | None = None) -> Any:
-    """Loaded state in the dtype of its parameter; step counts keep theirs."""
+    """Loaded state in the dtype of its parameter, and on its device; step counts keep their dtype,
+    and are on the CPU."""
     if isinstance(value, Value):
-        if key != "step" and p.is_floating_point() and value.is_floating_point():
-            return value.to(p.dtype, copy=True)
-        return value.clone()
+        if key == "step":
+            return value.to("cpu", copy=True)
+        if p.is_floating_point() and value.is_floating_point():
+            return value.to(p.device, p.dtype, copy=True)
+        return value.to(p.device, copy=True)
     if isinstance(value, dict):
         return {k: _cast(p, v, key=k) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -433,7 +440,11 @@ def check_fused(fused: bool | None, foreach: bool | None, differentiable: bool) 
 
 def _refuse_devices(group: dict[str, Any]) -> None:
     """AssertionError, as PyTorch has it, for options that a step on a CPU cannot follow."""
-    if group.get("capturable") and not group.get("fused"):
+    if (
+        group.get("capturable")
+        and not group.get("fused")
+        and not all(p.is_cuda for p in group["params"])
+    ):
         raise AssertionError(
             "If capturable=True, params and state_steps must be on supported devices: ['cuda', "
             "'xpu', 'hpu', 'privateuseone', 'xla'].\n  the parameters are on the CPU, where there "
@@ -441,6 +452,15 @@ def _refuse_devices(group: dict[str, Any]) -> None:
         )
     if group.get("foreach") and group.get("differentiable") and "dampening" not in group:
         raise AssertionError("_foreach ops don't support autograd")
+
+
+def _changed_on_host(change: Callable[..., None], arrays: list[np.ndarray]) -> None:
+    """One step on copies in the CPU's memory, which are written back."""
+    hosts = [near(a) for a in arrays]
+    change(*hosts)
+    for array, host in zip(arrays, hosts, strict=True):
+        if array is not host:
+            array[...] = host
 
 
 def step_count() -> np.ndarray:

@@ -160,9 +160,12 @@ def _read_storage(file: BinaryIO, storage: TypedStorage, size: int, swap: bool) 
         )
     if file.tell() + owner.nbytes > size:
         raise UnpicklingError("the file ends in the middle of a storage: it is cut")
-    _archive.fill(file, owner, "a storage")
+    read = np.empty(owner.nbytes, np.uint8) if storage.is_cuda else owner
+    _archive.fill(file, read, "a storage")
     if swap:
-        swap_bytes(owner, storage.dtype)
+        swap_bytes(read, storage.dtype)
+    if read is not owner:
+        owner[...] = read
 
 
 def swap_bytes(data: np.ndarray, d: _dtypes.dtype) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from .._dtypes import uint8
 from ..core.value import Value
 from ..tensor._creation import empty
-from ..tensor._device import device
+from ..tensor._device import Elsewhere, device, here
 from ..tensor._storage import UntypedStorage
 from ._rebuild import StorageType
 
@@ -145,8 +145,19 @@ def _meta_storage(storage: Any, location: str) -> Any:
     return empty(storage.nbytes(), dtype=uint8, device="meta").untyped_storage()
 
 
+def _cuda_tag(storage: Any) -> str | None:
+    return "cuda:0" if storage.device.type == "cuda" else None
+
+
+def _cuda_storage(storage: Any, location: str) -> Any:
+    if location.partition(":")[0] != "cuda" or not Elsewhere.has_cuda():
+        return None
+    return storage.cuda(device(location))
+
+
 _registry: list[tuple[int, Tagger, Deserializer]] = [
     (10, _cpu_tag, _cpu_storage),
+    (20, _cuda_tag, _cuda_storage),
     (22, _meta_tag, _meta_storage),
 ]
 
@@ -189,9 +200,10 @@ def default_restore_location(storage: Any, location: str) -> Any:
 
 
 def validate_cuda_device(location: str) -> int:
-    """RuntimeError: there is no CUDA device to restore to."""
-    default_restore_location(None, "cuda")
-    return -1
+    """The number of the CUDA device that ``location`` names. RuntimeError where it is not there."""
+    if not Elsewhere.has_cuda():
+        default_restore_location(None, "cuda")
+    return here(location).index or 0
 
 
 def validate_hpu_device(location: str) -> int:

@@ -17,7 +17,7 @@ from ..core.value import Value, address, dense, owner_of, reading, wrap
 from ..nn.parameter import Buffer, Parameter, is_lazy
 from ..tensor._creation import empty_strided
 from ..tensor._device import layout, sparse_coo, sparse_csr, strided
-from ..tensor._storage import TypedStorage, UntypedStorage
+from ..tensor._storage import TypedStorage, UntypedStorage, kin
 from ..tensor._tensor import Tensor
 
 #: Dtypes that PyTorch gave no storage class of their own: their tensors carry the dtype.
@@ -68,7 +68,7 @@ def _tensor_over(
         )
     strides = [s * d.itemsize for s in stride]
     array = np.ndarray(tuple(size), d.numpy, storage._bytes(), offset * d.itemsize, strides)
-    return array.view(type(storage._owner)) if storage.device.type == "meta" else array
+    return kin(array, storage._owner)
 
 
 def _made(array: np.ndarray, requires_grad: bool, metadata: dict | None) -> Value:

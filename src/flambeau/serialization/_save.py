@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .. import _dtypes
+from ..core.foreign import near
 from ..core.generator import Generator
 from ..core.value import Value, dense
 from ..nn.modules.module import Module
@@ -87,8 +88,8 @@ class _StorageName:
 
 
 def bytes_of(owner: np.ndarray) -> np.ndarray:
-    """The bytes of a storage as they lie in memory."""
-    return dense(owner).reshape(-1).view(np.uint8)
+    """The bytes of a storage as they lie in memory; of the GPU's a copy."""
+    return dense(near(owner)).reshape(-1).view(np.uint8)
 
 
 #: What every module of PyTorch's carries; flambeau's have these only once they are used.

@@ -46,7 +46,7 @@ def write_safetensors(tensors: dict[str, Value], metadata: dict[str, str] | None
                 f"{twin!r} and {name!r} share memory, which a safetensors file cannot keep: leave "
                 "one out, or save a .clone() of it"
             )
-        arrays[name] = np.ascontiguousarray(tensor._array).reshape(tensor.shape)
+        arrays[name] = np.ascontiguousarray(tensor.cpu()._array).reshape(tensor.shape)
     return library.save(arrays, metadata)
 
 

@@ -12,6 +12,7 @@ from ..core import tape
 from ..core.modes import hook, state
 from ..core.tape import Handle, Leaf, Node, Output, add_hook, watch
 from ..core.value import Value, constant, wrap
+from ._device import place_of
 
 
 def root_gradient(root: Value, gradient: Value | None) -> Value:
@@ -172,6 +173,12 @@ class AutogradMethods:
                     f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of "
                     f"size '{list(self.shape)}'. Please ensure that the gradient and the tensor "
                     "are the same size"
+                )
+            if place_of(value._array) is not place_of(self._array):
+                raise RuntimeError(
+                    "attempting to assign a gradient with device type "
+                    f"'{value.device.type}' to a tensor with device type '{self.device.type}'. "
+                    "Please ensure that the gradient and the tensor are on the same device"
                 )
         if hook.active is not None:
             hook.active.graded(self)

@@ -15,7 +15,7 @@ from ..core.value import Value, new, reading, wrap
 from ..ops import memory
 from ..ops.memory import convert, laid_out, memory_format
 from . import _creation
-from ._device import CPU, META, Elsewhere, device, here, place_of
+from ._device import CPU, CUDA, META, Elsewhere, device, here, place_of, put
 
 
 def parse_to(
@@ -197,11 +197,41 @@ class ConversionMethods:
     def __dlpack__(self, *, stream: object = None, **options: object) -> object:
         if self._edge is not None:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        if self.is_cuda:
+            return Elsewhere.on(CUDA).seen(self._array).__dlpack__(stream=stream, **options)
         reading(self, "DLPack")
         return self._array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
+        return (2, 0) if self.is_cuda else (1, 0)
+
+    @property
+    def __cuda_array_interface__(self) -> dict:
+        """Where the elements are in the GPU's memory, for other libraries. AttributeError for a
+        tensor on the CPU, RuntimeError for one that requires grad.
+
+        Source: https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html
+        """
+        if not self.is_cuda:
+            raise AttributeError(
+                f"Can't get __cuda_array_interface__ on non-CUDA tensor type: {self.type()} If "
+                "CUDA data is required use tensor.cuda() to copy tensor to device memory."
+            )
+        if self._edge is not None:
+            raise RuntimeError(
+                "Can't get __cuda_array_interface__ on Variable that requires grad. If gradients "
+                "aren't required, use var.detach() to get Variable that doesn't require grad."
+            )
+        array = self._array
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"{self.dtype!r} has no type in __cuda_array_interface__")
+        return {
+            "typestr": array.dtype.str,
+            "shape": tuple(array.shape),
+            "strides": None if array.flags.c_contiguous else array.strides,
+            "data": (self.data_ptr(), False),
+            "version": 2,
+        }
 
     def __bool__(self) -> bool:
         reading(self, "bool()")
@@ -290,7 +320,9 @@ class ConversionMethods:
         reading(self, "pickle")
         array = self._array if self._array.flags.c_contiguous else self._array.copy()
         described = (array.tobytes(), self.dtype.name, tuple(array.shape), self._edge is not None)
-        return _rebuild, (type(self), *described)
+        place = place_of(array)
+        where = () if place is CPU else (place,)
+        return _rebuild, (type(self), *described, *where)
 
     # ---- new tensors like this one ---------------------------------------------------------
 
@@ -349,11 +381,17 @@ class ConversionMethods:
 
 
 def _rebuild(
-    cls: type, data: bytes, dtype_name: str, shape: tuple[int, ...], requires_grad: bool
+    cls: type,
+    data: bytes,
+    dtype_name: str,
+    shape: tuple[int, ...],
+    requires_grad: bool,
+    place: device = CPU,
 ) -> Value:
     """A tensor from what ``Tensor.__reduce_ex__`` wrote."""
     d = _dtypes.BY_NAME[dtype_name]
-    out = wrap(np.frombuffer(bytearray(data), d.numpy).reshape(shape))
+    array = np.frombuffer(bytearray(data), d.numpy).reshape(shape)
+    out = wrap(put(array, here(place)))
     if type(out) is not cls:
         out = out.as_subclass(cls)
     if requires_grad:

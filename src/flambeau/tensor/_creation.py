@@ -17,7 +17,20 @@ from ..core.op import define
 from ..core.promotion import is_number
 from ..core.value import Value, as_array, check_fits, constant, outline, wrap
 from ..ops.memory import convert, laid_out, memory_format
-from ._device import CPU, Elsewhere, chosen, device, elsewhere, here, layout, place_of, put, strided
+from ._device import (
+    CPU,
+    CUDA,
+    Elsewhere,
+    chosen,
+    device,
+    elsewhere,
+    here,
+    layout,
+    place_of,
+    put,
+    strided,
+)
+from ._storage import pinned
 
 DeviceLike = device | str | int | None
 _COMPLEX = complex  # Python's own: the name means a function here, as in PyTorch
@@ -35,6 +48,8 @@ def finished(
         place = here(device)
         if place is not place_of(array):
             array = put(array, place)
+    if pin_memory:
+        array = pinned(array)
     if layout is not None and layout is not strided:
         raise NotImplementedError(f"flambeau has no tensors of layout {layout!r}; use strided")
     t = constant(array)
@@ -207,6 +222,8 @@ def tensor(
     Without ``dtype``: bool, int64, the default float or its complex, by the strongest element; an
     array keeps its own. ValueError for rows of different lengths.
     """
+    if _is_on_cuda(data):
+        data = wrap(Elsewhere.on(CUDA).over(data))
     if hook.active is not None and not _only_numbers(data):
         if isinstance(data, Value):
             copy = convert(data.detach(), dtype or data.dtype, copy=True)
@@ -228,7 +245,7 @@ def tensor(
             stacklevel=2,
         )
     array = array_of(data, None if dtype is None else _dtypes.as_dtype(dtype))
-    return finished(array, requires_grad, device)
+    return finished(array, requires_grad, device, None, pin_memory)
 
 
 def _only_numbers(data: object) -> bool:
@@ -245,6 +262,8 @@ def as_tensor(data: object, dtype: dtype | None = None, device: DeviceLike = Non
         return data if device is None and chosen.device is None else data.to(here(device))
     if isinstance(data, np.ndarray):
         return as_tensor(from_numpy(data), d, device)
+    if _is_on_cuda(data):
+        return as_tensor(wrap(Elsewhere.on(CUDA).over(data)), d, device)
     return tensor(data, dtype=d, device=device)
 
 
@@ -288,8 +307,25 @@ def from_numpy(ndarray: np.ndarray) -> Value:
 
 
 def from_dlpack(ext_tensor: object) -> Value:
-    """A tensor over the memory of an object with the DLPack protocol."""
+    """A tensor over the memory of an object with the DLPack protocol, on its device."""
+    kind = getattr(ext_tensor, "__dlpack_device__", lambda: (1, 0))()[0]
+    if kind in _ON_CUDA and Elsewhere.has_cuda():
+        if isinstance(ext_tensor, Value):
+            return ext_tensor.detach()
+        return wrap(Elsewhere.on(CUDA).over(ext_tensor))
     return wrap(np.from_dlpack(ext_tensor))
+
+
+_ON_CUDA = (2, 13)  # DLPack's numbers for a GPU's memory, and for memory that moves there
+
+
+def _is_on_cuda(data: object) -> bool:
+    """Whether ``data`` is another library's array in the GPU's memory."""
+    return (
+        not isinstance(data, (Value, np.ndarray, list, tuple, int, float))
+        and Elsewhere.has_cuda()
+        and hasattr(data, "__cuda_array_interface__")
+    )
 
 
 def frombuffer(
@@ -377,7 +413,7 @@ def zeros(
         return _into(out, np.zeros(shape, out._array.dtype))
     d, there = _float_type(dtype), elsewhere(device)
     array = np.zeros(shape, d) if there is None else there.made(shape, d, value=0)
-    return finished(array, requires_grad, place_of(array), layout)
+    return finished(array, requires_grad, place_of(array), layout, pin_memory)
 
 
 def ones(
@@ -397,7 +433,7 @@ def ones(
         return _into(out, np.ones(shape, out._array.dtype))
     d, there = _float_type(dtype), elsewhere(device)
     array = np.ones(shape, d) if there is None else there.made(shape, d, value=1)
-    return finished(array, requires_grad, place_of(array), layout)
+    return finished(array, requires_grad, place_of(array), layout, pin_memory)
 
 
 def _no_more(name: str, named: dict) -> None:
@@ -425,7 +461,7 @@ def empty(
     array = (np.empty if there is None else there.made)(shape, _float_type(dtype))
     if memory_format is not None:
         array = laid_out(array, memory_format)
-    return finished(array, requires_grad, place_of(array), layout)
+    return finished(array, requires_grad, place_of(array), layout, pin_memory)
 
 
 def full(
@@ -451,7 +487,7 @@ def full(
     check_fits(fill_value, d)
     value, there = as_array(fill_value, d), elsewhere(device)
     array = np.full(shape, value) if there is None else there.made(shape, d.numpy, value=value[()])
-    return finished(array, requires_grad, place_of(array), layout)
+    return finished(array, requires_grad, place_of(array), layout, pin_memory)
 
 
 def template(like: np.ndarray, d: np.dtype, device: DeviceLike) -> np.ndarray:
@@ -473,6 +509,7 @@ def _like(
     device: DeviceLike,
     requires_grad: bool,
     format: memory_format | None,
+    pin_memory: bool = False,
 ) -> Value:
     if not isinstance(input, Value):
         raise TypeError(f"argument 'input' (position 1) must be Tensor, not {type_name(input)}")
@@ -482,7 +519,7 @@ def _like(
         array = laid_out(array, format)
     if filler is not None:
         array[...] = as_array(filler, _dtypes.from_numpy(d))
-    return finished(array, requires_grad, place_of(array), layout)
+    return finished(array, requires_grad, place_of(array), layout, pin_memory)
 
 
 def zeros_like(
@@ -496,7 +533,7 @@ def zeros_like(
     memory_format: memory_format | None = None,
 ) -> Value:
     """Zeros of the shape, dtype and memory order of ``input``."""
-    return _like(input, 0, dtype, layout, device, requires_grad, memory_format)
+    return _like(input, 0, dtype, layout, device, requires_grad, memory_format, pin_memory)
 
 
 def ones_like(
@@ -510,7 +547,7 @@ def ones_like(
     memory_format: memory_format | None = None,
 ) -> Value:
     """Ones of the shape, dtype and memory order of ``input``."""
-    return _like(input, 1, dtype, layout, device, requires_grad, memory_format)
+    return _like(input, 1, dtype, layout, device, requires_grad, memory_format, pin_memory)
 
 
 def empty_like(
@@ -524,7 +561,7 @@ def empty_like(
     memory_format: memory_format | None = None,
 ) -> Value:
     """Unfilled memory of the shape, dtype and memory order of ``input``."""
-    return _like(input, None, dtype, layout, device, requires_grad, memory_format)
+    return _like(input, None, dtype, layout, device, requires_grad, memory_format, pin_memory)
 
 
 def full_like(
@@ -541,7 +578,7 @@ def full_like(
     """A tensor like ``input`` with every element ``fill_value``."""
     if isinstance(fill_value, Value):
         fill_value = fill_value.item()
-    return _like(input, fill_value, dtype, layout, device, requires_grad, memory_format)
+    return _like(input, fill_value, dtype, layout, device, requires_grad, memory_format, pin_memory)
 
 
 def empty_strided(
@@ -568,7 +605,7 @@ def empty_strided(
         array = there.made(size, d, strides)
     else:
         array = np.ndarray(size, d, np.empty(max(span, 0), d), 0, strides)
-    return finished(array, requires_grad, place_of(array), layout)
+    return finished(array, requires_grad, place_of(array), layout, pin_memory)
 
 
 def empty_permuted(
@@ -591,7 +628,7 @@ def empty_permuted(
     there = elsewhere(device)
     make = np.empty if there is None else there.made
     array = make(tuple([size[d] for d in order]), _float_type(dtype)).transpose(np.argsort(order))
-    return finished(array, requires_grad, place_of(array), layout)
+    return finished(array, requires_grad, place_of(array), layout, pin_memory)
 
 
 def arange(
@@ -638,7 +675,11 @@ def arange(
         count = max(0, math.ceil((end - start) / step))
         wide = np.float64 if d.numpy.itemsize > 2 or d is _dtypes.float64 else np.float32
         array = (start + step * np.arange(count, dtype=wide)).astype(d.numpy)
-    return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
+    return (
+        finished(array, requires_grad, device, layout, pin_memory)
+        if out is None
+        else _into(out, array)
+    )
 
 
 def range_(start: float, end: float, step: float = 1, *, dtype: dtype | None = None) -> Value:
@@ -731,7 +772,11 @@ def linspace(
         made = _linspace_op(*ends, steps, d)
         return made.requires_grad_(requires_grad) if out is None else write_out(out, made, "out")
     array = _linspace(start, end, steps, d)
-    return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
+    return (
+        finished(array, requires_grad, device, layout, pin_memory)
+        if out is None
+        else _into(out, array)
+    )
 
 
 def logspace(
@@ -755,7 +800,11 @@ def logspace(
         made = _logspace_op(*ends, steps, base, d)
         return made.requires_grad_(requires_grad) if out is None else write_out(out, made, "out")
     array = _logspace(start, end, steps, base, d)
-    return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
+    return (
+        finished(array, requires_grad, device, layout, pin_memory)
+        if out is None
+        else _into(out, array)
+    )
 
 
 def eye(
@@ -774,7 +823,11 @@ def eye(
         if v is not None and v < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {v}")
     array = np.eye(n, m, dtype=_float_type(dtype) if out is None else out._array.dtype)
-    return finished(array, requires_grad, device, layout) if out is None else _into(out, array)
+    return (
+        finished(array, requires_grad, device, layout, pin_memory)
+        if out is None
+        else _into(out, array)
+    )
 
 
 def scalar_tensor(

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from ..core.value import Value
 from ..functions.asking import nonzero_static
-from ._device import device, no_device
+from ._device import CUDA, Elsewhere, device, no_device
 from ._storage import TypedStorage
 
 
@@ -100,7 +100,10 @@ class OtherKinds:
         return False
 
     def record_stream(self, stream: object) -> None:
-        """Accepted: there are no streams whose work could outlast the memory."""
+        """Keep the memory from other use until the work that ``stream`` has so far is done; on the
+        CPU there is none that could outlast it."""
+        if self.is_cuda:
+            Elsewhere.on(CUDA).machine().hold(self._array.memory, stream._queue)
 
     def const_data_ptr(self) -> int:
         """``data_ptr()``, for reading only."""

@@ -16,6 +16,7 @@ from .._dtypes import dtype
 from .._errors import type_name
 from ..core import random_recipes as recipes
 from ..core.generator import (
+    Followers,
     Generator,
     current,
     default_generator,
@@ -87,15 +88,15 @@ def fork_rng(
     if not enabled:
         yield
         return
-    generators = [current()]
-    if Elsewhere.has_cuda() and (devices is None or list(devices)):
-        generators.append(Elsewhere.on(CUDA).generator())
-    states = [g.get_state() for g in generators]
+    generator = current()
+    state = generator.get_state()
+    others = Followers.states() if devices is None or list(devices) else None
     try:
         yield
     finally:
-        for generator, state in zip(generators, states, strict=True):
-            generator.set_state(state)
+        generator.set_state(state)
+        if others is not None:
+            Followers.back(others)
 
 
 # ---- new tensors ---------------------------------------------------------------------------
@@ -154,7 +155,7 @@ def rand(
     array = _drawn(draw, shape, d, device, generator, out)
     if out is not None:
         return _into(out, array, "rand")
-    return finished(array, requires_grad, device, layout)
+    return finished(array, requires_grad, device, layout, pin_memory)
 
 
 def randn(
@@ -175,7 +176,7 @@ def randn(
     array = _drawn(draw, shape, d, device, generator, out)
     if out is not None:
         return _into(out, array, "randn")
-    return finished(array, requires_grad, device, layout)
+    return finished(array, requires_grad, device, layout, pin_memory)
 
 
 def randint(
@@ -200,7 +201,7 @@ def randint(
     array = _drawn(draw, shape, numpy_type, device, generator, out)
     if out is not None:
         return _into(out, array, "randint")
-    return finished(array, requires_grad, device, layout)
+    return finished(array, requires_grad, device, layout, pin_memory)
 
 
 def _bounds(name: str, args: tuple, named: dict, rest: tuple[str, ...]) -> tuple:
@@ -257,7 +258,7 @@ def randperm(
     array = _drawn(draw, (int(n),), numpy_type, device, generator, out)
     if out is not None:
         return _into(out, array, "randperm")
-    return finished(array, requires_grad, device, layout)
+    return finished(array, requires_grad, device, layout, pin_memory)
 
 
 def _like_type(input: Value, d: dtype | None) -> np.dtype:
@@ -370,7 +371,7 @@ def normal(
         return result if out is None else write_out(out, result, "normal")
     if out is not None:
         return _into(out, array, "normal")
-    return finished(array, requires_grad, device, layout)
+    return finished(array, requires_grad, device, layout, pin_memory)
 
 
 def no_gradient(g: Value, input_shape: tuple, input_dtype: np.dtype) -> Value:

@@ -15,6 +15,8 @@ def share_memory_(self: Value) -> Value:
     gave, and tensors that ``detach()`` or ``data`` gave, stay with the old memory.
     RuntimeError where the system has no such memory.
     """
+    if self.is_cuda:
+        return self
     if self.is_meta:
         raise RuntimeError("_share_fd_: only available on CPU")
     if shared_memory.block_of(self._array) is not None:
@@ -36,5 +38,5 @@ def share_memory_(self: Value) -> Value:
 
 
 def is_shared(self: Value) -> bool:
-    """Whether the memory is shared between processes."""
-    return shared_memory.block_of(self._array) is not None
+    """Whether the memory is shared between processes; a GPU's always says so, as in PyTorch."""
+    return self.is_cuda or shared_memory.block_of(self._array) is not None

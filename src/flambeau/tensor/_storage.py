@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from .. import _dtypes, _shapes
-from ..core.value import Value, address, offset_of, owner_of, reading, wrap
-from ._device import META, Elsewhere, device, here, place_of
+from ..core.value import Value, address, dense, offset_of, owner_of, reading, wrap
+from ._device import CPU, CUDA, META, Elsewhere, device, here, place_of
 
 
 class UntypedStorage:
@@ -46,8 +46,8 @@ class UntypedStorage:
         return self
 
     def cpu(self) -> UntypedStorage:
-        """This storage: it is there already."""
-        return self
+        """This storage in the CPU's memory, where it may be already."""
+        return self.to(device=CPU) if self.is_cuda else self
 
     def clone(self) -> UntypedStorage:
         """A storage of its own with the same bytes."""
@@ -59,7 +59,7 @@ class UntypedStorage:
         kwargs.pop("dtype", None)
         return ByteStorage._from_buffer(*args, **kwargs).untyped()
 
-    is_cuda = is_hpu = is_sparse = is_sparse_csr = False
+    is_hpu = is_sparse = is_sparse_csr = False
     resizable = staticmethod(lambda: True)
 
     def element_size(self) -> int:
@@ -76,24 +76,41 @@ class UntypedStorage:
         return self
 
     def is_pinned(self, device: object = "cuda") -> bool:
-        """Whether the memory is page-locked for a GPU: never."""
-        return False
+        """Whether the memory is page-locked, so that a GPU reads it by itself."""
+        return is_pinned(self._owner)
 
     def pin_memory(self, device: object = "cuda") -> UntypedStorage:
-        """This storage: without a GPU there is nothing to lock pages for."""
-        return self
+        """A copy in memory that a GPU reads by itself; this storage where there is no GPU."""
+        return self._over(pinned(self._owner))
+
+    def _over(self, owner: np.ndarray) -> UntypedStorage:
+        """A storage like this one of the bytes of ``owner``; this one, if they are its own."""
+        if owner is self._owner:
+            return self
+        return (
+            TypedStorage(owner, self.dtype) if isinstance(self, TypedStorage) else type(self)(owner)
+        )
 
     def get_device(self) -> int:
         """The number of the device: -1 for the CPU."""
-        return -1
+        return 0 if self.is_cuda else -1
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the bytes are in a GPU's memory."""
+        return self.device is CUDA
 
     def to(self, *, device: object, non_blocking: bool = False) -> UntypedStorage:
         """This storage on ``device``; the exception of a device that is not there."""
-        here(device)
-        return self
+        place, own = here(device), self.device
+        if place is own or META in (place, own):
+            return self
+        if place is CPU:
+            return self._over(Elsewhere.on(own).taken(self._owner))
+        return self._over(Elsewhere.on(place).given(np.ascontiguousarray(dense(self._owner))))
 
     def cuda(self, device: object = None, non_blocking: bool = False) -> UntypedStorage:
-        """Refused: there is no CUDA device. AssertionError."""
+        """This storage on the GPU. AssertionError without one."""
         return self.to(device="cuda")
 
     def new(self) -> UntypedStorage:
@@ -107,6 +124,8 @@ class UntypedStorage:
             raise RuntimeError(
                 f"size does not match: this storage has {own.size} elements, source {given.size}"
             )
+        if self.device is not source.device:
+            given = source.to(device=self.device)._elements()
         own[...] = given
         return self
 
@@ -119,8 +138,11 @@ class UntypedStorage:
         """Make it hold ``size`` elements, the first of which stay; returns it. Tensors that look
         into the old memory keep that."""
         old = self._elements()
-        grown = np.empty(size, old.dtype)
-        grown[: old.size] = old[:size]
+        if self.is_cuda:
+            grown = old.resized(size)
+        else:
+            grown = np.empty(size, old.dtype)
+            grown[: old.size] = old[:size]
         self._owner = grown
         return self
 
@@ -315,6 +337,35 @@ ComplexFloatStorage = _legacy_storage(_dtypes.complex64)
 ComplexDoubleStorage = _legacy_storage(_dtypes.complex128)
 
 
+def kin(view: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """``view``, an ordinary array over the memory of ``source``, as an array of its kind."""
+    return view if source.__class__ is np.ndarray else source.kin(view)
+
+
+def is_pinned(array: np.ndarray) -> bool:
+    """Whether ``array`` lies in memory that ``pinned`` took."""
+    if not Elsewhere.has_cuda() or place_of(array) is not CPU:
+        return False
+    return Elsewhere.on(CUDA).machine().is_pinned(owner_of(array))
+
+
+def pinned(array: np.ndarray) -> np.ndarray:
+    """A copy of ``array`` in memory that a GPU reads by itself; ``array`` where it is there
+    already, or there is no GPU."""
+    if place_of(array) is not CPU:
+        raise RuntimeError(
+            f"cannot pin '{place_of(array).type}' memory: only dense CPU tensors can be pinned"
+        )
+    if not Elsewhere.has_cuda() or is_pinned(array):
+        return array
+    size = max(array.nbytes, 1)
+    buffer = np.frombuffer(Elsewhere.on(CUDA).machine().pinned(size), np.uint8, size)
+    strides = np.empty_like(array).strides if 0 not in array.strides else None
+    copy = np.ndarray(array.shape, array.dtype, buffer, 0, strides)
+    copy[...] = array
+    return copy
+
+
 class StorageMethods:
     """Methods that tell where a tensor's elements are."""
 
@@ -448,13 +499,16 @@ class StorageMethods:
                     f"storage of size {flat.size}"
                 )
             strides = [s * d.itemsize for s in stride]
-            self._array = np.ndarray(tuple(size), d, flat, storage_offset * d.itemsize, strides)
+            seen = np.ndarray(tuple(size), d, flat, storage_offset * d.itemsize, strides)
+            self._array = kin(seen, flat)
         return self
 
-    def is_pinned(self) -> bool:
-        """Whether the memory is page-locked for a GPU: never."""
-        return False
+    def is_pinned(self, device: object = None) -> bool:
+        """Whether the memory is page-locked, so that a GPU reads it by itself."""
+        return is_pinned(self._array)
 
-    def pin_memory(self) -> Value:
-        """This tensor: without a GPU there is nothing to lock pages for."""
-        return self
+    def pin_memory(self, device: object = None) -> Value:
+        """A copy in memory that a GPU reads by itself; this tensor where it is there already, or
+        there is no GPU. RuntimeError for a tensor on the GPU."""
+        array = pinned(self._array)
+        return self if array is self._array else wrap(array)

@@ -75,7 +75,7 @@ class _Surroundings:
 
     def __init__(self, preserve_rng_state: bool) -> None:
         self.random = get_rng_state() if preserve_rng_state else None
-        self.devices = [(g, g.get_state()) for g in Followers.generators if preserve_rng_state]
+        self.devices = Followers.states() if preserve_rng_state else None
         self.autocast = [
             {
                 "device_type": kind,
@@ -95,8 +95,7 @@ class _Surroundings:
                 stack.enter_context(autocast(**settings))
             if self.random is not None:
                 set_rng_state(self.random)
-            for generator, state in self.devices:
-                generator.set_state(state)
+                Followers.back(self.devices)
             yield
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.foreign import near
 from ..core.modes import Interpreter, state
 from ..core.tape import Handle, Leaf, Node
 from ..core.value import Value
@@ -63,15 +64,15 @@ class _Used:
     def __init__(self, parameter: Value) -> None:
         self.parameter = parameter
         self.grad = parameter._grad
-        self.copy = self.grad._array.copy()
+        self.copy = near(self.grad._array).copy()
         self.dirty = False
 
     def look(self) -> None:
         """A walk back begins: is the used gradient still there?"""
-        if self.parameter._grad is not self.grad or not self.grad._array.any():
+        if self.parameter._grad is not self.grad or not near(self.grad._array).any():
             self.dirty = False
             self.grad = None
-        elif np.array_equal(self.grad._array, self.copy):
+        elif np.array_equal(near(self.grad._array), self.copy):
             self.dirty = True
 
 
@@ -220,7 +221,7 @@ class check(Interpreter):
             p for group in optimizer.param_groups for p in group["params"] if p._grad is not None
         ]
         self._graded.update(map(id, with_grad))
-        some = [p for p in with_grad if p._grad._array.any()] if with_grad else []
+        some = [p for p in with_grad if near(p._grad._array).any()] if with_grad else []
         if some:
             self._used[id(optimizer)] = _Used(min(some, key=lambda p: p._array.size))
         self._earlier.append(self._made)

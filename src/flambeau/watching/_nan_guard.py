@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core import generator
+from ..core.foreign import near
 from ..core.modes import Interpreter
 from ..core.value import Value
 from ..core.whereabouts import told, user_line
@@ -88,6 +89,7 @@ class nan_guard(Interpreter):
     def _finite(self, array: np.ndarray) -> bool:
         if array.dtype.kind not in "fcV":
             return True
+        array = near(array)
         # A sum is nan or inf if any number is; it may be so without, too, which is then looked at.
         with np.errstate(over="ignore", invalid="ignore"):
             if array.dtype.kind == "f" and np.isfinite(np.add.reduce(array, None)):
@@ -95,6 +97,7 @@ class nan_guard(Interpreter):
         return not self._bad(array).any()
 
     def _bad(self, array: np.ndarray) -> np.ndarray:
+        array = near(array)
         if array.dtype.kind == "V":  # bfloat16
             array = array.astype(np.float32)
         return np.isnan(array) if self.allow_inf else ~np.isfinite(array)
@@ -111,7 +114,7 @@ class nan_guard(Interpreter):
     def _message(
         self, op: Any, operands: list[Value], result: Value, bad: np.ndarray, index: tuple
     ) -> str:
-        value = float(np.real(result._array[index])) if index else float(np.real(result._array))
+        value = float(np.real(near(result._array)[index]))
         of = f"result{list(index)}" if index else "result"
         lines = []
         if self._node is None:
@@ -128,7 +131,7 @@ class nan_guard(Interpreter):
         forward = "the forward call was at " if self._node is not None else "at "
         lines.append(f"  {forward}{where}, in {module_path(chain)}")
         for i, operand in enumerate(operands):
-            lines.append(f"  operand {i}: {_range(operand._array, index)}")
+            lines.append(f"  operand {i}: {_range(near(operand._array), index)}")
         lines += self._unused(index)
         return "\n".join(lines)
 
@@ -138,7 +141,7 @@ class nan_guard(Interpreter):
         if not isinstance(grad, Value) or (index and len(index) != grad._array.ndim):
             return []
         try:
-            arrived = grad._array[index]
+            arrived = near(grad._array)[index]
         except IndexError:
             return []
         if arrived != 0:

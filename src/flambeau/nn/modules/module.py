@@ -566,11 +566,11 @@ class Module(StateMethods):
         return self._apply(lambda t: t.type(dst_type))
 
     def cpu(self: T) -> T:
-        """This module: its tensors are on the CPU already."""
-        return self
+        """Move all parameters and buffers to the CPU, where they may be already."""
+        return self._apply(lambda t: t.cpu())
 
     def cuda(self: T, device: int | device | None = None) -> T:
-        """Refused: there is no CUDA device. RuntimeError."""
+        """Move all parameters and buffers to the GPU. AssertionError without one."""
         return self._apply(lambda t: t.cuda(device))
 
     def xpu(self: T, device: int | device | None = None) -> T:

@@ -31,7 +31,7 @@ def _is_orthogonal(q: Value, eps: float | None = None) -> bool:
     n, k = q.shape[-2:]
     if n < k:
         return False
-    eye_k = eye(k, dtype=q.dtype)
+    eye_k = eye(k, dtype=q.dtype, device=q.device)
     eps = 10.0 * n * finfo(q.dtype).eps if eps is None else eps
     return bool(((q.mH @ q) - eye_k).abs().max() <= eps) if k else True
 
@@ -72,7 +72,7 @@ class _Orthogonal(Module):
             if self.orthogonal_map == "matrix_exp":
                 q = matrix_exp(skew)
             else:
-                one = eye(n, dtype=skew.dtype)
+                one = eye(n, dtype=skew.dtype, device=skew.device)
                 q = solve(one - 0.5 * skew, one + 0.5 * skew)
             if n != k:
                 q = q[..., :k]
@@ -108,7 +108,7 @@ class _Orthogonal(Module):
         if n == k:
             Q = Q.clone() if _is_orthogonal(Q) else _householder(Q)
         else:
-            more = randn((*Q.shape[:-2], n, n - k), dtype=Q.dtype)
+            more = randn((*Q.shape[:-2], n, n - k), dtype=Q.dtype, device=Q.device)
             Q = _householder(cat([Q, more], dim=-1))
         self.base = Q
         negative = zeros_like(start)

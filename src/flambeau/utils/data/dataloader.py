@@ -21,7 +21,9 @@ from ... import _config, _system
 from ...core import generator as generators
 from ...core.generator import Generator
 from ...core.value import Value
+from ...tensor._device import Elsewhere
 from ._utils.collate import default_collate, default_convert
+from ._utils.pin_memory import pinned
 from ._utils.pool import Pool, ProcessPool, ThreadPool, failure_of
 from ._utils.streams import BorrowedStreams, inside, mix
 from ._utils.worker import Setup, get_worker_info, make_fetcher, make_streams
@@ -406,7 +408,8 @@ class _BaseDataLoaderIter:
         self._num_yielded = 0
         self._position = 0  # of the next sample that is asked for
         self._ahead: deque = deque()  # keys that the sampler has given, not yet asked for
-        if loader.pin_memory:
+        self._pins = loader.pin_memory and Elsewhere.has_cuda()
+        if loader.pin_memory and not self._pins:
             warnings.warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device "
                 "pinned memory won't be used.",
@@ -506,7 +509,7 @@ class _BaseDataLoaderIter:
                 ),
                 stacklevel=2,
             )
-        return data
+        return pinned(data) if self._pins else data
 
     next = __next__
 
