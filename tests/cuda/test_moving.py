@@ -78,7 +78,7 @@ def test_files(zipped: bool) -> None:
 
 
 def test_safetensors(tmp_path: Path) -> None:
-    pytest.importorskip("safetensors")
+    pytest.importorskip("safetensors", reason="safetensors is not installed")
     x = torch.arange(6.0, device="cuda")
     torch.serialization.save_safetensors({"x": x}, tmp_path / "f")
     _same(torch.serialization.load_safetensors(tmp_path / "f")["x"], x)
@@ -118,8 +118,8 @@ def test_initial_values() -> None:
     assert init.dirac_(torch.empty(4, 4, 3, device="cuda")).sum().item() == 4
 
 
-NAMES = ["SGD", "Adam", "AdamW", "Adagrad", "Adadelta", "RMSprop", "NAdam", "RAdam", "Adamax", "ASGD",
-         "Rprop", "LBFGS", "Adafactor", "Muon"]  # fmt: skip
+NAMES = """SGD Adam AdamW Adagrad Adadelta RMSprop NAdam RAdam Adamax ASGD Rprop LBFGS Adafactor
+    Muon""".split()
 
 
 @pytest.mark.parametrize("name", NAMES)

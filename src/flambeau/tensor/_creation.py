@@ -29,8 +29,8 @@ from ._device import (
     place_of,
     put,
     strided,
-)
-from ._storage import pinned
+)  # fmt: skip
+from ._storage import from_dlpack, from_numpy, is_on_cuda, pinned
 
 DeviceLike = device | str | int | None
 _COMPLEX = complex  # Python's own: the name means a function here, as in PyTorch
@@ -222,7 +222,7 @@ def tensor(
     Without ``dtype``: bool, int64, the default float or its complex, by the strongest element; an
     array keeps its own. ValueError for rows of different lengths.
     """
-    if _is_on_cuda(data):
+    if is_on_cuda(data):
         data = wrap(Elsewhere.on(CUDA).over(data))
     if hook.active is not None and not _only_numbers(data):
         if isinstance(data, Value):
@@ -262,7 +262,7 @@ def as_tensor(data: object, dtype: dtype | None = None, device: DeviceLike = Non
         return data if device is None and chosen.device is None else data.to(here(device))
     if isinstance(data, np.ndarray):
         return as_tensor(from_numpy(data), d, device)
-    if _is_on_cuda(data):
+    if is_on_cuda(data):
         return as_tensor(wrap(Elsewhere.on(CUDA).over(data)), d, device)
     return tensor(data, dtype=d, device=device)
 
@@ -288,44 +288,6 @@ def asarray(
     if requires_grad and not result.requires_grad:
         result = result.detach().requires_grad_(True)
     return result
-
-
-def from_numpy(ndarray: np.ndarray) -> Value:
-    """A tensor over the memory of ``ndarray``: a change of one is a change of the other."""
-    if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    _dtypes.from_numpy(ndarray.dtype)
-    if not ndarray.dtype.isnative:
-        raise ValueError("given numpy array has byte order different from the native byte order")
-    if any(s < 0 for s in ndarray.strides):
-        raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative "
-            "strides are not currently supported. (You can probably work around this by making a "
-            "copy of your array  with array.copy().)"
-        )
-    return wrap(ndarray)
-
-
-def from_dlpack(ext_tensor: object) -> Value:
-    """A tensor over the memory of an object with the DLPack protocol, on its device."""
-    kind = getattr(ext_tensor, "__dlpack_device__", lambda: (1, 0))()[0]
-    if kind in _ON_CUDA and Elsewhere.has_cuda():
-        if isinstance(ext_tensor, Value):
-            return ext_tensor.detach()
-        return wrap(Elsewhere.on(CUDA).over(ext_tensor))
-    return wrap(np.from_dlpack(ext_tensor))
-
-
-_ON_CUDA = (2, 13)  # DLPack's numbers for a GPU's memory, and for memory that moves there
-
-
-def _is_on_cuda(data: object) -> bool:
-    """Whether ``data`` is another library's array in the GPU's memory."""
-    return (
-        not isinstance(data, (Value, np.ndarray, list, tuple, int, float))
-        and Elsewhere.has_cuda()
-        and hasattr(data, "__cuda_array_interface__")
-    )
 
 
 def frombuffer(
@@ -675,18 +637,9 @@ def arange(
         count = max(0, math.ceil((end - start) / step))
         wide = np.float64 if d.numpy.itemsize > 2 or d is _dtypes.float64 else np.float32
         array = (start + step * np.arange(count, dtype=wide)).astype(d.numpy)
-    return (
-        finished(array, requires_grad, device, layout, pin_memory)
-        if out is None
-        else _into(out, array)
-    )
-
-
-def range_(start: float, end: float, step: float = 1, *, dtype: dtype | None = None) -> Value:
-    """``start, start + step, ...`` up to and with ``end`` (deprecated in PyTorch: use arange)."""
-    d = _dtypes.get_default_dtype() if dtype is None else _dtypes.as_dtype(dtype)
-    count = math.floor((end - start) / step) + 1
-    return wrap((start + step * np.arange(count, dtype=np.float64)).astype(d.numpy))
+    if out is not None:
+        return _into(out, array)
+    return finished(array, requires_grad, device, layout, pin_memory)
 
 
 def _steps(name: str, steps: object) -> int:
@@ -772,11 +725,9 @@ def linspace(
         made = _linspace_op(*ends, steps, d)
         return made.requires_grad_(requires_grad) if out is None else write_out(out, made, "out")
     array = _linspace(start, end, steps, d)
-    return (
-        finished(array, requires_grad, device, layout, pin_memory)
-        if out is None
-        else _into(out, array)
-    )
+    if out is not None:
+        return _into(out, array)
+    return finished(array, requires_grad, device, layout, pin_memory)
 
 
 def logspace(
@@ -800,11 +751,9 @@ def logspace(
         made = _logspace_op(*ends, steps, base, d)
         return made.requires_grad_(requires_grad) if out is None else write_out(out, made, "out")
     array = _logspace(start, end, steps, base, d)
-    return (
-        finished(array, requires_grad, device, layout, pin_memory)
-        if out is None
-        else _into(out, array)
-    )
+    if out is not None:
+        return _into(out, array)
+    return finished(array, requires_grad, device, layout, pin_memory)
 
 
 def eye(
@@ -823,11 +772,9 @@ def eye(
         if v is not None and v < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {v}")
     array = np.eye(n, m, dtype=_float_type(dtype) if out is None else out._array.dtype)
-    return (
-        finished(array, requires_grad, device, layout, pin_memory)
-        if out is None
-        else _into(out, array)
-    )
+    if out is not None:
+        return _into(out, array)
+    return finished(array, requires_grad, device, layout, pin_memory)
 
 
 def scalar_tensor(

@@ -366,6 +366,44 @@ def pinned(array: np.ndarray) -> np.ndarray:
     return copy
 
 
+def from_numpy(ndarray: np.ndarray) -> Value:
+    """A tensor over the memory of ``ndarray``: a change of one is a change of the other."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    _dtypes.from_numpy(ndarray.dtype)
+    if not ndarray.dtype.isnative:
+        raise ValueError("given numpy array has byte order different from the native byte order")
+    if any(s < 0 for s in ndarray.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not currently supported. (You can probably work around this by making a "
+            "copy of your array  with array.copy().)"
+        )
+    return wrap(ndarray)
+
+
+def from_dlpack(ext_tensor: object) -> Value:
+    """A tensor over the memory of an object with the DLPack protocol, on its device."""
+    kind = getattr(ext_tensor, "__dlpack_device__", lambda: (1, 0))()[0]
+    if kind in _ON_CUDA and Elsewhere.has_cuda():
+        if isinstance(ext_tensor, Value):
+            return ext_tensor.detach()
+        return wrap(Elsewhere.on(CUDA).over(ext_tensor))
+    return wrap(np.from_dlpack(ext_tensor))
+
+
+_ON_CUDA = (2, 13)  # DLPack's numbers for a GPU's memory, and for memory that moves there
+
+
+def is_on_cuda(data: object) -> bool:
+    """Whether ``data`` is another library's array in the GPU's memory."""
+    return (
+        not isinstance(data, (Value, np.ndarray, list, tuple, int, float))
+        and Elsewhere.has_cuda()
+        and hasattr(data, "__cuda_array_interface__")
+    )
+
+
 class StorageMethods:
     """Methods that tell where a tensor's elements are."""
 
