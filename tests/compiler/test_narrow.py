@@ -104,3 +104,29 @@ def test_a_conversion_that_is_asked_for_rounds_in_compiled_programs_too(dtype):
     for _ in range(3):
         for want, got in zip(step(x), compiled(x)):
             assert torch.equal(want, got)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_compiled_step_under_autocast_is_as_near_to_the_exact_one_as_eager(dtype):
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed: pip install -e '.[compile]'")
+    nn, far = torch.nn, {"eager": 0.0, "compiled": 0.0}
+    for seed in range(4):
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(16), nn.GELU(), nn.Linear(16, 3))
+        x, y = torch.randn(16, 8), torch.randint(0, 3, (16,))
+
+        def step(x, y, net=net):
+            net.zero_grad()
+            with torch.autocast("cpu", dtype=dtype, enabled=x.dtype is torch.float32):
+                nn.functional.cross_entropy(net(x), y).backward()
+            return [p.grad for p in net.parameters()]
+
+        eager, compiled = step(x, y), torch.compile(step)
+        for _ in range(3):
+            found = compiled(x, y)
+        assert not compiled.eager
+        net.double()
+        for name, gradients in (("eager", eager), ("compiled", found)):
+            pairs = zip(gradients, step(x.double(), y), strict=True)
+            far[name] += sum((g - exact).square().sum().item() for g, exact in pairs)
+    assert 0 < far["compiled"] < 1.5 * far["eager"]

@@ -77,6 +77,17 @@ CASES = {
         lambda x, m: x.masked_fill(m == 0, -math.inf), A, torch.tril(torch.ones(7, 13)),
     ),
     "lerp": (lambda x, y: (x.lerp(y, 0.3), x.lerp(y, 0.7), x.clamp(-1, 0.5)), A, B),
+    "numbers as tensors": (
+        lambda x, y, k, n: (
+            x.lerp(y, k), x.lerp(y, 1 - k), x.clamp(-k, k), x.clamp(max=k), x.clamp(n, k),
+            x.masked_fill(y > 0, k), x.clone().fill_(k), (x.abs() + 1) ** k, x.clamp(k, n)),
+        A, B, torch.tensor(0.3), torch.tensor(math.nan),
+    ),
+    "gradients of clamp": (
+        gradients(lambda x, k: (x.clamp(-0.5, 0.5) * x).sum() + x.clamp(max=0.2).square().sum()
+                  + (x.clamp(min=k) * x).sum() + (x.clamp(-k, k) * x).sum()),
+        randn(6, 8, **W), torch.tensor(0.3),
+    ),
     "triangles": (lambda x: (x.tril(), x.triu(1), x.tril(-1)), A),
     "odd values": (
         lambda x: (x.amax(1), x.amin(0), x.sum(1), F.softmax(x, 1), x.relu(), x.clamp(-1, 1),

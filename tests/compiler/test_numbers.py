@@ -83,6 +83,27 @@ def attribute(wrap: Callable) -> Callable:
     return call
 
 
+def settings(wrap: Callable) -> Callable:
+    """Numbers that operations have as settings."""
+    w = torch.linspace(-2, 2, 6, requires_grad=True)
+
+    def f(x: torch.Tensor, k: float) -> tuple:
+        y = (x * w).clamp(-k, 1 + k) + w.clamp(max=k) + torch.clip(w, k, None).square()
+        z = torch.full((6,), k).lerp(y, k / 4) + x.new_full((6,), -k) + w.clone().fill_(k)
+        z = z.masked_fill(x > 0.5, k) * (w.abs() + 1) ** k
+        return z, z.detach().clamp_(0, k), torch.full((2,), 2 * k, dtype=torch.float64)
+
+    g = wrap(f)
+
+    def call(i: int) -> tuple:
+        w.grad = None
+        z, *rest = g(torch.linspace(-1, 1.5, 6), 0.3 + i / 4)
+        z.sum().backward()
+        return (z, w.grad, *rest)
+
+    return call
+
+
 def closure(wrap: Callable) -> Callable:
     k, x = 0.5, torch.arange(5, dtype=torch.int64)
     f = wrap(lambda: (x * k, (x + 1.5) < k, torch.tensor(k) + x, torch.ones(2).double() * k))
@@ -114,7 +135,7 @@ def warmed_up(wrap: Callable) -> Callable:
     return lambda i: (f(torch.ones(3) * (i + 1), i), p, optimizer.param_groups[0]["lr"])
 
 
-@pytest.mark.parametrize("make", [argument, attribute, closure, warmed_up])
+@pytest.mark.parametrize("make", [argument, attribute, closure, settings, warmed_up])
 def test_a_number_that_changes_is_an_input(make: Callable) -> None:
     for f in same(make):
         variants = getattr(f, "_compiled", f).variants

@@ -28,15 +28,14 @@ from .. import _dtypes
 from ..core.generator import Generator, current
 from ..core.modes import Interpreter, hook
 from ..core.op import Op
-from ..core.promotion import compute_type
 from ..core.tape import Leaf, Node
-from ..core.value import Value, address, owner_of, ticks, wrap
+from ..core.value import Value, address, constant, owner_of, ticks, wrap
 from .effects import NOTHING, all_true, continued, same_way, seeded
 from .graph import Call, Copy, Draw, Graph, Put, Update, Var, View
 from .memory_of import Place, extent, overlap, same_place, within
 from .reach import STDLIB
 from .returned import Stand, number_of, only_returned, with_numbers
-from .symbols import Book, Symbol, plain
+from .symbols import Book, Symbol, dtype_of_number, plain
 
 ndarray = np.ndarray
 TRUTHS = ("bool()", "equal", "allclose")  # by what Python reads whether a tensor is true
@@ -369,6 +368,9 @@ class Recorder(Interpreter):
     def run(self, op: Op, plain: Callable[..., Any], args: tuple) -> Any:
         """See Interpreter."""
         if self.book is not None:
+            tensors = None if op.with_tensors is None else self._as_tensors(op, args)
+            if tensors is not None:
+                return op.with_tensors(*tensors)
             args = self._numbers(op, args)
         if self.reason is None:
             self.doing = op.name
@@ -389,24 +391,21 @@ class Recorder(Interpreter):
     def _numbers(self, op: Op, args: tuple) -> tuple:
         """``args`` without symbols: as inputs where that is the same, else as their values."""
         if op.kind == "binary" and op.name in ARITHMETIC and type(args[1]) is Symbol:
-            dtype = self._dtype_of_number(op, *args)
+            dtype = dtype_of_number(op, *args)
             b = None if dtype is None else self.number(args[1], dtype)
             if b is not None:
                 return args[0], b
         return tuple([plain(a) for a in args])
 
-    @staticmethod
-    def _dtype_of_number(op: Op, x: Value, number: Any) -> _dtypes.dtype | None:
-        """The dtype of a 0-d tensor that does in ``op`` what ``number`` does; None if none does."""
-        own = x._array.dtype
-        kind = compute_type(x.dtype)
-        if kind.kind == "f":  # with 16 bits, a tensor would be rounded first
-            return x.dtype if own == kind else None
-        if isinstance(number, float):
-            plain_kind = kind.kind in "biu" and op.result != "bool"
-            return _dtypes.get_default_dtype() if plain_kind else None
-        fits = -(1 << 63) <= number.value < 1 << 63
-        return _dtypes.int64 if own == np.int64 and fits else None
+    def _as_tensors(self, op: Op, args: tuple) -> list | None:
+        """``args`` with tensors for numbers; None without symbols, and where it is not the same."""
+        if Symbol not in map(type, args) or not self.mine():
+            return None
+        d = args[0].dtype
+        if d not in (_dtypes.float32, _dtypes.float64):
+            return None
+        found = [self.number(a, d) if type(a) is Symbol else a for a in args]
+        return [constant(np.array(f, d.numpy)) if type(f) in (int, float) else f for f in found]
 
     def number(self, value: Any, dtype: _dtypes.dtype) -> Value | None:
         """See Interpreter."""

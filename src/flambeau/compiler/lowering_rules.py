@@ -214,32 +214,61 @@ def _where(lowering: Lowering, node: Call) -> Lazy:
     return mapped(choose, c, a, b, dtype=out.dtype)
 
 
-@rule("masked_fill")
+@rule("masked_fill", "masked_fill_tensor")
 def _masked_fill(lowering: Lowering, node: Call) -> Lazy:
     x, mask, value = node.args
     x, mask = lowering.of(x), converted(lowering.of(mask), BOOL)
-    value = static(value)
     own = compute_dtype(x.dtype)
     if own.kind != "f":
         raise Refused("masked_fill of integers")
+    if _is_var(value):
+        value = operand(lowering, value, x.dtype)
+        return mapped(lambda a, m, v: scalar.select(m, v, a), x, mask, value, dtype=x.dtype)
+    value = static(value)
     number = float(np.asarray(value).astype(x.dtype).astype(own))
     return mapped(lambda a, m: scalar.select(m, number, a), x, mask, dtype=x.dtype)
 
 
-@rule("clamp")
+@rule("clamp", "clamp_tensor")
 def _clamp(lowering: Lowering, node: Call) -> Lazy:
-    x, low, high = operand(lowering, node.args[0], node.outs[0].dtype), *map(static, node.args[1:3])
     if node.outs[0].dtype.kind != "f":
         raise Refused("clamp of integers")
+    d = node.outs[0].dtype
+    x, low, high = (a if a is None else operand(lowering, a, d) for a in node.args[:3])
 
-    def clamped(a: Scalar) -> Scalar:
-        if low is not None:
+    def clamped(a: Scalar, *tensors: Scalar) -> Scalar:
+        bounds = iter(tensors)
+        if isinstance(low, Lazy):
+            a = scalar.maximum(a, next(bounds))
+        elif low is not None:
             a = scalar.select(a < float(low), float(low), a)
-        if high is not None:
+        if isinstance(high, Lazy):
+            a = scalar.minimum(a, next(bounds))
+        elif high is not None:
             a = scalar.select(a > float(high), float(high), a)
         return a
 
-    return mapped(clamped, x)
+    return mapped(clamped, x, *[b for b in (low, high) if isinstance(b, Lazy)], dtype=d)
+
+
+@rule("clamp_backward")
+def _clamp_backward(lowering: Lowering, node: Call) -> Lazy:
+    d = node.outs[0].dtype
+    if d.kind != "f":
+        raise Refused("the gradient of clamp for integers")
+    g, x, low, high = (a if a is None else operand(lowering, a, d) for a in node.args[:4])
+
+    def passed(g: Scalar, x: Scalar, *tensors: Scalar) -> Scalar:
+        bounds = iter(tensors)
+        if low is not None:
+            g = scalar.select(x >= (next(bounds) if isinstance(low, Lazy) else float(low)), g, 0.0)
+        if high is not None:
+            g = scalar.select(
+                x <= (next(bounds) if isinstance(high, Lazy) else float(high)), g, 0.0
+            )
+        return g
+
+    return mapped(passed, g, x, *[b for b in (low, high) if isinstance(b, Lazy)], dtype=d)
 
 
 @rule("addcmul", "addcdiv")
@@ -306,9 +335,12 @@ def _reshaped_strides(
     return tuple(reversed(result))
 
 
-@rule("zero", "fill")
+@rule("zero", "fill", "fill_tensor")
 def _fill(lowering: Lowering, node: Call) -> Lazy:
     out = node.outs[0]
+    if node.op.name == "fill_tensor":
+        value = operand(lowering, node.args[1], out.dtype)
+        return mapped(lambda v: v, value, dtype=out.dtype, shape=out.shape)
     value = static(node.args[1]) if node.op.name == "fill" else 0
     own = compute_dtype(out.dtype)
     number = scalar.constant(np.asarray(value).astype(out.dtype).astype(own).item(), own)
@@ -464,12 +496,19 @@ def _triangle(lowering: Lowering, node: Call) -> Lazy:
     return mapped(kept, x)
 
 
-@rule("lerp")
+@rule("lerp", "lerp_tensor")
 def _lerp(lowering: Lowering, node: Call) -> Lazy:
     d = node.outs[0].dtype
     if d.kind != "f":
         raise Refused("lerp of integers")
     start, end = (operand(lowering, v, d) for v in node.args[:2])
+    if _is_var(node.args[2]):
+
+        def between(a: Scalar, b: Scalar, w: Scalar) -> Scalar:
+            near = (w < 0.5) & (w > -0.5)
+            return scalar.select(near, a + w * (b - a), b - (b - a) * (1 - w))
+
+        return mapped(between, start, end, operand(lowering, node.args[2], d), dtype=d)
     w = float(static(node.args[2]))
     if abs(w) < 0.5:
         return mapped(lambda a, b: a + w * (b - a), start, end, dtype=d)

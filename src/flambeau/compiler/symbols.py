@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import _dtypes
+from ..core.op import Op
+from ..core.promotion import compute_type
 from ..core.value import Value
 from .reach import Place
 
@@ -201,6 +204,19 @@ def within_math() -> Iterator[None]:
             setattr(math, name, function)
 
 
+def dtype_of_number(op: Op, x: Value, number: Any) -> _dtypes.dtype | None:
+    """The dtype of a 0-d tensor that does in ``op`` what ``number`` does; None if none does."""
+    own = x._array.dtype
+    kind = compute_type(x.dtype)
+    if kind.kind == "f":  # with 16 bits, a tensor would be rounded first
+        return x.dtype if own == kind else None
+    if isinstance(number, float):
+        plain_kind = kind.kind in "biu" and op.result != "bool"
+        return _dtypes.get_default_dtype() if plain_kind else None
+    fits = -(1 << 63) <= number.value < 1 << 63
+    return _dtypes.int64 if own == np.int64 and fits else None
+
+
 # ---- numbers that change -------------------------------------------------------------------
 
 
@@ -249,6 +265,6 @@ def numbers_in(places: list[Place], args: tuple, kwargs: dict) -> dict[Any, Any]
 
 
 __all__ = [
-    "Book", "Changing", "Symbol", "is_plain_number", "key_of", "numbers_in", "plain",
-    "within_math",
+    "Book", "Changing", "Symbol", "dtype_of_number", "is_plain_number", "key_of", "numbers_in",
+    "plain", "within_math",
 ]  # fmt: skip

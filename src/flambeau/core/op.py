@@ -54,6 +54,7 @@ class Op:
         "result",
         "takes",
         "vjp",
+        "with_tensors",
     )
 
     def __init__(
@@ -75,6 +76,7 @@ class Op:
         self.takes = takes
         self.check = check
         # "max_pool2d" gives MaxPool2DBackward0, as PyTorch spells it.
+        self.with_tensors: Callable | None = None  # the same with 0-dim tensors for its numbers
         self.grad_name = grad_name or name.title().replace("_", "") + "Backward0"
         REGISTRY[name] = self
 

@@ -407,6 +407,7 @@ def _pow_from_vjp(g: Value, a: Value, b: Number, y: Value) -> Value:
     return g * conjugate(y * (math.log(b) if b > 0 else math.nan))
 
 
+pow_number.op.with_tensors = pow_tensor
 pow_from = binary(
     "pow_scalar",
     lambda a, b: _power(np.asarray(b, a.dtype), a),

@@ -381,6 +381,7 @@ _filled_tensor = define(
     },
 )
 _filled_tensor.op.grad_name = "MaskedFillBackward1"
+_filled_number.op.with_tensors = _filled_tensor
 
 
 def masked_fill(input: Value, mask: Value, value: Value | Number) -> Value:
@@ -578,6 +579,7 @@ _by_tensors = define(
     },
 )
 _by_tensors.op.grad_name = "ClampBackward0"
+_by_numbers.op.with_tensors = _by_tensors
 
 
 def _bound(value: Number, d: dtype) -> Number:

@@ -221,6 +221,7 @@ _fill_tensor = define(
     {"x": arithmetic.flat, "value": lambda g: g.sum()},
 )
 _fill_tensor.op.grad_name = "FillBackward1"
+_fill_number.op.with_tensors = _fill_tensor
 _zero = define("zero", lambda x: np.zeros_like(x), {"x": arithmetic.flat})
 
 
@@ -238,6 +239,9 @@ def fill(input: Value, value: Value | Number) -> Value:
     if isinstance(value, complex) and d.category in (INTEGRAL, FLOATING):
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
     check_fits(value, d)
+    made = None if hook.active is None else hook.active.number(value, d)
+    if made is not None:  # a number that is another one at each call of a compiled function
+        return _fill_tensor(input, made)
     return _fill_number(input, as_array(value, d)[()])  # a NumPy number, not an array
 
 

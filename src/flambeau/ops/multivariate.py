@@ -208,6 +208,7 @@ _lerp_tensor = define(
     },
 )
 _lerp_tensor.op.grad_name = "LerpBackward1"
+_lerp_number.op.with_tensors = _lerp_tensor
 
 
 @accepts_out

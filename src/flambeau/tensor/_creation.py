@@ -446,6 +446,8 @@ def full(
     if out is not None:
         return _into(out, np.full(shape, fill_value, out._array.dtype))
     d = _dtypes.of_number(fill_value) if dtype is None else _dtypes.as_dtype(dtype)
+    if hook.active is not None and (made := hook.active.number(fill_value, d)) is not None:
+        return made.expand(shape).clone().requires_grad_(requires_grad)
     check_fits(fill_value, d)
     value, there = as_array(fill_value, d), elsewhere(device)
     array = np.full(shape, value) if there is None else there.made(shape, d.numpy, value=value[()])
