@@ -9,6 +9,7 @@ it switches the cache off. Files that were not used for long go first when it gr
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -53,9 +54,10 @@ def load(name: str) -> bytes | None:
         if not _is_ours(place):
             return None
         content = path.read_bytes()
-        os.utime(path)
     except OSError:
         return None
+    with contextlib.suppress(OSError):  # a file of a read-only place is as good
+        os.utime(path)
     head = len(_MAGIC) + 32
     data = content[head:]
     if (
