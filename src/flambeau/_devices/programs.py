@@ -612,7 +612,8 @@ class DeviceProgram:
                     self._do(segments[place])
                     place += 1
                 self._check()
-            if self.unsure > place:
+            early = self.unsure > place
+            if early:
                 self._make_room()
             while place < self.unsure:
                 self._do(segments[place])
@@ -622,7 +623,7 @@ class DeviceProgram:
             raise Undone from error
         if sure is not None:
             sure()
-        if not self.unsure:
+        if not early:
             self._make_room()
         for segment in segments[place:]:
             self._do(segment)
