@@ -13,6 +13,7 @@ import flambeau as torch
 from flambeau import nn
 from flambeau.compiler import chains, native, own_product
 from flambeau.compiler.chains import Access, _row_step
+from flambeau.compiler.scalar import ordered
 from flambeau.nn import functional as F
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed")
@@ -116,6 +117,47 @@ def test_a_training_step(
     longest = max(chained(programs[-1]), key=len)
     least = 3 if dtype == torch.float32 else 2  # gelu of float64 is a call
     assert min(map(longest.count, ("product", "kernel"))) >= least, chained(programs[-1])
+
+
+@pytest.mark.parametrize(
+    ("activation", "divisions"),
+    [
+        (F.gelu, 1),
+        (lambda x: F.gelu(x, approximate="tanh"), 1),
+        (F.silu, 1),
+        (F.mish, 3),
+    ],
+    ids=["gelu", "gelu_tanh", "silu", "mish"],
+)
+def test_slopes_are_computed_with_their_activations(
+    programs: list[native.Program], activation: Callable, divisions: int
+) -> None:
+    torch.manual_seed(0)
+    first, second = nn.Linear(7, 13), nn.Linear(13, 5)
+
+    def f(x: torch.Tensor) -> list[torch.Tensor]:
+        x = x.detach().requires_grad_()
+        loss = second(activation(first(x))).square().sum()
+        return list(torch.autograd.grad(loss, [x, *first.parameters(), *second.parameters()]))
+
+    x = torch.randn(131, 7)
+    x[0], x[1], x[2, 0], x[3, 0] = 0.0, -0.0, 1e4, -1e4
+    same(f, x, tolerance=1e-4)
+    kernels = [u.kernel for u in programs[-1].plan.units if u.kernel is not None]
+    nodes = [{id(n): n for t in k.terms() for n in ordered(t)}.values() for k in kernels]
+    counts = [sum(n.operation == "divide" for n in each) for each in nodes]
+    assert [n for n in counts if n] == [divisions]  # once, and forward
+    assert counts[0] == divisions
+
+
+def test_zeros_of_both_signs_stay_two_numbers() -> None:
+    compiled = torch.compile(lambda x: ((x + 1) * 0.0, (x + 1) * -0.0, (x + 1) * float("nan")))
+    x = torch.arange(300.0)
+    for _ in range(3):
+        positive, negative, none = compiled(x)
+    assert not positive.signbit().any()
+    assert negative.signbit().all()
+    assert none.isnan().all()
 
 
 def test_an_array_that_others_read_is_whole(programs: list[native.Program]) -> None:

@@ -220,6 +220,8 @@ class _Attempt:
         self.reductions: dict[int, tuple[str, Scalar]] = {}
         self.loads: list[Load] = []
         self.load_of: dict[tuple, int] = {}
+        self.leaves: dict[int, Scalar] = {}  # the value of each load
+        self.alike: dict[tuple, Scalar] = {}  # what members compute: once, if several do
         self.buffers: list[Array] = []
         self.row_level: set[int] = set()
 
@@ -342,8 +344,11 @@ class _Attempt:
             self.load_of[key] = len(self.loads) - 1
         k = self.load_of[key]
         dtype = memory_dtype(array.dtype)
-        leaf = Scalar("input", dtype, (), k) if index is None else scalar.gather(k, dtype, index)
-        return loaded(leaf)
+        if index is not None:
+            return loaded(scalar.gather(k, dtype, index))
+        if k not in self.leaves:
+            self.leaves[k] = loaded(Scalar("input", dtype, (), k))
+        return self.leaves[k]
 
     # ---- members -----------------------------------------------------------------------------
 
@@ -509,7 +514,7 @@ def substituted_inputs(m: Map, inputs: list[Scalar], attempt: _Attempt, rows: bo
             return memo[node.value]
         return None
 
-    return scalar.substituted(m.term, leaf)
+    return scalar.substituted(m.term, leaf, alike=attempt.alike)
 
 
 # ---- dtypes in memory ----------------------------------------------------------------------

@@ -33,7 +33,7 @@ from .lowering import (
 )
 from .scalar import BOOL, FLOAT32, FLOAT64, INT64, Scalar
 from .scalar_functions import exp_below, log
-from .scalar_rules import PLAIN, RULES, SINGLE
+from .scalar_rules import PLAIN, RULES, SINGLE, SLOPES
 from .tracing import Untraceable, power, traced
 
 Rule = Callable[[Lowering, Call], Any]
@@ -155,6 +155,9 @@ def elementwise(lowering: Lowering, node: Call) -> Lazy:
 
         if not all(isinstance(a, Lazy) for a in operands):
             raise Refused(f"{name} with a number")
+    if name in SLOPES and function is not None and own == out.dtype:
+        grad, x = operands
+        return grad * mapped(SLOPES[name], x)
     if own.kind != "f":
         operands = [int(a) if isinstance(a, (bool, int)) else a for a in operands]
     return mapped(lambda *terms: function(*terms, *rest), *operands, dtype=out.dtype)

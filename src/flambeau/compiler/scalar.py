@@ -292,10 +292,12 @@ def substituted(
     root: Scalar,
     leaf: Callable[[Scalar], Scalar | None],
     done: dict[int, Scalar] | None = None,
+    alike: dict[tuple, Scalar] | None = None,
 ) -> Scalar:
     """``root`` with each node for which ``leaf`` returns something replaced by that.
 
-    ``done``: what has become of nodes, by id, for several roots that share some.
+    ``done``: what has become of nodes, by id, for several roots that share some. ``alike``: nodes
+    of other roots, which are taken where they say the same.
     """
     done = {} if done is None else done
     for node in ordered(root):
@@ -306,6 +308,9 @@ def substituted(
             operands = tuple([done[id(a)] for a in node.operands])
             same = all(a is b for a, b in zip(operands, node.operands))
             new = node if same else Scalar(node.operation, node.dtype, operands, node.value)
+            if alike is not None:  # by repr: 0.0 equals -0.0, and nan not itself
+                key = node.operation, node.dtype, tuple(map(id, operands)), repr(node.value)
+                new = alike.setdefault(key, new)
         done[id(node)] = new
     return done[id(root)]
 

@@ -134,6 +134,15 @@ def _softshrink(x: Scalar, p: tuple) -> Scalar:
     return x - _clipped(x, -p[0], p[0])
 
 
+#: Slopes that take longer than to keep them: a compiled program finds them where it finds the
+#: activation, which has most of it computed, and keeps them in place of its operand.
+SLOPES: dict[str, Rule] = {
+    "gelu_backward": _gelu_slope,
+    "gelu_tanh_backward": _gelu_tanh_slope,
+    "mish_backward": _mish_slope,
+    "silu_backward": _silu_slope,
+}
+
 RULES: dict[str, Rule] = {
     "elu": _elu,
     "elu_backward": _times(_elu_slope),
@@ -141,9 +150,7 @@ RULES: dict[str, Rule] = {
     "exp": exp,
     "expm1": expm1,
     "gelu": _gelu,
-    "gelu_backward": _times(_gelu_slope),
     "gelu_tanh": _gelu_tanh,
-    "gelu_tanh_backward": _times(_gelu_tanh_slope),
     "log": log,
     "log1p": log1p,
     "log_sigmoid": _log_sigmoid,
@@ -159,13 +166,11 @@ RULES: dict[str, Rule] = {
     "leaky_relu": lambda x, p: select(x > 0, x, x * p[0]),
     "leaky_relu_backward": lambda grad, x, p: select(x > 0, grad, grad * p[0]),
     "mish": _mish,
-    "mish_backward": _times(_mish_slope),
     "relu_backward": lambda grad, y: select(y <= 0, 0.0, grad),
     "rsqrt": lambda x: 1 / sqrt(x),
     "sigmoid": sigmoid,
     "sigmoid_backward": lambda grad, y: grad * ((1 - y) * y),
     "silu": _silu,
-    "silu_backward": _times(_silu_slope),
     "softshrink": _softshrink,
     "softshrink_backward": lambda grad, x, p: select(_dropped(x, p[0]), 0.0, grad),
     "softplus": _softplus,
@@ -174,6 +179,7 @@ RULES: dict[str, Rule] = {
     "tanh_backward": lambda grad, y: grad * (1 - y * y),
     "threshold": lambda x, p: select(x <= p[0], float(p[1]), x),
     "threshold_backward": lambda grad, x, p: select(x <= p[0], 0.0, grad),
+    **{name: _times(slope) for name, slope in SLOPES.items()},
 }
 
 #: Operations of one rounding: the kernel's results are NumPy's, bit for bit.
