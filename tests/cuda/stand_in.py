@@ -516,8 +516,22 @@ class StandIn:
         return 4
 
     def random(
-        self, recipe: str, dtype: np.dtype, count: int, side: int, blocks: int, *rest: Any
+        self,
+        recipe: str,
+        dtype: np.dtype,
+        count: int,
+        side: int,
+        blocks: int,
+        seed: int,
+        first: int,
+        parameters: Any,
+        out: Array | None = None,
     ) -> Array:
         """See flambeau._devices.services."""
-        made = philox.draw(recipe, dtype, count, side, blocks, *rest)
-        return Array(made.view(np.uint16) if dtype.kind == "V" else made)
+        made = philox.draw(recipe, dtype, count, side, blocks, seed, first, parameters)
+        made = made.view(np.uint16) if dtype.kind == "V" else made
+        if out is None:
+            return Array(made)
+        assert out._a.shape == made.shape and out._a.flags.c_contiguous
+        out._a[...] = made
+        return out

@@ -10,6 +10,8 @@ the CPU's recipe, which is asked for no elements. On the same GPU the numbers of
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -56,8 +58,33 @@ def _draw(
     else:
         kind = _work(dtype).type
     given = [kind(p) for p in (*parameters, *(0,) * (3 - len(parameters)))]
+    target = _target.array
+    if target is not None and target.shape == shape and target.dtype == dtype:
+        out = seen(target).reshape(-1)
+        device.random(recipe, dtype, count, side, blocks, seed, offset // 4, given, out)
+        return target
     made = device.random(recipe, dtype, count, side, blocks, seed, offset // 4, given)
     return adopted(made.reshape(shape), dtype)
+
+
+class _Target(threading.local):
+    """Where the numbers that are drawn in this thread go at once; None for memory of their own."""
+
+    array: DeviceArray | None = None
+
+
+_target = _Target()
+
+
+def drawn_into(target: DeviceArray, make: Callable[[], DeviceArray]) -> None:
+    """Fill ``target`` with what ``make`` draws: at once, where its elements lie in their order."""
+    _target.array = target if target.flags.c_contiguous else None
+    try:
+        made = make()
+    finally:
+        _target.array = None
+    if made is not target:
+        fill(target, made)
 
 
 def fill(target: DeviceArray, values: DeviceArray) -> DeviceArray:
@@ -188,16 +215,18 @@ def bernoulli(
     return stored(made < chance, dtype)
 
 
-def _side_by_side(count: int) -> int:
-    """How many elements a thread of PyTorch's dropout takes at a time: what divides the count."""
-    return next((n for n in (4, 2) if count % n == 0), 1)
+def _side_by_side(count: int, dtype: np.dtype) -> int:
+    """How many elements a thread of PyTorch's dropout takes at a time: 16 bytes of them, if that
+    divides the count, or less. (Of 16-bit floats it takes 8, and these masks are not PyTorch's:
+    its next mask would begin with half of this one's outputs.)"""
+    return next((n for n in (4, 2) if count % n == 0 and n * dtype.itemsize <= 16), 1)
 
 
 def dropout_noise(generator: Generator, shape: Shape, dtype: np.dtype, p: float) -> DeviceArray:
     """See core.random_recipes."""
     count = math.prod(shape) if isinstance(shape, tuple) else shape
     kept = _work(dtype).type(1 - p)
-    side = _side_by_side(count)
+    side = _side_by_side(count, dtype)
     return _draw("dropout", generator, shape, dtype, kept, 1.0 / kept, side=side)
 
 

@@ -120,9 +120,11 @@ class Services(Protocol):
         seed: int,
         first: int,
         parameters: Sequence[Any],
+        out: Any = None,
     ) -> Any:
         """``count`` numbers by a recipe of ``random_kernels``, drawn by ``blocks`` blocks of
-        threads, each from the block of outputs ``first`` on; bfloat16 as its bits."""
+        threads, each from the block of outputs ``first`` on; bfloat16 as its bits. ``out``: a dense
+        array for them."""
 
 
 class CupyServices:
@@ -265,9 +267,11 @@ class CupyServices:
         seed: int,
         first: int,
         parameters: Sequence[Any],
+        out: Any = None,
     ) -> Any:
         """See Services."""
-        out = self.xp.empty(count, np.uint16 if dtype.kind == "V" else dtype)
+        if out is None:
+            out = self.xp.empty(count, np.uint16 if dtype.kind == "V" else dtype)
         given = (out, np.int64(count), np.uint64(seed), np.uint64(first), *parameters)
         kernel = _kernel(self.xp, recipe, dtype, side)
         kernel((blocks,), (random_kernels.THREADS,), given)

@@ -434,6 +434,11 @@ def _fill(
 ) -> Value:
     array, place = self._array, place_of(self._array)
     if hook.active is not None:
+        if place is CUDA and hook.active is array.level and hook.active.below is None:
+            check_writable(self, name, self._edge is not None)
+            g = source(generator, place)
+            g.recipes.drawn_into(array, lambda: make(g, array.shape, array.dtype))
+            return written(self, name)
         if place is META:
             check_writable(self, name, self._edge is not None)
             return written(self, name)
