@@ -29,10 +29,12 @@ class _Alive:
 
 
 class DeviceArray(ForeignArray):
-    """The array of a tensor on a device. ``memory``: where its elements are."""
+    """The array of a tensor on a device. ``memory``: where its elements are; ``native``: the same
+    array as one of the device's array module, kept where it was one to begin with."""
 
     place = CUDA
     memory: Memory | None = None
+    native: Any = None
     alive: object = None
 
     @property
@@ -202,6 +204,8 @@ def over(
 
 def seen(array: DeviceArray) -> Any:
     """``array`` as one of the device's array module."""
+    if array.native is not None:
+        return array.native
     memory = array.memory
     offset = address(array) - memory.ptr if array.size else 0
     dtype = array.dtype if array.dtype.kind != "V" else _BITS[array.itemsize]
@@ -226,6 +230,10 @@ def adopted(array: Any, dtype: np.dtype | None = None) -> DeviceArray:
         return hollow(array.shape, dtype)
     memory, start = backend().memory_of(array)
     shape, strides = array.shape, array.strides
+    if array.flags.c_contiguous:
+        made = over(memory, start, shape, dtype, strides)
+        made.native = array
+        return made
     low = start + sum((n - 1) * s for n, s in zip(shape, strides) if s < 0)
     span = sum((n - 1) * abs(s) for n, s in zip(shape, strides)) + dtype.itemsize
     if span == array.size * dtype.itemsize and low == start:

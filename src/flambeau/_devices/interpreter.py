@@ -101,6 +101,16 @@ class OnDevice(Level):
             return self.run(op, plain, args)
         return plain(*args) if self.below is None else self.below.dispatch(op, plain, args)
 
+    def own(self, value: Any) -> bool:
+        """Whether ``value`` is a tensor on the device."""
+        return isinstance(value, Value) and value._array.__class__ is DeviceArray
+
+    def holds(self, value: Any) -> bool:
+        """Whether ``value`` is a tensor on the device, or a tuple with one."""
+        if isinstance(value, Value):
+            return value._array.__class__ is DeviceArray
+        return type(value) in (tuple, list) and any(map(self.holds, value))
+
     # ---- operations ----------------------------------------------------------------------------
 
     def run(self, op: Op, plain: Callable[..., Any], args: tuple) -> Any:

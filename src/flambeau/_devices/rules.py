@@ -267,6 +267,9 @@ def _std_mean(a: Array, dims: tuple, correction: float, keepdim: bool) -> tuple[
 @formula("linalg_vector_norm")
 def _vector_norm(x: Array, p: float, dims: tuple, keepdim: bool) -> Array:
     m = xp()
+    if p == 2 and x.dtype.kind == "f" and len(dims) == x.ndim and not keepdim and x.size:
+        flat = x.reshape(-1)
+        return m.sqrt(m.dot(flat, flat))
     if p == 2 and x.dtype.kind == "f":
         return m.sqrt(_sum(x * x, dims, keepdim, x.dtype))
     a = m.abs(x)

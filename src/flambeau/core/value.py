@@ -213,7 +213,7 @@ _word_at = ctypes.c_size_t.from_address
 def address(array: ndarray) -> int:
     """The address of the first element. To read it takes an eighth of the time that NumPy needs to
     describe the whole array in a dictionary."""
-    if _ELEMENTS and array.__class__ is ndarray:
+    if _ELEMENTS and isinstance(array, ndarray):
         return _word_at(id(array) + _ELEMENTS).value
     return array.__array_interface__["data"][0]
 
