@@ -107,7 +107,7 @@ class _Ufunc:
 class _Threads:
     """In the place of ``core.threads``: no compiled routines, no threads."""
 
-    LARGE = math.inf
+    LARGE = FEW = math.inf
 
     @staticmethod
     def routine(name: str) -> None:
