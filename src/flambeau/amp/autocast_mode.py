@@ -111,19 +111,13 @@ def _operands(name: str, values: tuple) -> tuple:
     return tuple([_cast(v, d) for v in values])
 
 
-def _kind_of(tensor: Value) -> str:
-    """The kind of device of ``tensor``; one without elements counts for the CPU."""
-    kind = place_of(tensor._array).type
-    return "cpu" if kind == "meta" else kind
-
-
 def _kind(values: tuple) -> str:
     """The kind of device that the tensors among ``values`` are on."""
     for v in values:
         if isinstance(v, Value):
-            return _kind_of(v)
+            return place_of(v._array).type
         if type(v) in (tuple, list) and v and isinstance(v[0], Value):
-            return _kind_of(v[0])
+            return place_of(v[0]._array).type
     return "cpu"
 
 
