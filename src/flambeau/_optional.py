@@ -14,8 +14,6 @@ OPTIONAL: dict[str, tuple[str, str]] = {
     "llvmlite": ("compile", "llvmlite"),
     "cupy": ("cuda", "cupy-cuda13x"),
     "cupyx": ("cuda", "cupy-cuda13x"),
-    "cuda.core": ("cuda", "cuda-core"),
-    "cudnn": ("cuda", "nvidia-cudnn-frontend"),
     "mpi4py": ("distributed", "mpi4py"),
     "nccl": ("distributed", "nccl4py"),
     "scipy": ("scientific", "scipy"),

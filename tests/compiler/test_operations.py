@@ -150,8 +150,7 @@ READING = ("det", "lu_factor", "pinv", "lstsq")
 READS = {
     *[e for e in EXPRESSIONS if e.startswith(tuple(f"torch.linalg.{f}(" for f in READING))],
     "x[mask] * 2", "mask.nonzero()", "x.masked_select(mask)", "torch.bincount(k, minlength=4)",
-    "torch.histc(x.detach(), 4)", "torch._sample_dirichlet(some.detach())",
-    "x.unique().shape[0] * x",
+    "torch.histc(x.detach(), 4)", "x.unique().shape[0] * x",
     "x.masked_scatter(mask, flat)", "F.multilabel_margin_loss(x, i)",
 }  # fmt: skip
 #: What no capture meets: views and writes that the recorder knows by themselves, and operations
