@@ -18,7 +18,7 @@ from .. import _dtypes
 from .._errors import OutOfMemoryError
 from ..compiler.graph import Graph
 from ..core.modes import hook, no_grad, state
-from ..core.op import Op, unsupported
+from ..core.op import Op, accepted
 from ..core.promotion import compute_type, is_narrow, result_type
 from ..core.value import Value, address, as_array, dense, owner_of, wrap
 from ..func._batch import Level, _of_one_dtype
@@ -337,14 +337,9 @@ def _meaning(op: Op) -> Callable:
 
 
 def _unary(op: Op, x: Value) -> Any:
-    d = _dtypes.from_numpy(x._array.dtype)
     if op.check is not None:
         op.check(x)
-    kind = "f" if d.is_floating_point else x._array.dtype.kind
-    if kind not in op.takes or d in _dtypes.FLOAT8:
-        raise unsupported(op.name, d)
-    if op.result == "float" and d.category < _dtypes.FLOATING:
-        d = _dtypes.get_default_dtype()
+    d = accepted(op, _dtypes.from_numpy(x._array.dtype))
     a = operand(x).astype(compute_type(d), copy=False)
     r = _meaning(op)(a)
     if op.result == "bool":
@@ -358,11 +353,7 @@ def _binary(op: Op, a: Any, b: Any) -> Any:
     d = result_type(a, b)
     if op.check is not None:
         op.check(a, b)
-    kind = "f" if d.is_floating_point else d.numpy.kind
-    if kind not in op.takes or d in _dtypes.FLOAT8:
-        raise unsupported(op.name, d)
-    if op.result == "float" and d.category < _dtypes.FLOATING:
-        d = _dtypes.get_default_dtype()
+    d = accepted(op, d)
     ct = compute_type(d)
     arrays = []
     for v in (a, b):

@@ -13,6 +13,7 @@ from ..core.op import Op
 from ..core.promotion import is_narrow
 from ..ops._reduce import kept_shape
 from ..ops.memory import laid_out, preserve_format
+from ..ops.padding import padded_pieces
 from .arrays import adopted, seen
 from .backend import backend
 from .operands import converted
@@ -374,18 +375,10 @@ def _diagonal_backward(x: Array, shape: tuple, offset: int, i: int, j: int) -> A
 
 @formula("constant_pad_nd")
 def _constant_pad(x: Array, pad: tuple, value: Array) -> Array:
-    shape = list(x.shape)
-    into, source = [slice(None)] * x.ndim, [slice(None)] * x.ndim
-    for i in range(0, len(pad), 2):
-        before, after = pad[i], pad[i + 1]
-        d = x.ndim - 1 - i // 2
-        n = shape[d]
-        shape[d] = n + before + after
-        into[d] = slice(max(before, 0), shape[d] - max(after, 0))
-        source[d] = slice(max(-before, 0), n - max(-after, 0))
+    shape, into, source = padded_pieces(x.shape, pad)
     out = xp().empty(shape, x.dtype)
     out[...] = value
-    out[tuple(into)] = x[tuple(source)]
+    out[into] = x[source]
     return out
 
 

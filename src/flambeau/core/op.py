@@ -247,17 +247,23 @@ def unary(
     return hooked(call)
 
 
-def _unary_slow(op: Op, x: Value) -> ndarray:
-    """Every dtype but float32 and float64."""
-    a = x._array
-    d = _dtypes.from_numpy(a.dtype)
-    if op.check is not None:
-        op.check(x)
-    kind = "f" if d.is_floating_point else a.dtype.kind
+def accepted(op: Op, d: dtype) -> dtype:
+    """The dtype of the result of an elementwise operation on ``d``, before ``op.result`` "bool";
+    NotImplementedError for one that it does not take."""
+    kind = "f" if d.is_floating_point else d.numpy.kind
     if kind not in op.takes or d in _dtypes.FLOAT8:
         raise unsupported(op.name, d)
     if op.result == "float" and d.category < _dtypes.FLOATING:
-        d = _dtypes.get_default_dtype()
+        return _dtypes.get_default_dtype()
+    return d
+
+
+def _unary_slow(op: Op, x: Value) -> ndarray:
+    """Every dtype but float32 and float64."""
+    a = x._array
+    if op.check is not None:
+        op.check(x)
+    d = accepted(op, _dtypes.from_numpy(a.dtype))
     if a.dtype in HALVES and op.result != "bool" and a.size >= threads.FEW:
         return spread(widened(op.forward), a.dtype, a)
     ct = compute_type(d)
@@ -517,11 +523,7 @@ def _binary_slow(op: Op, a: Value, b: Value | Number) -> tuple[Value, Value | Nu
     d = result_type(a, b)
     if op.check is not None:
         op.check(a, b)
-    kind = "f" if d.is_floating_point else d.numpy.kind
-    if kind not in op.takes or d in _dtypes.FLOAT8:
-        raise unsupported(op.name, d)
-    if op.result == "float" and d.category < _dtypes.FLOATING:
-        d = _dtypes.get_default_dtype()
+    d = accepted(op, d)
     ct = compute_type(d)
     operands = []
     arrays = []

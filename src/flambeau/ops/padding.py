@@ -20,18 +20,25 @@ ndarray = np.ndarray
 # ---- a constant ----------------------------------------------------------------------------
 
 
-def _constant(x: ndarray, pad: tuple[int, ...], value: ndarray) -> ndarray:
-    shape = list(x.shape)
-    into, source = [slice(None)] * x.ndim, [slice(None)] * x.ndim
+def padded_pieces(shape: tuple[int, ...], pad: tuple[int, ...]) -> tuple[list[int], tuple, tuple]:
+    """The shape of an array of ``shape`` with ``pad`` around it, and which piece of it is which
+    piece of the array."""
+    shape = list(shape)
+    into, source = [slice(None)] * len(shape), [slice(None)] * len(shape)
     for i in range(0, len(pad), 2):
         before, after = pad[i], pad[i + 1]
-        d = x.ndim - 1 - i // 2
+        d = len(shape) - 1 - i // 2
         n = shape[d]
         shape[d] = n + before + after
         into[d] = slice(max(before, 0), shape[d] - max(after, 0))
         source[d] = slice(max(-before, 0), n - max(-after, 0))
+    return shape, tuple(into), tuple(source)
+
+
+def _constant(x: ndarray, pad: tuple[int, ...], value: ndarray) -> ndarray:
+    shape, into, source = padded_pieces(x.shape, pad)
     out = np.full(shape, value, x.dtype)
-    out[tuple(into)] = x[tuple(source)]
+    out[into] = x[source]
     return out
 
 
