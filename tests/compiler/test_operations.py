@@ -157,6 +157,7 @@ READS = {
 #: that PyTorch has no function for.
 ELSEWHERE = {
     "all_true", "same_way", "set_state",  # the compiler's own: conditions, ways, generators
+    "to_device", "to_host",  # between the CPU and a GPU: tests/cuda
     "_unsafe_view", "alias", "masked_scatter", "masked_select", "copy_backwards",
     "diagonal_copy", "fill_tensor", "split",
     "split_with_sizes", "unbind", "unsafe_split", "std_mean", "var_mean", "_euclidean_dist",

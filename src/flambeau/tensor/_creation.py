@@ -174,7 +174,7 @@ def _array_of_sequence(data: Sequence, d: dtype | None) -> np.ndarray:
     try:
         if found.category == _dtypes.INTEGRAL:
             array = np.array(plain)
-            if array.dtype.kind in "uO" and d is None and array.size:
+            if array.dtype.kind in "uO" and d is None and found is _dtypes.int64 and array.size:
                 raise _too_long()
             if array.dtype.kind in "iufO" and array.size:
                 check_fits(array.min().item(), found)
