@@ -8,7 +8,6 @@ would with a GPU.
 from __future__ import annotations
 
 import itertools
-import mmap
 import time
 import weakref
 from contextlib import AbstractContextManager, nullcontext
@@ -25,17 +24,16 @@ from flambeau.ops import scalar_math
 
 
 class _Addresses:
-    """Addresses that may not be read, each given away once."""
+    """Addresses that no processor reads, each given away once."""
 
-    reserved = mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, prot=0)
-    next = 0
+    next = 1 << 60
 
     @classmethod
     def take(cls, size: int) -> int:
-        """Room for ``size`` bytes, and where it begins."""
+        """Where the next ``size`` bytes begin."""
         place = cls.next
         cls.next += (size + 127) // 64 * 64
-        return np.frombuffer(cls.reserved, np.uint8, 1, place).ctypes.data
+        return place
 
 
 _memories: weakref.WeakSet[Memory] = weakref.WeakSet()
