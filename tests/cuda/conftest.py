@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flambeau._devices import backend
+from flambeau._devices import backend, philox
+from flambeau.core.generator import Followers
 
 sys.path.insert(0, str(Path(__file__).parent))
 from stand_in import StandIn
@@ -23,3 +24,5 @@ def device() -> Iterator[None]:
     before = backend.use(StandIn())
     yield
     backend.use(before)
+    philox._Default.generator = None  # it goes with its device
+    Followers.generators.clear()
