@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import flambeau as torch
+from flambeau._devices.rules import formulas
+from flambeau._devices.twins import TWINS
 
 
 def test_a_tensor_says_where_it_is() -> None:
@@ -68,3 +70,7 @@ def test_16_bit_floats(d: torch.dtype) -> None:
         grads.append(x.grad.cpu())
     torch.testing.assert_close(*grads, rtol=1e-2, atol=1e-2)
     assert torch.ones(2, dtype=d, device="cuda").tolist() == [1.0, 1.0]
+
+
+def test_no_operation_has_both_a_formula_and_a_twin() -> None:
+    assert not TWINS & set(formulas)

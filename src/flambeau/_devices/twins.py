@@ -153,22 +153,21 @@ TWINS = frozenset(
     """
     _ctc_loss _ctc_loss_backward _pack_padded_sequence _pad_packed_sequence _prelu_kernel
     _unsafe_view addcdiv addcmul affine_grid_generator affine_grid_generator_backward
-    alpha_dropout_noise amax amin as_strided_backward bag_items bag_layout
-    binary_cross_entropy_backward binary_cross_entropy_with_logits_backward cat cholesky_solve
-    clamp clamp_backward clamp_tensor cumprod cumsum elu elu_backward fft_c2c fft_c2r fft_r2c
-    fill flip frexp glu gru gru_backward hardshrink hardshrink_backward hardtanh
-    hardtanh_backward isclose isin kthvalue leaky_relu leaky_relu_backward lerp
+    alpha_dropout_noise as_strided_backward bag_items bag_layout
+    binary_cross_entropy_backward binary_cross_entropy_with_logits_backward cat
+    cholesky_solve clamp clamp_backward clamp_tensor cumprod cumsum elu elu_backward fft_c2c
+    fft_c2r fft_r2c fill flip frexp glu gru gru_backward hardshrink hardshrink_backward
+    hardtanh hardtanh_backward isclose isin kthvalue leaky_relu leaky_relu_backward lerp
     linalg_cholesky_ex linalg_cross linalg_det linalg_eigh linalg_eigvalsh linalg_inv_ex
     linalg_lstsq linalg_matrix_exp linalg_qr linalg_slogdet linalg_solve_ex
-    linalg_solve_triangular linalg_svd linalg_svdvals log_softmax log_softmax_backward_data
-    logcumsumexp logit logsumexp lstm lstm_backward masked_fill masked_fill_tensor
-    masked_scatter masked_select max_all max_pool_gather max_unpool2d max_unpool3d median
-    median_all min_all mvlgamma nan_to_num nanmedian nanmedian_all nansum nextafter pad_circular
-    pad_sequence polar polygamma prod prod_all put reflection_pad1d reflection_pad2d
-    reflection_pad3d repeat replication_pad1d replication_pad2d replication_pad3d rnn
-    rnn_backward roll rot90 round_decimals searchsorted select_scatter slice_scatter softmax
-    softmax_backward_data softplus softplus_backward softshrink softshrink_backward split_ties
-    stack take threshold threshold_backward trace unfold_backward where zero
+    linalg_solve_triangular linalg_svd linalg_svdvals logcumsumexp logit lstm lstm_backward
+    masked_scatter masked_select max_pool_gather max_unpool2d max_unpool3d median median_all
+    mvlgamma nan_to_num nanmedian nanmedian_all nansum nextafter pad_circular pad_sequence
+    polar polygamma prod prod_all put reflection_pad1d reflection_pad2d reflection_pad3d
+    repeat replication_pad1d replication_pad2d replication_pad3d rnn rnn_backward roll rot90
+    round_decimals searchsorted select_scatter slice_scatter softplus softplus_backward
+    softshrink softshrink_backward split_ties stack take threshold threshold_backward trace
+    unfold_backward zero
     """.split()
 )
 

@@ -251,8 +251,6 @@ def elementwise(
     ValueError where shapes do not broadcast.
     """
     arrays = [a for a in operands if a.__class__ is np.ndarray]
-    if not arrays:  # a device's: it has threads of its own
-        return forward(*operands)
     if out is not None and any(a is not out and np.may_share_memory(a, out) for a in arrays):
         return None
     every = arrays if out is None else [*arrays, out]
